@@ -1,0 +1,9 @@
+"""What a test file needs: the marker of a check, and the known right and wrong variants of a solution."""
+
+import pytest
+
+from grader.checking.variants import Alternative, Mistake, alternative, always
+
+check = pytest.mark.check
+
+__all__ = ["Alternative", "Mistake", "alternative", "always", "check"]

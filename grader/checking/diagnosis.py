@@ -1,0 +1,54 @@
+"""Diagnosis: which known mistake gives exactly what the learner's code gave."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from grader.checking.oracle import solution_sources
+from grader.checking.variants import Alternative, Mistake, collect_alternatives
+from grader.curriculum import Exercise, Unit
+from grader.isolation import modules
+from grader.isolation.modules import Source
+
+TESTS = Path(__file__).parents[2] / "tests"
+Suspect = tuple[Mistake, Any]
+
+
+@cache
+def known_mistakes(unit: str) -> tuple[Mistake, ...]:
+    """The mistakes of a unit, from `tests/mistakes/<unit>.py`."""
+    return tuple(_load(TESTS / "mistakes" / f"{unit}.py").MISTAKES)
+
+
+@cache
+def known_alternatives(unit: str) -> tuple[Alternative, ...]:
+    """The valid alternatives of a unit, from `tests/alternatives/<unit>.py`."""
+    return tuple(collect_alternatives(_load(TESTS / "alternatives" / f"{unit}.py")))
+
+
+def _load(file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"_{file.parent.name}_{file.stem}", file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def suspects(unit: Unit, exercise: Exercise, below: tuple[str, ...]) -> Iterator[Suspect]:
+    """The known mistakes of an exercise, then those of what it builds on, each as a module."""
+    for name in (exercise.name, *reversed(below)):
+        for mistake in known_mistakes(unit.name):
+            if mistake.exercise == name:
+                yield mistake, _module(unit.name, mistake)
+
+
+@cache
+def _module(unit: str, mistake_: Mistake) -> ModuleType:
+    sources = solution_sources()
+    mistaken = Source(f"mistakes/{unit}.py", mistake_.apply(sources[unit].text))
+    return modules.load("mistaken", {**sources, unit: mistaken}, unit)

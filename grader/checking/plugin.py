@@ -1,0 +1,161 @@
+"""The pytest plugin: one suite, any target, local or behind the boundary; short messages; outcomes for the score."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from grader.curriculum import KINDS, Unit, load
+
+TESTS = Path(__file__).parents[2] / "tests"
+FIXTURES = ("unit", "agree", "rand", "count_lines")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the kit's own options."""
+    group = parser.getgroup("kit", "write your own LLM")
+    group.addoption("--target", default="exercises", help="what is tested: exercises (default), solutions, or a folder")
+    group.addoption("--isolated", action="store_true", help="run the target in confined workers, as grading does")
+    group.addoption("--seed", type=int, default=0, help="seed of the checks' random inputs (default 0)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker, load one unit alone if -k names it, and set hypothesis up."""
+    config.addinivalue_line("markers", "check(exercise, kind): a check of an exercise, and what it looks at")
+    keyword = config.option.keyword
+    if keyword in load() and config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        config.args = [str(TESTS / f"test_{keyword}.py")]
+    config.pluginmanager.register(Checks(config), "kit-checks")
+
+
+class Checks:
+    """Runs the checks of one session.
+
+    Attributes:
+        outcomes: Unit to exercise to the outcomes of its checks, in the order of the files.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.outcomes: dict[tuple[str, str], dict[str, Any]] = {}
+        self._runner: Any = None
+        self._pool: Any = None
+        self._verdicts: dict[str, tuple[Any, bool]] = {}
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Let -k match the exercise's name, and list every check before any has run."""
+        from grader.scoring import Outcome
+
+        for item in items:
+            if (found := check_of(item)) is not None:
+                unit, exercise, kind = found
+                item.extra_keyword_matches.update((exercise, kind))
+                name = _name(item)
+                self.outcomes.setdefault((unit.name, exercise), {})[name] = Outcome(name, kind)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool | None:
+        """Run a check with the target, and again on the reference's lower parts where it fails."""
+        found = check_of(pyfuncitem)
+        if found is None:
+            return None
+        from grader.checking import runner, settings
+
+        unit, exercise, kind = found
+        check = runner.CheckId(unit, unit.exercise(exercise), kind, _name(pyfuncitem))
+        arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+        settings.seed_search(pyfuncitem.obj, self.config.option.seed, check.name)
+
+        def body(given: runner.Given) -> None:
+            pyfuncitem.obj(**arguments | {name: getattr(given, name) for name in FIXTURES if name in arguments})
+
+        outcome, carried = self._get_runner().run(check, body)
+        self.outcomes[unit.name, exercise][check.name] = outcome
+        self._verdicts[pyfuncitem.nodeid] = (outcome, carried)
+        if outcome.status != "passed" or carried:
+            pytest.fail(outcome.message, pytrace=False)
+        return True
+
+    def _get_runner(self) -> Any:
+        if self._runner is None:
+            from grader.checking import target
+            from grader.checking.runner import Runner
+
+            option = self.config.option
+            try:
+                submission = target.resolve(option.target)
+            except ValueError as error:
+                raise pytest.UsageError(str(error)) from None
+            self._runner = Runner(self._make_target(submission), option.seed)
+        return self._runner
+
+    def _make_target(self, submission: Any) -> Any:
+        from grader.checking import target
+
+        if not self.config.option.isolated:
+            return target.LocalTarget(submission)
+        from grader.isolation import confine
+        from grader.isolation.client import Limits, Pool
+
+        self._pool = Pool(confined=not confine.available())
+        return target.IsolatedTarget(submission, self._pool, Limits(), self.config.option.seed)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: Any) -> Iterator[None]:
+        """Show the message and nothing else."""
+        report: Any = yield
+        if call.when == "call" and item.nodeid in self._verdicts:
+            outcome, _ = self._verdicts[item.nodeid]
+            report.kit_status = outcome.status
+            if report.failed:
+                report.longrepr = outcome.message
+        return report
+
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, Any] | None:
+        """A stub is `todo`: a failure for the exit code, one line on the screen."""
+        if report.failed and getattr(report, "kit_status", "") == "todo":
+            return "todo", "t", ("TODO", {"yellow": True})
+        return None
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """One line for each stub."""
+        for report in terminalreporter.stats.get("todo", ()):
+            terminalreporter.write_line(f"todo  {report.nodeid}: {report.longrepr}")
+
+    def pytest_unconfigure(self) -> None:
+        """End workers and zygote."""
+        if self._runner is not None:
+            self._runner.target.close()
+        if self._pool is not None:
+            self._pool.close()
+
+
+def check_of(item: pytest.Item) -> tuple[Unit, str, Any] | None:
+    """The unit, exercise and kind of a check; None for any other test.
+
+    Raises:
+        pytest.UsageError: The marker names what the curriculum does not know.
+    """
+    marker = item.get_closest_marker("check")
+    if marker is None:
+        return None
+    exercise, kind = marker.args
+    unit = load().get(item.path.stem.removeprefix("test_"))
+    if unit is None or exercise not in {e.name for e in unit.exercises} or kind not in KINDS:
+        raise pytest.UsageError(f"{item.nodeid}: the curriculum knows no check of {marker.args}")
+    return unit, exercise, kind
+
+
+def _name(item: pytest.Item) -> str:
+    return item.name.removeprefix("test_")
+
+
+def _filled_in_by_the_runner() -> None:
+    """A name that tests may ask for; `Checks` fills it in anew for every try."""
+
+
+for _fixture in FIXTURES:
+    globals()[f"_{_fixture}"] = pytest.fixture(name=_fixture)(_filled_in_by_the_runner)

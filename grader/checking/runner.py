@@ -1,0 +1,226 @@
+"""One check, run: preconditions, the test, a second try on the reference's lower parts, and the outcome in words."""
+
+from __future__ import annotations
+
+import re
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from grader.checking import diagnosis
+from grader.checking.agreement import Agreement, Disagreement, name_mistake
+from grader.checking.oracle import Oracle, OracleFailed
+from grader.checking.randomness import Rand
+from grader.checking.shortcuts import find_shortcut
+from grader.checking.target import LocalTarget, Target, Unreadable, below, lower_units, resolve
+from grader.curriculum import Exercise, Unit
+from grader.isolation.client import GraderFault, WorkerEnded, clean
+from grader.isolation.watch import NotAllowed
+from grader.results import Kind
+from grader.scoring import Outcome
+
+_STUB = re.compile(r"(\w+)\.(\w+)(?:\.\w+)? is still a stub")
+Body = Callable[["Given"], None]
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a test's fixtures are in one try.
+
+    Args:
+        unit: The target's module.
+        agree: Agreement of target and oracle.
+        rand: Seeded random tensors.
+        count_lines: How many lines of Python a piece of work runs.
+    """
+
+    unit: Any
+    agree: Agreement
+    rand: Rand
+    count_lines: Callable[[Callable[[], object]], int]
+
+
+@dataclass(frozen=True)
+class CheckId:
+    """Which check it is.
+
+    Args:
+        unit: The unit.
+        exercise: The exercise.
+        kind: What the check looks at.
+        name: The test's name without `test_`.
+    """
+
+    unit: Unit
+    exercise: Exercise
+    kind: Kind
+    name: str
+
+
+class Refused(Exception):
+    """The check need not run: the source says enough."""
+
+
+class Todo(Exception):
+    """The exercise is still a stub."""
+
+
+@dataclass
+class Runner:
+    """Runs checks against one target.
+
+    Args:
+        target: What is under test.
+        seed: From which every check derives its own.
+        failed: Exercises of which a check has failed so far.
+    """
+
+    target: Target
+    seed: int
+    failed: set[str] = field(default_factory=set)
+
+    def run(self, check: CheckId, body: Body) -> tuple[Outcome, bool]:
+        """The outcome, and whether it was passed only on the reference's lower parts."""
+        started = time.perf_counter()
+        outcome, carried = self._judge(check, body)
+        if outcome.status != "passed":
+            self.failed.add(check.exercise.name)
+        return replace(outcome, seconds=round(time.perf_counter() - started, 4)), carried
+
+    def _judge(self, check: CheckId, body: Body) -> tuple[Outcome, bool]:
+        try:
+            self._preconditions(check)
+            self._attempt(check, body, self.target, given=False)
+            return Outcome(check.name, check.kind, "passed", message=""), False
+        except (KeyboardInterrupt, MemoryError):
+            raise
+        except BaseException as error:
+            if self._passes_on_reference(check, body, error):
+                return Outcome(check.name, check.kind, "passed", message=self._below_message(check)), True
+            return self._explain(check, body, error), False
+
+    def _preconditions(self, check: CheckId) -> None:
+        file = self.target.submission.file(check.unit.name)
+        name = check.exercise.name
+        if file.problem:
+            raise Unreadable(file.problem)
+        if name not in file.definitions and not _assigned(file.text, name):
+            there = ", ".join(file.definitions) or "nothing"
+            raise Refused(f"{file.path} defines no {name}; it defines {there}.")
+        if file.is_stub(name):
+            raise Todo(f"{check.unit.name}.{name} is still a stub")
+        if shortcut := find_shortcut(file, name, check.exercise.not_allowed):
+            raise NotAllowed(shortcut)
+
+    def _attempt(self, check: CheckId, body: Body, target: Target, given: bool) -> None:
+        module = target.open(check.unit, check.exercise, given)
+        oracle = Oracle(check.unit.name)
+        agree = Agreement(module, oracle, check.unit.name)
+        rand = Rand(self.seed, f"{check.unit.name}.{check.name}")
+        with target.guard(check.unit, check.exercise):
+            body(Given(module, agree, rand, target.count_lines))
+
+    def _passes_on_reference(self, check: CheckId, body: Body, error: BaseException) -> bool:
+        lower = below(check.unit, check.exercise)
+        if not lower and (self.target.isolated or not lower_units(check.unit)):
+            return False
+        if isinstance(error, Refused | Todo | NotAllowed | Unreadable | GraderFault | OracleFailed):
+            return False
+        if isinstance(error, NotImplementedError) and self._is_own_stub(check, error):
+            return False
+        try:
+            self._attempt(check, body, self.target, given=True)
+        except (KeyboardInterrupt, GraderFault, OracleFailed):
+            raise
+        except BaseException:
+            return False
+        return True
+
+    def _is_own_stub(self, check: CheckId, error: BaseException) -> bool:
+        found = _STUB.search(str(error))
+        return found is not None and found.groups() == (check.unit.name, check.exercise.name)
+
+    def _below_message(self, check: CheckId) -> str:
+        lower = below(check.unit, check.exercise)
+        names = [f"{check.unit.name}.{name}" for name in lower if name in self.failed]
+        names = names or [f"{check.unit.name}.{name}" for name in lower] or sorted(lower_units(check.unit))
+        return f"The fault is below: in {' or '.join(names)}. On the reference's version of it this check passes."
+
+    def _explain(self, check: CheckId, body: Body, error: BaseException) -> Outcome:
+        say = self._saying(check)
+        if isinstance(error, Todo) or (isinstance(error, NotImplementedError) and _STUB.search(str(error))):
+            return Outcome(check.name, check.kind, "todo", message=clean(str(error)))
+        if isinstance(error, OracleFailed | GraderFault):
+            return Outcome(check.name, check.kind, "error", message=f"The grader failed: {clean(str(error), 2000)}")
+        if isinstance(error, Refused | Unreadable):
+            return say(str(error), located=False)
+        if isinstance(error, NotAllowed):
+            mistake = self._same_shortcut(check, str(error))
+            return say(f"Not allowed in this exercise: {error}. It asks you to write that very thing.", mistake)
+        if isinstance(error, WorkerEnded):
+            return say(f"{check.unit.name}.{check.exercise.name}: {error}.")
+        if not self._reference_passes(check, body):
+            trace = "".join(traceback.format_exception(error))[-1500:]
+            return Outcome(check.name, check.kind, "error", message=f"The grader's own check fails: {trace}")
+        return self._explain_wrong(check, error, say)
+
+    def _explain_wrong(self, check: CheckId, error: BaseException, say: Callable[..., Outcome]) -> Outcome:
+        if isinstance(error, Disagreement):
+            lower = below(check.unit, check.exercise)
+            mistake = name_mistake(error, lambda: diagnosis.suspects(check.unit, check.exercise, lower))
+            return say(f"{error.call}\n  {error.what}", mistake)
+        if isinstance(error, AssertionError):
+            return say(str(error).partition("\nassert ")[0])
+        if type(error).__name__.startswith("Flaky"):
+            return say(f"{check.unit.name}.{check.exercise.name}: the same call gave another answer the second time.")
+        where = self._where(check, error)
+        return say(f"{check.unit.name}.{check.exercise.name} raised {type(error).__name__}: {error}{where}")
+
+    def _saying(self, check: CheckId) -> Callable[..., Outcome]:
+        place = self.target.submission.file(check.unit.name).locate(check.exercise.name)
+
+        def say(text: str, mistake: Any = None, located: bool = True) -> Outcome:
+            lines = [clean(text, 1500)]
+            if mistake is not None:
+                lines.append(f"  Known mistake: {mistake.says}")
+            if located:
+                lines.append(f"  {place}")
+            id = mistake.id if mistake is not None else ""
+            return Outcome(check.name, check.kind, "failed", message="\n".join(lines), mistake=id)
+
+        return say
+
+    def _where(self, check: CheckId, error: BaseException) -> str:
+        if where := getattr(error, "learner_where", ""):
+            return f" ({where})"
+        file = self.target.submission.file(check.unit.name)
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == file.local_source.path]
+        return f" ({file.path}:{frames[-1].lineno})" if frames else ""
+
+    def _same_shortcut(self, check: CheckId, shortcut: str) -> Any:
+        from grader.submission import from_bytes
+
+        name = shortcut.partition(" ")[0]
+        solution = resolve("solutions").file(check.unit.name)
+        for mistake in diagnosis.known_mistakes(check.unit.name):
+            if mistake.exercise == check.exercise.name:
+                file = from_bytes(solution.path, mistake.apply(solution.text).encode())
+                if find_shortcut(file, mistake.exercise, check.exercise.not_allowed).startswith(f"{name} "):
+                    return mistake
+        return None
+
+    def _reference_passes(self, check: CheckId, body: Body) -> bool:
+        try:
+            self._attempt(check, body, LocalTarget(resolve("solutions")), given=False)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            return False
+        return True
+
+
+def _assigned(text: str, name: str) -> bool:
+    # `softmax = stable_softmax` and `from .mine import softmax` define it, too
+    return re.search(rf"^(?:{name}\s*(?::[^=\n]+)?=|from .*\bimport\b.*\b{name}\b)", text, re.MULTILINE) is not None

@@ -1,0 +1,95 @@
+"""Shortcuts in the source: torch's own version of the very thing, or a way around asking for it by name.
+
+What the source does not show, such as `x.softmax(-1)`, is seen as it runs (`isolation/watch.py`).
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+
+from grader.submission import File
+
+_AROUND = (
+    *("torch.ops", "torch._C", "torch._VF", "torch._refs", "torch._decomp", "torch._prims", "torch._dynamo"),
+    *("torch.jit", "torch.compile", "torch.library", "torch.overrides", "torch.utils._python_dispatch"),
+    *("torch.utils.cpp_extension", "ctypes", "importlib", "sys.modules", "sys.settrace"),
+    *("eval", "exec", "__import__", "compile"),
+)
+_ANSWERS = ("solutions", "tests", "grader")
+
+
+def find_shortcut(file: File, exercise: str, not_allowed: Sequence[str]) -> str:
+    """The first forbidden name that the exercise's code reaches, with its place; empty where there is none.
+
+    Args:
+        file: The learner's module.
+        exercise: The function or class; what it calls in the same module is looked at too.
+        not_allowed: Full names of torch functions.
+    """
+    if file.problem or exercise not in file.definitions:
+        return ""
+    tree = ast.parse(file.text)
+    names = _imported(tree)
+    forbidden = tuple(not_allowed) + (_AROUND if not_allowed else ())
+    for node in _reachable(tree, exercise):
+        for name in _names_in(node, names):
+            found = next((f for f in (*forbidden, *_ANSWERS) if name == f or name.startswith(f"{f}.")), "")
+            if found:
+                return f"{found} ({file.path}:{getattr(node, 'lineno', 1)})"
+    return ""
+
+
+def _imported(tree: ast.Module) -> dict[str, str]:
+    names = {name: name for name in ("eval", "exec", "__import__", "compile", "getattr", "vars")}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                names[alias.asname or alias.name.partition(".")[0]] = alias.name if alias.asname else alias.name.partition(".")[0]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def _reachable(tree: ast.Module, exercise: str) -> Iterator[ast.AST]:
+    """Every node of the exercise, of what it names in the module, and of the module's own statements."""
+    definitions: dict[str, list[ast.stmt]] = {}
+    loose: list[ast.stmt] = []
+    for statement in tree.body:
+        if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+            definitions.setdefault(statement.name, []).append(statement)
+        else:
+            loose.append(statement)
+    queue = [*definitions[exercise], *loose]
+    seen = {exercise}
+    while queue:
+        for node in ast.walk(queue.pop()):
+            yield node
+            if isinstance(node, ast.Name) and node.id in definitions and node.id not in seen:
+                seen.add(node.id)
+                queue += definitions[node.id]
+
+
+def _names_in(node: ast.AST, names: dict[str, str]) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and not node.level:
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)
+    elif isinstance(node, ast.Attribute | ast.Name):
+        yield _dotted(node, names)
+    elif isinstance(node, ast.Call) and _dotted(node.func, names) in ("getattr", "vars") and node.args:
+        target = _dotted(node.args[0], names)
+        literal = node.args[1].value if len(node.args) > 1 and isinstance(node.args[1], ast.Constant) else None
+        if target.startswith("torch"):
+            # getattr(torch, "exp") is odd but plain; a computed name hides what it asks for.
+            yield f"{target}.{literal}" if literal is not None else "__import__"
+
+
+def _dotted(node: ast.AST, names: dict[str, str]) -> str:
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name) or node.id not in names:
+        return ""
+    return ".".join([names[node.id], *reversed(parts)])

@@ -1,0 +1,184 @@
+"""The target: what is under test. Resolved here and nowhere else; the same tests ask it locally and behind the boundary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
+
+from grader import submission
+from grader.checking import oracle
+from grader.curriculum import Exercise, Unit, load
+from grader.isolation import modules, watch
+from grader.isolation.client import Job, Limits, Pool, Session, WorkerEnded
+from grader.isolation.modules import Source
+from grader.isolation.proxy import RemoteUnit
+from grader.submission import KIT, Submission
+
+PACKAGE = "exercises"
+
+
+class Unreadable(BaseException):
+    """The learner's file is missing or is not Python; the message says so."""
+
+
+class Target(Protocol):
+    """A submission whose units can be asked questions."""
+
+    submission: Submission
+    isolated: bool
+
+    def open(self, unit: Unit, exercise: Exercise, given: bool) -> Any:
+        """The unit's module, with the reference's lower parts where `given`."""
+
+    def guard(self, unit: Unit, exercise: Exercise) -> AbstractContextManager[Any]:
+        """A context in which the learner's calls are watched for what the exercise forbids."""
+
+    def count_lines(self, work: Callable[[], object]) -> int:
+        """How many lines of the learner's code run in `work`."""
+
+    def close(self) -> None:
+        """Let go of what was opened."""
+
+
+def resolve(name: str) -> Submission:
+    """The submission that `--target` names: exercises, solutions, or a path.
+
+    Raises:
+        ValueError: No such folder; the message says what to do.
+    """
+    if name in ("exercises", "solutions"):
+        return submission.read(KIT / name)
+    return submission.read(Path(name))
+
+
+def below(unit: Unit, exercise: Exercise) -> tuple[str, ...]:
+    """All exercises of the unit on which this one builds, however far down."""
+    found: dict[str, None] = {}
+    for name in exercise.needs:
+        found |= dict.fromkeys((*below(unit, unit.exercise(name)), name))
+    return tuple(found)
+
+
+def lower_units(unit: Unit) -> set[str]:
+    """All units on which this one builds, however far down."""
+    found = set(unit.needs)
+    for name in unit.needs:
+        found |= lower_units(load()[name])
+    return found
+
+
+def _sources(submission: Submission, unit: Unit, *, reference_below: bool, local: bool) -> dict[str, Source]:
+    file = submission.file(unit.name)
+    if file.problem:
+        raise Unreadable(file.problem)
+    files = {name: file for name, file in submission.files.items() if not file.problem}
+    sources = {name: file.local_source if local else file.source for name, file in files.items()}
+    if reference_below:
+        solutions = oracle.solution_sources()
+        sources |= {name: solutions[name] for name in lower_units(unit) if name in solutions}
+    return sources
+
+
+class LocalTarget:
+    """The learner's code in this process: breakpoints and prints work, and nothing is trusted to be fair."""
+
+    isolated = False
+
+    def __init__(self, submission: Submission) -> None:
+        self.submission = submission
+        self._opened: dict[tuple[str, tuple[str, ...] | None], ModuleType] = {}
+
+    def open(self, unit: Unit, exercise: Exercise, given: bool) -> Any:
+        """The unit's module; where `given`, with the reference's version of all that the exercise builds on."""
+        names = below(unit, exercise) if given else None
+        if (unit.name, names) not in self._opened:
+            sources = _sources(self.submission, unit, reference_below=given, local=True)
+            module = modules.load(PACKAGE, sources, unit.name)
+            if names:
+                modules.give(module, oracle.solution_sources()[unit.name], names)
+            self._opened[unit.name, names] = module
+        return self._opened[unit.name, names]
+
+    def guard(self, unit: Unit, exercise: Exercise) -> AbstractContextManager[Any]:
+        """Watch the calls that are made from the learner's file."""
+        file = self.submission.file(unit.name)
+        return watch.watching(exercise.not_allowed, count=False, files=frozenset({file.local_source.path}))
+
+    def count_lines(self, work: Callable[[], object]) -> int:
+        """How many lines of Python run in `work`."""
+        with watch.watching((), count=True) as seen:
+            work()
+        return seen.lines
+
+    def close(self) -> None:
+        """Forget the learner's package."""
+        modules.uninstall(PACKAGE)
+
+
+class IsolatedTarget:
+    """The learner's code behind the boundary: one worker an exercise, another where lower parts are given.
+
+    Args:
+        submission: What is under test.
+        pool: Where workers come from.
+        limits: What a worker may use.
+        seed: For the workers' global generators.
+    """
+
+    isolated = True
+    MAX_DEATHS = 3
+
+    def __init__(self, submission: Submission, pool: Pool, limits: Limits, seed: int) -> None:
+        self.submission = submission
+        self.pool = pool
+        self.limits = limits
+        self.seed = seed
+        self._session: Session | None = None
+        self._key: tuple[str, str, bool] | None = None
+        self._deaths: dict[tuple[str, str, bool], int] = {}
+
+    def open(self, unit: Unit, exercise: Exercise, given: bool) -> Any:
+        """The unit's module in a worker; lower units are always the reference's, lower exercises where `given`."""
+        key = (unit.name, exercise.name, given)
+        if self._session is None or self._session.ended or self._key != key:
+            self._replace(key, unit, exercise, given)
+        assert self._session is not None
+        return RemoteUnit(self._session)
+
+    def _replace(self, key: tuple[str, str, bool], unit: Unit, exercise: Exercise, given: bool) -> None:
+        if self._session is not None and self._session.ended and self._key == key:
+            self._deaths[key] = self._deaths.get(key, 0) + 1
+        if self._deaths.get(key, 0) >= self.MAX_DEATHS and self._session is not None:
+            raise WorkerEnded(f"{self._session.ended}; after {self.MAX_DEATHS} times it is not started again")
+        self.close()
+        names = below(unit, exercise) if given else ()
+        reference = oracle.solution_sources()[unit.name] if names else None
+        sources = _sources(self.submission, unit, reference_below=True, local=False)
+        job = Job(unit.name, sources, exercise.not_allowed, self.seed, names, reference)
+        self._key = key
+        self._session = Session(self.pool.get(), self.limits)
+        self._session.load(job)
+
+    def guard(self, unit: Unit, exercise: Exercise) -> AbstractContextManager[Any]:
+        """Nothing to do here: the worker watches all its calls."""
+        return nullcontext()
+
+    def count_lines(self, work: Callable[[], object]) -> int:
+        """How many lines of Python run in the worker during `work`."""
+        session = self._session
+        assert session is not None
+        before, session.counting = session.lines, True
+        try:
+            work()
+        finally:
+            session.counting = False
+        return session.lines - before
+
+    def close(self) -> None:
+        """End the worker."""
+        if self._session is not None:
+            self._session.close()
+

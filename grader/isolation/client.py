@@ -1,0 +1,351 @@
+"""The trusted side of the boundary: starts the zygote, has workers forked, and asks them questions."""
+
+from __future__ import annotations
+
+import builtins
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from grader.isolation import confine, wire
+from grader.isolation.modules import Source
+from grader.isolation.watch import NotAllowed
+
+KIT = Path(__file__).parents[2]
+STARTUP_SECONDS = 120.0
+CONTROL_SECONDS = 60.0
+
+
+class GraderFault(BaseException):
+    """The grader's own machinery failed; never the learner's fault.
+
+    Like the next one no `Exception`: neither a test nor a search for a smaller example goes on after it.
+    """
+
+
+class WorkerEnded(BaseException):
+    """The learner's code ended its process, or made it break the rules of the wire."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a worker may use.
+
+    Args:
+        call_seconds: Wall time of one question; checks take milliseconds.
+        total_seconds: Wall time of all questions to one worker.
+        memory: Bytes beyond what torch has mapped already.
+    """
+
+    call_seconds: float = 10.0
+    total_seconds: float = 60.0
+    memory: int = confine.MEMORY_BUDGET
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker is to load.
+
+    Args:
+        module: The unit under test.
+        sources: All modules of the package: the learner's, and the reference's for lower units.
+        forbidden: Full names of torch functions that the exercise asks the learner to write.
+        seed: For torch's and Python's global generators.
+        given: Definitions of the module that are replaced by the reference's.
+        reference: The solution of the unit; sent only where something is given.
+    """
+
+    module: str
+    sources: Mapping[str, Source]
+    forbidden: Sequence[str] = ()
+    seed: int = 0
+    given: Sequence[str] = ()
+    reference: Source | None = None
+
+
+class Zygote:
+    """A process with torch loaded, from which confined workers are forked. Use as a context manager.
+
+    Args:
+        confined: Whether its workers confine themselves.
+    """
+
+    def __init__(self, confined: bool = True) -> None:
+        self.confined = confined
+        self._control, theirs = socket.socketpair()
+        self._packages = _package_folders()
+        command = [sys.executable, "-s", "-S", "-P", "-B", str(Path(__file__).with_name("zygote.py"))]
+        # Not -I: it would ignore PYTHONHASHSEED, and a grading must come out the same when it is repeated.
+        environment = {"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}
+        self._process = subprocess.Popen(
+            [*command, str(theirs.fileno()), str(KIT), *self._packages],
+            env=environment,
+            cwd="/",
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        theirs.close()
+        self._started = False
+
+    def __enter__(self) -> Zygote:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the zygote; the kernel ends its workers with it."""
+        self._control.close()
+        self._process.kill()
+        self._process.wait()
+        if self._process.stderr:
+            self._process.stderr.close()
+
+    def spawn(self, limits: Limits) -> tuple[int, socket.socket]:
+        """Fork a worker; its pid and the connection to it.
+
+        Raises:
+            GraderFault: The zygote has died or does not answer.
+        """
+        ours, theirs = socket.socketpair()
+        request = {"confined": self.confined, "memory": limits.memory, "readable": self._packages}
+        with theirs:
+            pid = self._ask({"op": "spawn", **request}, [theirs.fileno()])["pid"]
+        return pid, ours
+
+    def reap(self, pid: int) -> int | None:
+        """End a worker and tell how it ended: its exit code, or minus the signal; None if unknown."""
+        return self._ask({"op": "reap", "pid": pid}, []).get("code")
+
+    def _ask(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        try:
+            if not self._started:
+                self._control.settimeout(STARTUP_SECONDS)
+                if self._line() != b"ready":
+                    raise OSError("it did not start")
+                self._started = True
+            self._control.settimeout(CONTROL_SECONDS)
+            socket.send_fds(self._control, [json.dumps(request).encode()], fds)
+            answer: dict[str, Any] = json.loads(self._line())
+            return answer
+        except (OSError, ValueError) as error:
+            raise GraderFault(f"the zygote failed: {error}; {self.last_words()}") from error
+
+    def _line(self) -> bytes:
+        line = b""
+        while not line.endswith(b"\n"):
+            piece = self._control.recv(4096)
+            if not piece:
+                raise OSError("it has ended")
+            line += piece
+        return line.strip()
+
+    def last_words(self) -> str:
+        """End the zygote and tell what it and its workers wrote to stderr."""
+        self._process.kill()
+        assert self._process.stderr is not None
+        return self._process.stderr.read().decode(errors="replace")[-2000:]
+
+
+def _package_folders() -> list[str]:
+    folders = {sysconfig.get_paths()["purelib"], sysconfig.get_paths()["platlib"]}
+    folders.add(str(Path(torch.__file__).parents[1]))
+    return sorted(folder for folder in folders if Path(folder) != KIT)
+
+
+class Session:
+    """One worker, and the questions put to it.
+
+    Attributes:
+        lines: Lines executed by counted calls so far.
+        counting: Whether calls are counted.
+    """
+
+    def __init__(self, zygote: Zygote, limits: Limits) -> None:
+        self.zygote = zygote
+        self.limits = limits
+        self.lines = 0
+        self.counting = False
+        self.ended = ""
+        self.freed: list[int] = []
+        self._id = 0
+        self._left = limits.total_seconds
+        self._iterators: list[Any] = []
+        self._pid, self._socket = zygote.spawn(limits)
+        self._hello()
+
+    def _hello(self) -> None:
+        try:
+            header, _ = wire.receive(self._socket, time.monotonic() + CONTROL_SECONDS)
+        except wire.WireError as error:
+            code = self.zygote.reap(self._pid)
+            raise GraderFault(f"a worker did not start: {error}, exit code {code}; {self.zygote.last_words()}") from error
+        if header.get("confined") is not self.zygote.confined:
+            raise GraderFault("a worker is not confined")
+
+    def load(self, job: Job) -> None:
+        """Have the worker import the learner's module; whatever that raises comes through."""
+        reference = [job.reference.path, job.reference.text] if job.reference and job.given else None
+        sources = {name: [source.path, source.text] for name, source in job.sources.items()}
+        facts = {"module": job.module, "sources": sources, "forbidden": list(job.forbidden), "seed": job.seed}
+        self.ask({"op": "load", **facts, "given": list(job.given), "reference": reference}, [])
+
+    def close(self) -> None:
+        """End the worker."""
+        if not self.ended:
+            self.ended = "the worker has been closed"
+            self._socket.close()
+            self.zygote.reap(self._pid)
+
+    def add_iterator(self, items: Any) -> int:
+        """Keep an iterable that the worker may pull from; its number."""
+        self._iterators.append(iter(items))
+        return len(self._iterators) - 1
+
+    def ask(self, header: dict[str, Any], buffers: list[torch.Tensor]) -> tuple[dict[str, Any], memoryview]:
+        """Put one question and wait for the answer.
+
+        Raises:
+            WorkerEnded: The worker died, was too slow, or sent what is no answer.
+            NotAllowed: The learner's code used what the exercise forbids.
+            Exception: What the learner's code raised, as its nearest builtin type.
+        """
+        if self.ended:
+            raise WorkerEnded(self.ended)
+        self._id += 1
+        started = time.monotonic()
+        deadline = started + min(self.limits.call_seconds, self._left)
+        try:
+            frame = wire.pack({"id": self._id, **header}, buffers)
+            wire.send(self._socket, frame, deadline)
+            answer, body = self._await_answer(deadline)
+        except wire.WireError as error:
+            self._end(error)
+            raise WorkerEnded(self.ended) from None
+        finally:
+            self._left -= time.monotonic() - started
+        if answer["op"] == "error":
+            raise _error_of(answer)
+        return answer, body
+
+    def last_id(self) -> int:
+        """The number of the last question."""
+        return self._id
+
+    def violated(self, error: wire.WireError) -> WorkerEnded:
+        """End the worker for what it sent; what to raise."""
+        self._end(error)
+        return WorkerEnded(self.ended)
+
+    def _await_answer(self, deadline: float) -> tuple[dict[str, Any], memoryview]:
+        while True:
+            answer, body = wire.receive(self._socket, deadline)
+            if answer.get("op") == "next":
+                wire.send(self._socket, self._next_item(answer), deadline)
+                continue
+            if answer.get("id") != self._id or answer.get("op") not in ("result", "error"):
+                raise wire.WireError("the answer does not belong to the question")
+            return answer, body
+
+    def _next_item(self, question: dict[str, Any]) -> bytes:
+        number = question.get("iterator")
+        if type(number) is not int or not 0 <= number < len(self._iterators):
+            raise wire.WireError("an iterator that was never sent")
+        for item in self._iterators[number]:
+            encoder = wire.Encoder()
+            return wire.pack({"op": "item", "value": encoder.encode(item)}, encoder.buffers)
+        return wire.pack({"op": "stop"}, [])
+
+    def _end(self, error: wire.WireError) -> None:
+        self.ended = "your code ended"
+        time.sleep(0.02 if isinstance(error, wire.Closed) else 0)  # let a dying process finish dying, and say of what
+        self._socket.close()
+        code = self.zygote.reap(self._pid)
+        if isinstance(error, wire.TimedOut):
+            self.ended = f"your code did not answer within {self.limits.call_seconds:g} s: an endless loop?"
+        elif isinstance(error, wire.Closed):
+            self.ended = f"your code ended the process ({_how(code)})"
+        else:
+            self.ended = f"your code sent what is no answer: {error}"
+
+
+def _how(code: int | None) -> str:
+    if code is None or code == -signal.SIGKILL:
+        return "killed, or out of memory"
+    if code < 0:
+        return f"signal {signal.Signals(-code).name}"
+    return f"exit code {code}"
+
+
+def _error_of(answer: dict[str, Any]) -> BaseException:
+    message = clean(answer.get("message"))
+    if answer.get("not_allowed") is True:
+        return NotAllowed(message)
+    error = _builtin(answer.get("types"), message)
+    error.learner_where = clean(answer.get("where"))  # type: ignore[attr-defined]
+    error.learner_type = clean(answer.get("name"))  # type: ignore[attr-defined]
+    return error
+
+
+def _builtin(names: Any, message: str) -> Exception:
+    for name in names if isinstance(names, list) else []:
+        cls = getattr(builtins, name, None) if isinstance(name, str) else None
+        if isinstance(cls, type) and issubclass(cls, Exception):
+            try:
+                return cls(message)
+            except TypeError:  # as UnicodeDecodeError, which wants five arguments
+                continue
+    return RuntimeError(message)
+
+
+def clean(text: Any, limit: int = 500) -> str:
+    """Text of a learner's that is safe to show: no control, bidi or format characters, no workflow commands, short.
+
+    Args:
+        text: Anything; what is not a string becomes an empty one.
+        limit: Longest result, in characters.
+    """
+    if not isinstance(text, str):
+        return ""
+    text = "".join(c if c.isprintable() or c == "\n" else " " for c in text[: 4 * limit])
+    text = re.sub(r"::|##\[", ": :", text)
+    return text if len(text) <= limit else f"{text[:limit]} ..."
+
+
+@dataclass
+class Pool:
+    """The zygote of this process, started at the first use."""
+
+    confined: bool
+    zygote: Zygote | None = field(default=None)
+
+    def get(self) -> Zygote:
+        """The zygote, alive."""
+        if self.zygote is None or self.zygote._process.poll() is not None:
+            self.zygote = Zygote(self.confined)
+        return self.zygote
+
+    def close(self) -> None:
+        """End it."""
+        if self.zygote is not None:
+            self.zygote.close()
+            self.zygote = None
+
+
+def supported() -> bool:
+    """Whether this machine can fork workers at all."""
+    return hasattr(os, "fork")

@@ -1,0 +1,92 @@
+"""A package made of source texts: the learner's files, with the reference's in place of some of them.
+
+The same importer serves both sides: in a worker the texts came over the wire, locally they keep their real paths,
+so that breakpoints and tracebacks work.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import linecache
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+
+
+@dataclass(frozen=True)
+class Source:
+    """A module's text, and the path that tracebacks show for it."""
+
+    path: str
+    text: str
+
+
+class _Importer(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    def __init__(self, package: str, sources: Mapping[str, Source]) -> None:
+        self.package = package
+        self.sources = sources
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        parent, _, name = fullname.rpartition(".")
+        if fullname == self.package:
+            return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
+        if parent == self.package and name in self.sources:
+            return importlib.machinery.ModuleSpec(fullname, self, origin=self.sources[name].path)
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        name = module.__name__.removeprefix(self.package).lstrip(".")
+        if not name:
+            return
+        source = self.sources[name]
+        module.__file__ = source.path
+        lines = source.text.splitlines(keepends=True)
+        linecache.cache[source.path] = (len(source.text), None, lines, source.path)
+        exec(compile(source.text, source.path, "exec", dont_inherit=True), vars(module))
+
+
+def install(package: str, sources: Mapping[str, Source]) -> None:
+    """Make `package` importable from these texts, in place of whatever had that name.
+
+    Args:
+        package: Its name in `sys.modules`.
+        sources: Module name to source.
+    """
+    uninstall(package)
+    sys.meta_path.insert(0, _Importer(package, sources))
+
+
+def uninstall(package: str) -> None:
+    """Forget the package and its modules."""
+    sys.meta_path[:] = [
+        finder for finder in sys.meta_path if not (isinstance(finder, _Importer) and finder.package == package)
+    ]
+    for name in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
+        del sys.modules[name]
+
+
+def load(package: str, sources: Mapping[str, Source], module: str) -> ModuleType:
+    """Install the package and import one of its modules; whatever the module raises comes through."""
+    install(package, sources)
+    return importlib.import_module(f"{package}.{module}")
+
+
+def give(module: ModuleType, reference: Source, names: Sequence[str]) -> None:
+    """Put the reference's definitions in place of a module's own: what lies below the exercise under test.
+
+    Args:
+        module: The learner's module.
+        reference: The solution of the same unit.
+        names: Which definitions to take from it.
+    """
+    package = module.__name__.rpartition(".")[0]
+    solution = ModuleType(f"{package}._reference")
+    solution.__package__ = package
+    exec(compile(reference.text, reference.path, "exec", dont_inherit=True), vars(solution))
+    for name in names:
+        setattr(module, name, getattr(solution, name))

@@ -1,0 +1,127 @@
+"""Watching a call as it runs: torch functions that the exercise forbids, and how many lines it executes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+# What torch calls the same thing further down: reached through torch.ops, a compiled function or a fused layer.
+_BELOW = {
+    "softmax": ("_softmax", "_safe_softmax", "_masked_softmax"),
+    "log_softmax": ("_log_softmax",),
+    "scaled_dot_product_attention": (
+        *("_scaled_dot_product_attention_math", "_scaled_dot_product_flash_attention_for_cpu"),
+        *("_scaled_dot_product_flash_attention", "_scaled_dot_product_efficient_attention"),
+        *("_flash_attention_forward", "_efficient_attention_forward"),
+    ),
+    "MultiheadAttention": ("_native_multi_head_attention", "_transformer_encoder_layer_fwd"),
+    "layer_norm": ("native_layer_norm",),
+    "rms_norm": ("_fused_rms_norm",),
+    "group_norm": ("native_group_norm",),
+    "batch_norm": ("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_functional"),
+}
+
+
+class NotAllowed(BaseException):
+    """The call used a function that the exercise asks the learner to write; no `Exception`, it ends the check."""
+
+
+@dataclass
+class Watched:
+    """What was seen during a call."""
+
+    used: list[str] = field(default_factory=list)
+    lines: int = 0
+
+
+@contextmanager
+def watching(forbidden: Sequence[str], count: bool, files: frozenset[str] | None = None) -> Iterator[Watched]:
+    """Watch the calls inside the block.
+
+    Args:
+        forbidden: Full names of torch functions, as `torch.softmax`.
+        count: Whether to count executed lines.
+        files: Only calls made from these files are looked at; None: all calls.
+
+    Raises:
+        NotAllowed: At the end of the block, so that no `except` inside it hides the use.
+    """
+    seen = Watched()
+    with ExitStack() as stack:
+        if forbidden:
+            names = {name.rpartition(".")[2]: name for name in reversed(forbidden)}
+            names |= {below: name for leaf, name in list(names.items()) for below in _BELOW.get(leaf, ())}
+            stack.enter_context(_Functions(names, files, seen))
+            stack.enter_context(_Operators(names, files, seen))
+        if count:
+            stack.enter_context(_counting(seen))
+        yield seen
+        if seen.used:
+            raise NotAllowed(seen.used[0])
+
+
+class _Functions(TorchFunctionMode):
+    """Sees every call of torch's Python interface, whatever name it was reached by."""
+
+    def __init__(self, names: dict[str, str], files: frozenset[str] | None, seen: Watched) -> None:
+        super().__init__()
+        self.names, self.files, self.seen = names, files, seen
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = getattr(func, "__name__", "").split(".")[0]
+        if name in self.names:
+            _note(self.names[name], self.files, self.seen)
+        return func(*args, **(kwargs or {}))
+
+
+class _Operators(TorchDispatchMode):
+    """Sees every operator that runs, from compiled and scripted code too."""
+
+    def __init__(self, names: dict[str, str], files: frozenset[str] | None, seen: Watched) -> None:
+        super().__init__()
+        self.names, self.files, self.seen = names, files, seen
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func._overloadpacket.__name__
+        if name in self.names:
+            _note(self.names[name], self.files, self.seen)
+        return func(*args, **(kwargs or {}))
+
+
+def _note(name: str, files: frozenset[str] | None, seen: Watched) -> None:
+    where = _caller(files)
+    if files is None or where:
+        seen.used.append(f"{name} ({where})" if where else name)
+
+
+def _caller(files: frozenset[str] | None) -> str:
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if file in files if files is not None else file.startswith("exercises/"):
+            return f"{file}:{frame.f_lineno}"
+        frame = frame.f_back
+    return ""
+
+
+@contextmanager
+def _counting(seen: Watched) -> Iterator[None]:
+    # Lines, not seconds: the count is the same on every machine, however busy.
+    def trace(frame: FrameType, event: str, arg: Any) -> Any:
+        if event == "line":
+            seen.lines += 1
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        yield
+    finally:
+        sys.settrace(before)

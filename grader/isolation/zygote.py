@@ -1,0 +1,72 @@
+"""The zygote: a clean process with torch loaded, from which every worker is forked.
+
+Started by exec, so that its heap has never seen a test or an expected value. It answers two requests on its control
+socket: `spawn` (with one end of a socket pair attached) and `reap`. It runs no learner code itself.
+"""
+
+import json
+import os
+import signal
+import socket
+import sys
+import traceback
+
+
+def main() -> None:
+    """Serve a control socket until it closes. Arguments: its descriptor, the kit's folder, folders of packages."""
+    fd, kit, *packages = sys.argv[1:]
+    # No site module ran, so no .pth file did: the kit's own folder is on the path only while its parts are imported.
+    sys.path[:] = [kit, *sys.path, *packages]
+    from grader.isolation import confine, worker
+
+    sys.path.remove(kit)
+    for name in ("grader", "grader.isolation"):
+        sys.modules[name].__path__ = []  # what is loaded stays; nothing more of the kit can be imported
+    confine.die_with_parent()
+    worker.warm_up()
+    _serve(socket.socket(fileno=int(fd)), worker.main)
+
+
+def _serve(control: socket.socket, run_worker) -> None:  # noqa: ANN001
+    control.sendall(b"ready\n")
+    while True:
+        request, fds, _, _ = socket.recv_fds(control, 4096, 1)
+        if not request:
+            os._exit(0)
+        answer = _answer(json.loads(request), fds, control, run_worker)
+        control.sendall(json.dumps(answer).encode() + b"\n")
+
+
+def _answer(request: dict, fds: list[int], control: socket.socket, run_worker) -> dict:  # noqa: ANN001
+    if request["op"] == "spawn":
+        pid = os.fork()
+        if pid == 0:
+            _become_worker(fds[0], control, run_worker, request)
+        os.close(fds[0])
+        return {"pid": pid}
+    try:
+        # Not reaped before now, so the pid cannot have become somebody else's.
+        os.kill(request["pid"], signal.SIGKILL)
+        _, status = os.waitpid(request["pid"], 0)
+    except OSError as error:
+        return {"error": str(error)}
+    return {"code": os.waitstatus_to_exitcode(status)}
+
+
+def _become_worker(fd: int, control: socket.socket, run_worker, request: dict) -> None:  # noqa: ANN001
+    try:
+        control.detach()
+        null = os.open("/dev/null", os.O_RDWR)
+        for standard in (0, 1):  # the worker lets go of stderr once it is confined
+            os.dup2(null, standard)
+        os.dup2(fd, 3)
+        os.closerange(4, 4096)
+        run_worker(socket.socket(fileno=3), request)
+    except BaseException:
+        os.write(2, traceback.format_exc().encode())
+    finally:
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

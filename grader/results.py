@@ -1,0 +1,149 @@
+"""Results of a grading: frozen, typed, and one JSON document that tools outside rely on.
+
+The contract is `grader/results/1`: keys may be added, never renamed. Reports are pure functions of Results.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic.dataclasses import dataclass
+
+Kind = Literal["shape", "numerics", "gradient", "property", "stability", "efficiency", "shortcut"]
+Status = Literal["passed", "failed", "todo", "error"]
+Isolation = Literal["confined", "process", "none"]
+Points = Annotated[float, Field(ge=0)]
+
+_strict = ConfigDict(extra="forbid", strict=True)
+
+
+@dataclass(frozen=True, config=_strict)
+class Check:
+    """One test of one exercise.
+
+    Args:
+        check: Its name, as `hidden_key_gets_weight_exactly_zero`.
+        kind: What it looks at.
+        status: `todo`: still a stub; `error`: the grader's own fault. Only `passed` earns.
+        points: Earned.
+        max_points: What it is worth.
+        seconds: Wall time.
+        message: What is wrong and why; empty where nothing is.
+        mistake: Id of the known mistake that it is; empty where it is none.
+    """
+
+    check: str
+    kind: Kind
+    status: Status
+    points: Points
+    max_points: Points
+    seconds: float
+    message: str = ""
+    mistake: str = ""
+
+
+@dataclass(frozen=True, config=_strict)
+class ExerciseResult:
+    """One function or class."""
+
+    exercise: str
+    score: Points
+    max_score: Points
+    status: Status
+    checks: list[Check]
+
+
+@dataclass(frozen=True, config=_strict)
+class UnitResult:
+    """One block of the model."""
+
+    unit: str
+    score: Points
+    max_score: Points
+    exercises: list[ExerciseResult]
+
+
+@dataclass(frozen=True, config=_strict)
+class Kit:
+    """The kit that graded: its version, and a digest of tests, solutions and grader."""
+
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True, config=_strict)
+class SubmissionId:
+    """The submission that was graded: its name, and a digest of its files."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, config=_strict)
+class Results:
+    """One grading of one submission.
+
+    Args:
+        kit: What graded it.
+        submission: What was graded.
+        isolation: `confined`: behind the whole boundary; `process`: in another process without confinement;
+            `none`: in the grader's own process.
+        seed: With which the grading can be repeated.
+        seconds: Wall time.
+        score: Sum of the units' scores.
+        max_score: Full marks.
+        units: In the curriculum's order.
+        schema: Name and version of this format.
+    """
+
+    kit: Kit
+    submission: SubmissionId
+    isolation: Isolation
+    seed: int
+    seconds: float
+    score: Points
+    max_score: Points
+    units: list[UnitResult]
+    schema: Literal["grader/results/1"] = "grader/results/1"
+
+    @property
+    def checks(self) -> list[Check]:
+        """All checks of all units."""
+        return [check for unit in self.units for exercise in unit.exercises for check in exercise.checks]
+
+
+_adapter = TypeAdapter(Results)
+
+
+def to_json(results: Results) -> str:
+    """The document, indented, with a newline at its end."""
+    return _adapter.dump_json(results, indent=2).decode() + "\n"
+
+
+def from_json(text: str) -> Results:
+    """Results from their document.
+
+    Raises:
+        pydantic.ValidationError: The text does not follow the schema.
+    """
+    return _adapter.validate_json(text)
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of the document, made from the types above."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_adapter.json_schema()}
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file so that it is there whole or not at all."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary = Path(file.name)
+    temporary.chmod(0o644)
+    temporary.replace(path)

@@ -1,0 +1,71 @@
+"""Scoring: outcomes of checks, in; Results, out. The one place where points are computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from grader.curriculum import Exercise, Unit
+from grader.results import Check, ExerciseResult, Kind, Status, UnitResult
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one check ended.
+
+    Args:
+        check: Its name.
+        kind: What it looks at.
+        status: How it ended; `error` until it has run.
+        seconds: Wall time.
+        message: What is wrong and why.
+        mistake: Id of the known mistake that it is.
+    """
+
+    check: str
+    kind: Kind
+    status: Status = "error"
+    seconds: float = 0.0
+    message: str = "The check did not run."
+    mistake: str = ""
+
+
+def score_unit(unit: Unit, outcomes: Mapping[str, Sequence[Outcome]]) -> UnitResult:
+    """The unit's result.
+
+    Args:
+        unit: What is to be scored.
+        outcomes: Exercise name to the outcomes of all its checks.
+    """
+    exercises = [_score_exercise(exercise, outcomes.get(exercise.name, ())) for exercise in unit.exercises]
+    return UnitResult(unit.name, _total(e.score for e in exercises), float(unit.points), exercises)
+
+
+def _score_exercise(exercise: Exercise, outcomes: Sequence[Outcome]) -> ExerciseResult:
+    if not outcomes:
+        nothing = Outcome("any", "numerics", "error", 0.0, "The grader has no check for this exercise.")
+        outcomes = [nothing]
+    checks = [
+        Check(o.check, o.kind, o.status, worth if o.status == "passed" else 0.0, worth, o.seconds, o.message, o.mistake)
+        for o, worth in zip(outcomes, _shares(exercise.points, len(outcomes)), strict=True)
+    ]
+    score = _total(check.points for check in checks)
+    return ExerciseResult(exercise.name, score, float(exercise.points), _status(checks), checks)
+
+
+def _shares(points: int, count: int) -> list[float]:
+    # In hundredths, so that the shares of 5 points among 12 checks add up to 5 and not to 4.99.
+    share, rest = divmod(100 * points, count)
+    return [(share + (index < rest)) / 100 for index in range(count)]
+
+
+def _total(points: Iterable[float]) -> float:
+    return sum(round(100 * value) for value in points) / 100
+
+
+def _status(checks: Sequence[Check]) -> Status:
+    found = {check.status for check in checks}
+    for status in ("error", "failed", "todo"):
+        if status in found:
+            return status
+    return "passed"

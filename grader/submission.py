@@ -1,0 +1,148 @@
+"""A submission as it was handed in: read once, never run here, every oddity turned into a sentence."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import io
+import tokenize
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from grader.isolation.modules import Source
+
+MAX_BYTES = 1 << 20
+KIT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class File:
+    """One module of a submission.
+
+    Args:
+        path: As shown to the learner, as `exercises/attention.py`.
+        text: Its source; empty where it cannot be read.
+        problem: Why it cannot be used, as a sentence; empty where it can.
+        location: Where it lies on this machine, for breakpoints; empty where it lies nowhere.
+    """
+
+    path: str
+    text: str
+    problem: str = ""
+    location: str = ""
+
+    @cached_property
+    def definitions(self) -> dict[str, ast.stmt]:
+        """The functions and classes of the module, by name; of two with one name the last, as Python has it."""
+        if self.problem:
+            return {}
+        body = ast.parse(self.text).body
+        return {node.name: node for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+
+    @property
+    def source(self) -> Source:
+        """What an importer in another process needs."""
+        return Source(self.path, self.text)
+
+    @property
+    def local_source(self) -> Source:
+        """What an importer in this process needs, so that breakpoints are found."""
+        return Source(self.location or self.path, self.text)
+
+    def is_stub(self, name: str) -> bool:
+        """Whether a definition still does nothing but say that it is a stub."""
+        node = self.definitions.get(name)
+        if isinstance(node, ast.ClassDef):
+            methods = [child for child in node.body if isinstance(child, ast.FunctionDef)]
+            return bool(methods) and all(_only_raises(method) for method in methods)
+        return isinstance(node, ast.FunctionDef) and _only_raises(node)
+
+    def locate(self, name: str) -> str:
+        """Where a definition begins, as `exercises/attention.py:48`."""
+        node = self.definitions.get(name)
+        return f"{self.path}:{node.lineno}" if node else self.path
+
+
+def _only_raises(function: ast.FunctionDef) -> bool:
+    body = function.body[1:] if ast.get_docstring(function, clean=False) is not None else function.body
+    if len(body) != 1 or not isinstance(body[0], ast.Raise):
+        return False
+    raised = body[0].exc
+    name = raised.func if isinstance(raised, ast.Call) else raised
+    return isinstance(name, ast.Name) and name.id == "NotImplementedError"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A learner's modules.
+
+    Args:
+        name: The learner, or the folder.
+        files: Module name to file.
+    """
+
+    name: str
+    files: Mapping[str, File]
+
+    @property
+    def sha256(self) -> str:
+        """A digest of all names and texts."""
+        digest = hashlib.sha256()
+        for name, file in sorted(self.files.items()):
+            digest.update(f"{name}\0{file.problem}\0{len(file.text)}\0{file.text}".encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()
+
+    def file(self, unit: str) -> File:
+        """The file of a unit; where there is none, one that says so."""
+        missing = File(f"exercises/{unit}.py", "", f"There is no file {unit}.py in the submission.")
+        return self.files.get(unit, missing)
+
+
+def read(path: Path) -> Submission:
+    """Read a folder with the learner's modules, or a whole repository with a folder `exercises`.
+
+    Raises:
+        ValueError: No such folder, or no Python file in it; the message says what to do.
+    """
+    if not path.is_dir():
+        raise ValueError(f"{path} is not a folder. Give the folder that holds the learner's files.")
+    folder = path / "exercises" if (path / "exercises").is_dir() else path
+    found = sorted(file for file in folder.iterdir() if file.suffix == ".py" and file.stem.isidentifier())
+    files = {file.stem: _read_file(file) for file in found if file.name != "__init__.py"}
+    if not files:
+        raise ValueError(f"{folder} holds no Python files. Give the folder that holds the learner's files.")
+    shown = path.resolve()
+    return Submission(shown.parent.name if shown.name == "exercises" and shown != KIT / "exercises" else shown.name, files)
+
+
+def _read_file(file: Path) -> File:
+    shown = f"exercises/{file.name}"
+    if file.is_symlink() or not file.is_file():
+        return File(shown, "", f"{file.name} is not a regular file; hand in the file itself.")
+    try:
+        if file.stat().st_size > MAX_BYTES:
+            return File(shown, "", f"{file.name} is larger than 1 MiB; is it the right file?")
+        raw = file.read_bytes()
+    except OSError as error:
+        return File(shown, "", f"{file.name} cannot be read: {error.strerror}.")
+    return replace(from_bytes(shown, raw), location=str(file.resolve()))
+
+
+def from_bytes(shown: str, raw: bytes) -> File:
+    """A file of these bytes, decoded as Python would: a BOM, CRLF or an encoding line is no problem."""
+    name = shown.rpartition("/")[2]
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(raw).readline)
+        text = io.TextIOWrapper(io.BytesIO(raw), encoding).read()
+        ast.parse(text)
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        return File(shown, "", f"{name} line {line} is not UTF-8: save the file in that encoding.")
+    except SyntaxError as error:
+        where = f" line {error.lineno}" if error.lineno else ""
+        return File(shown, "", f"Python cannot read {name}{where}: {type(error).__name__}: {error.msg}.")
+    except (ValueError, RecursionError, MemoryError) as error:
+        return File(shown, "", f"Python cannot read {name}: {type(error).__name__}: {str(error)[:200]}.")
+    return File(shown, text)

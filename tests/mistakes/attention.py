@@ -1,0 +1,1060 @@
+"""What goes wrong in attention: each mistake once, and the sentence that tells its author."""
+
+from grader.checking import Mistake, always
+
+_SCORES = "scores = _widen(query) @ _widen(key).transpose(-2, -1)"
+_SCALE = "scores = scores / math.sqrt(d_head)"
+_HIDE = "scores = scores.masked_fill(~mask, -torch.inf)"
+_WEIGHTS = "weights = softmax(scores, dim=-1)"
+_OUTPUT = "output = weights @ _widen(value)"
+_RETURN = "return output.to(query.dtype), weights.to(query.dtype)"
+_CAUSAL = "return key_positions[None, :] <= query_positions[:, None]"
+_WINDOW = "return (steps_back >= 0) & (steps_back < window)"
+_BOTH = "return (shares / shares.sum(dim=dim, keepdim=True)).to(scores.dtype)"
+_SHIFT = "shifted = wide - wide.amax(dim=dim, keepdim=True)"
+
+
+def _softmax(id: str, says: str, shift: str = _SHIFT, end: str = _BOTH) -> Mistake:
+    return Mistake(id, "softmax", says, {_SHIFT: shift, _BOTH: end})
+
+
+SOFTMAX = [
+    _softmax(
+        "no-max-subtraction",
+        "your values are exactly those without subtracting the maximum: exp of a large score is inf.",
+        "shifted = wide",
+    ),
+    _softmax(
+        "one-global-max",
+        "you subtract one maximum of the whole tensor: a row far below it becomes 0 / 0. Each row has its own.",
+        "shifted = wide - wide.amax()",
+    ),
+    _softmax(
+        "max-along-another-axis",
+        "you take the sums along `dim`, but the maximum always along the last axis.",
+        "shifted = wide - wide.amax(dim=-1, keepdim=True)",
+    ),
+    _softmax(
+        "subtracts-the-mean",
+        "you subtract the mean of each row: the largest exponent is then above 0, and exp may still overflow.",
+        "shifted = wide - wide.mean(dim=dim, keepdim=True)",
+    ),
+    _softmax(
+        "subtracts-the-minimum",
+        "you subtract the minimum of each row, not the maximum: exp still overflows.",
+        "shifted = wide - wide.amin(dim=dim, keepdim=True)",
+    ),
+    _softmax(
+        "subtracts-the-largest-magnitude",
+        "you subtract the maximum of the absolute values: a row of very negative scores becomes 0 / 0.",
+        "shifted = wide - wide.abs().amax(dim=dim, keepdim=True)",
+    ),
+    _softmax(
+        "clamps-the-scores",
+        "you clamp the scores to keep exp from overflowing: scores beyond the limit lose their differences.",
+        "shifted = wide.clamp(-50, 50)",
+    ),
+    _softmax(
+        "negative-scores",
+        "your values are exactly those for -scores: the largest score gets the smallest share.",
+        "shifted = wide.amin(dim=dim, keepdim=True) - wide",
+    ),
+    _softmax(
+        "ignores-dim",
+        "you ignore `dim`: your values are exactly those along the last axis.",
+        "shifted = wide - wide.amax(dim=-1, keepdim=True)",
+        "return (shares / shares.sum(dim=-1, keepdim=True)).to(scores.dtype)",
+    ),
+    _softmax(
+        "first-axis",
+        "you ignore `dim`: your values are exactly those along the first axis.",
+        "shifted = wide - wide.amax(dim=0, keepdim=True)",
+        "return (shares / shares.sum(dim=0, keepdim=True)).to(scores.dtype)",
+    ),
+    _softmax(
+        "all-axes",
+        "your values sum to 1 over the whole tensor, not along `dim`.",
+        "shifted = wide - wide.amax()",
+        "return (shares / shares.sum()).to(scores.dtype)",
+    ),
+    _softmax(
+        "not-normalised",
+        "your values are exactly exp(score - maximum), without the division by their sum.",
+        end="return shares.to(scores.dtype)",
+    ),
+    _softmax(
+        "averages-for-sums",
+        "you divide by the mean along `dim`, not by the sum: the shares add up to the size of the axis.",
+        end="return (shares / shares.mean(dim=dim, keepdim=True)).to(scores.dtype)",
+    ),
+    _softmax(
+        "log-softmax",
+        "your values are exactly the logarithms of the shares.",
+        end="return (shifted - shares.sum(dim=dim, keepdim=True).log()).to(scores.dtype)",
+    ),
+    _softmax(
+        "no-keepdim",
+        "the sum loses the axis `dim` (no keepdim=True), so the division broadcasts along another axis.",
+        end="return (shares / shares.sum(dim=dim)).to(scores.dtype)",
+    ),
+    _softmax(
+        "not-cast-back",
+        "your result stays in float32: cast it back to the dtype of `scores`.",
+        end="return shares / shares.sum(dim=dim, keepdim=True)",
+    ),
+    _softmax(
+        "always-float32",
+        "your result is float32 whatever the dtype of `scores`.",
+        end="return (shares / shares.sum(dim=dim, keepdim=True)).float()",
+    ),
+    Mistake(
+        "half-precision-sum",
+        "softmax",
+        "you compute in half precision: the sum of a long float16 row exceeds 65504. Compute in float32, cast back.",
+        {"wide = _widen(scores)": "wide = scores"},
+    ),
+    _softmax(
+        "subtracts-in-place",
+        "you subtract the maximum from `scores` in place: the caller's tensor is changed.",
+        "shifted = wide.sub_(wide.amax(dim=dim, keepdim=True))",
+    ),
+    *always("softmax"),
+]
+
+
+def _mask(id: str, exercise: str, says: str, result: str) -> Mistake:
+    """A mask that is made by the expression `result` from `right`, the true mask, and the arguments."""
+    append = f"""
+_right_mask = {exercise}
+
+
+def {exercise}(query_length, *args, **options):
+    right = _right_mask(query_length, *args, **options)
+    return {result}
+"""
+    return Mistake(id, exercise, says, append=append)
+
+
+def _without_refusal(id: str, exercise: str, says: str, otherwise: str) -> Mistake:
+    window = "window, " if exercise == "sliding_window_mask" else ""
+    append = f"""
+_right_mask = {exercise}
+
+
+def {exercise}(query_length, {window}key_length=None, device=None):
+    try:
+        return _right_mask(query_length, {window}key_length, device)
+    except ValueError:
+        {otherwise}
+"""
+    return Mistake(id, exercise, says, append=append)
+
+
+def _any_mask(prefix: str, exercise: str) -> list[Mistake]:
+    """What goes wrong with either mask."""
+    return [
+        _mask(
+            f"{prefix}-inverted",
+            exercise,
+            "your mask is exactly the opposite: True means 'may attend', not 'hidden'.",
+            "~right",
+        ),
+        _mask(f"{prefix}-float", exercise, "your mask holds numbers 0 and 1: it should be boolean.", "right.float()"),
+        _mask(
+            f"{prefix}-additive",
+            exercise,
+            "your mask holds 0 and -inf, to be added to the scores: it should be boolean, True = may attend.",
+            "torch.zeros(right.shape).masked_fill(~right, -torch.inf)",
+        ),
+        _mask(
+            f"{prefix}-extra-axes",
+            exercise,
+            "your mask has axes of size 1 in front: its shape should be (query_length, key_length).",
+            "right[None, None]",
+        ),
+        _mask(
+            f"{prefix}-transposed",
+            exercise,
+            "your mask is transposed: queries are rows, keys are columns.",
+            "right.T.contiguous()",
+        ),
+        _mask(
+            f"{prefix}-all-true",
+            exercise,
+            "your mask hides nothing: it is True everywhere.",
+            "torch.ones_like(right)",
+        ),
+        _mask(
+            f"{prefix}-all-false",
+            exercise,
+            "your mask hides everything: it is False everywhere.",
+            "torch.zeros_like(right)",
+        ),
+        _mask(f"{prefix}-none", exercise, f"your {exercise} returns None: is there a `return`?", "None"),
+        _mask(
+            f"{prefix}-all-keys-for-no-query",
+            exercise,
+            "with query_length=0 you return a row for every key: a slice [-0:] is the whole, not nothing.",
+            "right if query_length else right.new_ones(right.shape[1], right.shape[1]).tril()",
+        ),
+        _without_refusal(
+            f"{prefix}-more-queries-than-keys",
+            exercise,
+            "you return a mask where query_length > key_length: raise a ValueError.",
+            "if key_length is None or query_length <= key_length: raise\n        return torch.ones(query_length, key_length, dtype=torch.bool)",
+        ),
+        _without_refusal(
+            f"{prefix}-assert",
+            exercise,
+            "you refuse with an AssertionError: a wrong argument is a ValueError.",
+            "raise AssertionError from None",
+        ),
+    ]
+
+
+CAUSAL_MASK = [
+    Mistake(
+        "diagonal-hidden",
+        "causal_mask",
+        "your diagonal is off by one: a position does not see itself.",
+        {_CAUSAL: "return key_positions[None, :] < query_positions[:, None]"},
+    ),
+    Mistake(
+        "one-ahead",
+        "causal_mask",
+        "your diagonal is off by one: a position sees the next one, which it should predict.",
+        {_CAUSAL: "return key_positions[None, :] <= query_positions[:, None] + 1"},
+    ),
+    Mistake(
+        "sees-the-future",
+        "causal_mask",
+        "each of your queries sees itself and what comes after it: it should be what comes before it.",
+        {_CAUSAL: "return key_positions[None, :] >= query_positions[:, None]"},
+    ),
+    Mistake(
+        "top-left-aligned",
+        "causal_mask",
+        "you count the queries from the first key: they are the last positions of the keys (aligned bottom right).",
+        {_CAUSAL: "return key_positions[None, :] <= torch.arange(query_length, device=device)[:, None]"},
+    ),
+    _mask(
+        "key-length-ignored",
+        "causal_mask",
+        "you ignore key_length: your mask has as many columns as queries.",
+        "right[:, right.shape[1] - query_length :]",
+    ),
+    _mask(
+        "first-keys-hidden",
+        "causal_mask",
+        "you hide the keys before the first query: they are earlier positions and stay visible.",
+        "right & (torch.arange(right.shape[1]) >= right.shape[1] - query_length)",
+    ),
+    Mistake(
+        "one-row-for-all",
+        "causal_mask",
+        "you build one row and use it for every query: each query has its own position.",
+        {_CAUSAL: "return (key_positions[None, :] <= query_positions[:, None])[:1].expand(query_length, -1)"},
+    ),
+    *_any_mask("causal", "causal_mask"),
+]
+
+
+def _sdpa(id: str, says: str, edits: dict[str, str]) -> Mistake:
+    return Mistake(id, "scaled_dot_product_attention", says, edits)
+
+
+SCALED_DOT_PRODUCT_ATTENTION = [
+    _sdpa("no-scaling", "your values are exactly those without the division by sqrt(d_head).", {_SCALE: "pass"}),
+    _sdpa(
+        "divided-by-d",
+        "your values are exactly those with a division by d_head: it should be its square root.",
+        {_SCALE: "scores = scores / d_head"},
+    ),
+    _sdpa(
+        "multiplied-by-root",
+        "you multiply the scores by sqrt(d_head): divide by it.",
+        {_SCALE: "scores = scores * math.sqrt(d_head)"},
+    ),
+    _sdpa(
+        "root-of-d-value",
+        "you divide by the root of the size of the values: it should be the size of queries and keys, d_head.",
+        {_SCALE: "scores = scores / math.sqrt(value.shape[-1])"},
+    ),
+    _sdpa(
+        "root-of-key-length",
+        "you divide by the root of the number of keys: it should be the size of queries and keys, d_head.",
+        {_SCALE: "scores = scores / math.sqrt(key.shape[-2])"},
+    ),
+    _sdpa(
+        "scaled-after-softmax",
+        "you divide the weights by sqrt(d_head): divide the scores, before the softmax.",
+        {_SCALE: "pass", _WEIGHTS: f"{_WEIGHTS} / math.sqrt(d_head)"},
+    ),
+    _sdpa(
+        "softmax-over-queries",
+        "your softmax runs over the queries: it should run over the keys, the last axis.",
+        {_WEIGHTS: "weights = softmax(scores, dim=-2)"},
+    ),
+    _sdpa(
+        "softmax-over-axis-one",
+        "your softmax runs along axis 1, which is the keys only without batch axes: use the last axis, dim=-1.",
+        {_WEIGHTS: "weights = softmax(scores, dim=1)"},
+    ),
+    _sdpa(
+        "softmax-over-first-axis",
+        "your softmax runs along the first axis: it should run over the keys, the last axis.",
+        {_WEIGHTS: "weights = softmax(scores, dim=0)"},
+    ),
+    _sdpa(
+        "softmax-over-everything",
+        "your softmax runs over queries and keys together: each query has its own.",
+        {_WEIGHTS: "weights = softmax(scores.flatten(-2), dim=-1).unflatten(-1, scores.shape[-2:])"},
+    ),
+    _sdpa(
+        "no-softmax", "you mix the values with the bare scores: there is no softmax.", {_WEIGHTS: "weights = scores"}
+    ),
+    _sdpa(
+        "scores-ignored",
+        "you ignore the scores: your output is the plain average of the visible values.",
+        {_SCALE: "scores = torch.zeros_like(scores)"},
+    ),
+    _sdpa("mask-ignored", "your values are exactly those without the mask.", {_HIDE: "pass"}),
+    _sdpa(
+        "mask-inverted",
+        "your mask is inverted: you hide what is True, and True means 'may attend'.",
+        {_HIDE: "scores = scores.masked_fill(mask, -torch.inf)"},
+    ),
+    _sdpa(
+        "mask-after-softmax",
+        "you hide after the softmax: the rows no longer sum to 1.",
+        {_HIDE: "pass", _WEIGHTS: f"{_WEIGHTS}\n    weights = weights if mask is None else weights * mask"},
+    ),
+    _sdpa(
+        "mask-after-softmax-renormalised",
+        "you hide after the softmax and normalise again: where a hidden key matches best, the visible ones are 0 by then.",
+        {
+            _HIDE: "pass",
+            _WEIGHTS: f"{_WEIGHTS}\n    if mask is not None:\n        weights = weights * mask\n"
+            "        weights = weights / weights.sum(dim=-1, keepdim=True)",
+        },
+    ),
+    _sdpa(
+        "mask-added-as-number",
+        "you add the mask to the scores as a number: True adds 1 and hides nothing.",
+        {_HIDE: "scores = scores + mask"},
+    ),
+    _sdpa(
+        "fill-zero",
+        "you set hidden scores to 0: exp(0) is 1, so they take part. It should be -inf.",
+        {_HIDE: "scores = scores.masked_fill(~mask, 0.0)"},
+    ),
+    _sdpa(
+        "fill-minus-100",
+        "you set hidden scores to -100: a hidden key keeps some weight. It should be -inf.",
+        {_HIDE: "scores = scores.masked_fill(~mask, -100.0)"},
+    ),
+    _sdpa(
+        "fill-minus-1e4",
+        "you set hidden scores to -1e4: where visible scores are lower still, the hidden keys win. It should be -inf.",
+        {_HIDE: "scores = scores.masked_fill(~mask, -1e4)"},
+    ),
+    _sdpa(
+        "fill-minus-1e9",
+        "you set hidden scores to -1e9: where visible scores are lower still, the hidden keys win. It should be -inf.",
+        {_HIDE: "scores = scores.masked_fill(~mask, -1e9)"},
+    ),
+    _sdpa(
+        "zero-times-infinity",
+        "you multiply the mask with -inf: 0 * -inf is NaN. Choose with torch.where or masked_fill.",
+        {_HIDE: "scores = scores + (~mask) * -torch.inf"},
+    ),
+    _sdpa(
+        "mask-inverted-in-place",
+        "you invert the caller's mask in place.",
+        {_HIDE: "scores = scores.masked_fill(mask.logical_not_(), -torch.inf)"},
+    ),
+    _sdpa(
+        "causal-unasked",
+        "you hide the later keys though no mask asks for it: what is hidden is the caller's choice.",
+        {
+            "    if mask is not None:\n        _refuse": "    causal = torch.ones_like(scores, dtype=torch.bool).tril()\n"
+            "    mask = causal if mask is None else mask & causal\n    if mask is not None:\n        _refuse"
+        },
+    ),
+    _sdpa(
+        "blind-row-nan",
+        "a query that sees no key gets NaN: raise a ValueError.",
+        {"_refuse_blind_queries(mask)\n": "pass\n"},
+    ),
+    _sdpa(
+        "blind-row-zeros",
+        "a query that sees no key gets weights of 0: raise a ValueError.",
+        {"_refuse_blind_queries(mask)\n": "pass\n", _WEIGHTS: f"{_WEIGHTS}.nan_to_num()"},
+    ),
+    _sdpa(
+        "blind-row-average",
+        "a query that sees no key gets the average of what is hidden: raise a ValueError.",
+        {
+            "_refuse_blind_queries(mask)\n": "pass\n",
+            _HIDE: "scores = scores.masked_fill(~mask & mask.any(-1, keepdim=True), -torch.inf)\n"
+            "        scores = scores * mask.any(-1, keepdim=True)",
+        },
+    ),
+    _sdpa(
+        "blind-only-if-all",
+        "you refuse only a mask that is False everywhere: one query without a visible key is enough.",
+        {"blind = ~mask.any(dim=-1)": "blind = ~mask.any()"},
+    ),
+    _sdpa(
+        "refuses-unseen-keys",
+        "you refuse a key that no query sees: that is allowed (padding). A query that sees no key is not.",
+        {"blind = ~mask.any(dim=-1)": "blind = ~mask.any(dim=-2)"},
+    ),
+    _sdpa(
+        "refuses-any-hidden-key",
+        "you refuse every mask that hides something: only a query without any visible key is an error.",
+        {"blind = ~mask.any(dim=-1)": "blind = ~mask.all(dim=-1)"},
+    ),
+    _sdpa(
+        "half-precision-scores",
+        "you compute the scores in half precision: beyond 65504 they are inf. Compute them in float32.",
+        {_SCORES: "scores = query @ key.transpose(-2, -1)", _OUTPUT: "output = weights @ value"},
+    ),
+    _sdpa(
+        "clamped-half-scores",
+        "you clamp the scores to what float16 holds: beyond 65504 all of them are alike. Compute them in float32.",
+        {_SCORES: "scores = _widen((query @ key.transpose(-2, -1)).nan_to_num())"},
+    ),
+    _sdpa(
+        "result-not-cast-back",
+        "your output and weights stay in float32: cast them back to the dtype of `query`.",
+        {_RETURN: "return output, weights"},
+    ),
+    _sdpa(
+        "weights-not-cast-back",
+        "your weights stay in float32: cast them back to the dtype of `query`, as the output.",
+        {_RETURN: "return output.to(query.dtype), weights"},
+    ),
+    _sdpa("output-only", "you return the output alone: return it and the weights.", {_RETURN: "return output"}),
+    _sdpa(
+        "weights-first", "you return the weights first: the output comes first.", {_RETURN: "return weights, output"}
+    ),
+    _sdpa(
+        "returns-scores",
+        "you return the scores in place of the weights: the second result comes after the softmax.",
+        {_RETURN: "return output.to(query.dtype), scores.to(query.dtype)"},
+    ),
+    _sdpa(
+        "returns-unmasked-weights",
+        "your output is right, but the weights that you return are those without the mask.",
+        {
+            _SCALE: f"{_SCALE}\n    bare = softmax(scores, -1)",
+            _RETURN: "return output.to(query.dtype), bare.to(query.dtype)",
+        },
+    ),
+    _sdpa(
+        "queries-and-keys-swapped",
+        "you multiply keys by queries: a row of the scores belongs to a query, a column to a key.",
+        {_SCORES: "scores = _widen(key) @ _widen(query).transpose(-2, -1)"},
+    ),
+    _sdpa(
+        "first-two-axes-transposed",
+        "you transpose the first two axes of `key`: with batch axes it must be the last two.",
+        {_SCORES: "scores = _widen(query) @ _widen(key).transpose(0, 1)"},
+    ),
+    _sdpa(
+        "key-not-transposed",
+        "you reshape `key` to (d_head, k_len): that mixes up its numbers, transpose it.",
+        {_SCORES: "scores = _widen(query) @ _widen(key).reshape(*key.shape[:-2], d_head, key.shape[-2])"},
+    ),
+    _sdpa("mixes-keys", "you mix the keys: it should be the values.", {_OUTPUT: "output = weights @ _widen(key)"}),
+    _sdpa(
+        "cosine",
+        "you normalise queries and keys to length 1: their lengths belong to the score.",
+        {
+            _SCORES: "scores = nn.functional.normalize(_widen(query), dim=-1) "
+            "@ nn.functional.normalize(_widen(key), dim=-1).transpose(-2, -1)"
+        },
+    ),
+    _sdpa(
+        "weights-detached",
+        "gradients reach `value` only: the weights are cut off from queries and keys.",
+        {_WEIGHTS: f"{_WEIGHTS}.detach()"},
+    ),
+    _sdpa(
+        "batch-ignored",
+        "every text of the batch gets the weights of the first one.",
+        {_WEIGHTS: f"{_WEIGHTS}\n    weights = weights[:1].expand_as(weights) if weights.dim() > 2 else weights"},
+    ),
+    *always("scaled_dot_product_attention"),
+]
+
+
+def _initial(id: str, exercise: str, says: str, before: str = "pass", after: str = "pass") -> Mistake:
+    append = f"""
+_right_init = {exercise}.__init__
+
+
+def _init(self, *args, generator=None, **options):
+    {before}
+    _right_init(self, *args, generator=generator, **options)
+    {after}
+
+
+{exercise}.__init__ = _init
+"""
+    return Mistake(id, exercise, says, append=append)
+
+
+def _any_initial(prefix: str, exercise: str) -> list[Mistake]:
+    """What goes wrong with the initial weights of any class."""
+    each = "for name, weight in list(self.named_parameters()): "
+    return [
+        _initial(
+            f"{prefix}-initial-not-scaled",
+            exercise,
+            "your initial weights have standard deviation 1: it should be d_model ** -0.5.",
+            after=each + "weight.data.mul_(weight.shape[1] ** 0.5)",
+        ),
+        _initial(
+            f"{prefix}-initial-divided-by-d",
+            exercise,
+            "your initial weights have standard deviation 1 / d_model: it should be d_model ** -0.5.",
+            after=each + "weight.data.mul_(weight.shape[1] ** -0.5)",
+        ),
+        _initial(
+            f"{prefix}-initial-constant-scale",
+            exercise,
+            "your initial weights have standard deviation 0.02, whatever d_model is: it should be d_model ** -0.5.",
+            after=each + "weight.data.mul_(0.02 * weight.shape[1] ** 0.5)",
+        ),
+        _initial(
+            f"{prefix}-initial-uniform",
+            exercise,
+            "your initial weights are uniform: they should be normal with standard deviation d_model ** -0.5.",
+            after=each + "torch.nn.init.uniform_(weight, -weight.shape[1] ** -0.5, weight.shape[1] ** -0.5, generator)",
+        ),
+        _initial(
+            f"{prefix}-initial-zeros",
+            exercise,
+            "your initial weights are 0: all queries and keys are alike, and the first gradients are 0 too.",
+            after=each + "weight.data.zero_()",
+        ),
+        _initial(
+            f"{prefix}-initial-all-equal",
+            exercise,
+            "your weights start as copies of one another: draw each of them on its own.",
+            after=each + "weight.data.copy_(self.q_weight.data[: weight.shape[0]].clone())",
+        ),
+        _initial(
+            f"{prefix}-generator-ignored",
+            exercise,
+            "you draw the weights from torch's global generator: a generator was given.",
+            before="generator = None",
+        ),
+        _initial(
+            f"{prefix}-seeds-globally",
+            exercise,
+            "you seed torch's global generator: draw from the one that was given, and leave the global one alone.",
+            before="generator = None if generator is None else torch.manual_seed(generator.initial_seed())",
+        ),
+        _initial(
+            f"{prefix}-not-parameters",
+            exercise,
+            "your weights are plain tensors: without nn.Parameter no optimizer finds them.",
+            after=each + "delattr(self, name); setattr(self, name, weight.data.requires_grad_())",
+        ),
+        _initial(
+            f"{prefix}-bias",
+            exercise,
+            "you have a bias: there are no parameters but the documented ones.",
+            after="self.q_bias = nn.Parameter(torch.zeros(self.q_weight.shape[0]))",
+        ),
+    ]
+
+
+def _no_refusal(id: str, exercise: str, says: str, otherwise: str) -> Mistake:
+    more = "" if exercise == "MultiHeadAttention" else ", num_kv_heads"
+    append = f"""
+_right_init = {exercise}.__init__
+
+
+def _init(self, d_model, num_heads{more}, **options):
+    try:
+        _right_init(self, d_model, num_heads{more}, **options)
+    except ValueError:
+        {otherwise}
+
+
+{exercise}.__init__ = _init
+"""
+    return Mistake(id, exercise, says, append=append)
+
+
+def _forward(id: str, exercise: str, says: str, **changes: str) -> Mistake:
+    """The forward of a class, written out, with statements put in where `changes` says."""
+    steps = _ONE_HEAD if exercise == "SelfAttention" else _HEADS
+    body = "".join(
+        f"    {step}\n" + (f"    {changes.pop(at)}\n" if at in changes else "") for at, step in steps.items()
+    )
+    if changes:
+        raise ValueError(f"mistake {id}: there is no step {', '.join(changes)}")
+    append = (
+        f"\ndef _forward(self, x, mask=None):\n{body}    return output, weights\n\n\n{exercise}.forward = _forward\n"
+    )
+    return Mistake(id, exercise, says, append=append)
+
+
+_ONE_HEAD = {
+    "project": "query, key, value = x @ self.q_weight.T, x @ self.k_weight.T, x @ self.v_weight.T",
+    "see": "visible = _visible(x, self.causal, mask)",
+    "attend": "output, weights = scaled_dot_product_attention(query, key, value, visible)",
+}
+_HEADS = {
+    "sizes": "heads, kv_heads = self.num_heads, getattr(self, 'num_kv_heads', self.num_heads)",
+    "project": _ONE_HEAD["project"],
+    "split": "query, key, value = _split_heads(query, heads), _split_heads(key, kv_heads), _split_heads(value, kv_heads)",
+    "repeat": "key, value = (t.repeat_interleave(heads // kv_heads, dim=1) for t in (key, value))",
+    "see": _ONE_HEAD["see"],
+    "drop": "dropout = self.dropout if self.training else 0.0",
+    "attend": "mixed, weights = _attend(query, key, value, visible, dropout)",
+    "merge": "merged = _merge_heads(mixed)",
+    "out": "output = merged @ self.out_weight.T",
+}
+
+
+def _any_forward(prefix: str, exercise: str) -> list[Mistake]:
+    """What goes wrong in the forward of any class."""
+
+    def forward(id: str, says: str, **changes: str) -> Mistake:
+        return _forward(f"{prefix}-{id}", exercise, says, **changes)
+
+    d_model = "self.q_weight.shape[1]"
+    d_head = "query.shape[-1]"
+    scale = "see"  # queries are as they go into the scores by then
+    return [
+        forward(
+            "root-of-d-model",
+            "your values are exactly those with a division by sqrt(d_model): each head divides by sqrt(d_head).",
+            **{scale: f"visible, query = _visible(x, self.causal, mask), query * ({d_head} / {d_model}) ** 0.5"},
+        ),
+        forward(
+            "no-scaling",
+            "your values are exactly those without the division by sqrt(d_head).",
+            **{scale: f"query = query * {d_head} ** 0.5"},
+        ),
+        forward(
+            "scaled-twice",
+            "you divide by sqrt(d_head) twice: scaled_dot_product_attention does so already.",
+            **{scale: f"query = query * {d_head} ** -0.5"},
+        ),
+        forward(
+            "q-and-k-swapped",
+            "q_weight and k_weight have changed places: q_weight makes the queries.",
+            see="query, key = key, query",
+        ),
+        forward(
+            "k-and-v-swapped",
+            "k_weight and v_weight have changed places: k_weight makes the keys.",
+            see="key, value = value, key",
+        ),
+        forward("values-from-keys", "your values are the keys: project them with v_weight.", see="value = key"),
+        forward(
+            "not-causal",
+            "your values are exactly those without the causal mask, though causal is True.",
+            see="visible = _visible(x, False, mask)",
+        ),
+        forward(
+            "always-causal",
+            "your values are exactly those with the causal mask, though causal is False.",
+            see="visible = _visible(x, True, mask)",
+        ),
+        forward(
+            "one-position-ahead",
+            "each of your positions sees the next one too: the diagonal is off by one.",
+            see="visible = visible | (self.causal & torch.ones_like(visible).triu(1) & ~torch.ones_like(visible).triu(2))",
+        ),
+        forward(
+            "extra-mask-ignored",
+            "your values are exactly those without the mask that is given to forward.",
+            see="visible = _visible(x, self.causal, None)",
+        ),
+        forward(
+            "extra-mask-replaces-causal",
+            "the mask that is given to forward replaces your causal mask: both must hold.",
+            see="visible = _visible(x, self.causal and mask is None, mask)",
+        ),
+        forward(
+            "masks-joined-by-or",
+            "you join the two masks with 'or': a key must be visible in both.",
+            see="visible = visible if mask is None else _visible(x, self.causal, None) | mask",
+        ),
+        forward(
+            "extra-mask-inverted",
+            "the mask that is given to forward is inverted: True means 'may attend'.",
+            see="visible = visible if mask is None else _visible(x, self.causal, ~mask)",
+        ),
+        forward(
+            "mask-of-first-length",
+            "your causal mask has the length of the first text: make it for the length of each.",
+            see="self.__dict__.setdefault('_first', torch.ones_like(visible)); visible = visible & self._first",
+        ),
+        forward(
+            "mask-of-fixed-length",
+            "your causal mask has a fixed length of 8: longer texts do not fit. Make it for the length of each.",
+            see="visible = visible & torch.ones(8, 8, dtype=torch.bool)[: x.shape[1], : x.shape[1]]",
+        ),
+        forward(
+            "keys-detached",
+            "no gradient reaches k_weight: .detach(), .data or no_grad cuts it off.",
+            project="key = key.detach()",
+        ),
+        forward(
+            "weights-first",
+            "you return the weights first: the output comes first.",
+            **{"attend" if exercise == "SelfAttention" else "out": "output, weights = weights, output"},
+        ),
+        forward(
+            "scores-ignored",
+            "you ignore queries and keys: your output is the plain average of the visible values.",
+            see="query = query * 0",
+        ),
+        forward(
+            "batch-ignored",
+            "every text of the batch gets the weights of the first one.",
+            see="query, key = query[:1].expand_as(query), key[:1].expand_as(key)",
+        ),
+        *_any_initial(prefix, exercise),
+    ]
+
+
+SELF_ATTENTION = [
+    *_any_forward("one-head", "SelfAttention"),
+    _forward(
+        "values-not-projected",
+        "SelfAttention",
+        "you mix x itself: the values are x projected by v_weight.",
+        project="value = x",
+    ),
+    _forward(
+        "q-weight-for-keys",
+        "SelfAttention",
+        "you project the keys with q_weight: the keys have a weight of their own.",
+        project="key = x @ self.q_weight.T",
+    ),
+    _forward(
+        "weight-not-transposed",
+        "SelfAttention",
+        "you read the weights as (in, out): they are (d_head, d_model), so project with x @ weight.T.",
+        project="query, key, value = (x @ w.reshape(w.shape[::-1]) for w in (self.q_weight, self.k_weight, self.v_weight))",
+    ),
+    _forward(
+        "output-only-one-head",
+        "SelfAttention",
+        "you return the output alone: return it and the weights.",
+        attend="return output",
+    ),
+    _forward(
+        "residual-added",
+        "SelfAttention",
+        "you add the values to your output: the residual connection belongs to the block around it.",
+        attend="output = output + value",
+    ),
+    *always("SelfAttention", "SelfAttention.forward"),
+]
+
+
+def _any_heads(prefix: str, exercise: str) -> list[Mistake]:
+    """What goes wrong with several heads, whether they share keys or not."""
+
+    def forward(id: str, says: str, **changes: str) -> Mistake:
+        return _forward(f"{prefix}-{id}", exercise, says, **changes)
+
+    ones = "1" if exercise == "MultiHeadAttention" else "1, 1"
+    cut = "[t.reshape(t.shape[0], h, t.shape[1], -1) for t, h in ((query, heads), (key, kv_heads), (value, kv_heads))]"
+    return [
+        *_any_forward(prefix, exercise),
+        forward(
+            "reshape-for-transpose",
+            "you reshape straight to (batch, heads, seq, d_head): cut the last axis into heads, then transpose.",
+            project=f"split = {cut}",
+            split="query, key, value = split",
+        ),
+        forward(
+            "not-transposed-back",
+            "you put the heads together without transposing back: exchange heads and positions first, then reshape.",
+            merge="merged = mixed.reshape(x.shape)",
+        ),
+        forward(
+            "interleaved-heads",
+            "you cut the features into (d_head, num_heads): head h owns d_head features in a row, not every num_heads-th.",
+            split="query, key, value = query, key, value",
+            project="query, key, value = (t.unflatten(-1, (-1, h)).transpose(-2, -1).flatten(-2) "
+            "for t, h in ((query, heads), (key, kv_heads), (value, kv_heads)))",
+            merge="merged = mixed.permute(0, 2, 3, 1).flatten(-2)",
+        ),
+        forward(
+            "merged-by-feature",
+            "you put the outputs together feature by feature: head 0 comes first with all its features, then head 1.",
+            merge="merged = mixed.permute(0, 2, 3, 1).flatten(-2)",
+        ),
+        forward(
+            "no-output-projection",
+            "your output is exactly that without the output projection.",
+            out="output = merged",
+        ),
+        forward(
+            "out-weight-not-transposed",
+            "you multiply by out_weight untransposed: a weight is (out, in), so it is x @ out_weight.T.",
+            out="output = merged @ self.out_weight",
+        ),
+        forward(
+            "q-weight-not-transposed",
+            "you multiply by q_weight untransposed: a weight is (out, in), so it is x @ q_weight.T.",
+            project="query = x @ self.q_weight",
+        ),
+        forward(
+            "heads-share-queries",
+            "all your heads use the queries of head 0: each head has features of its own.",
+            split="query = query[:, :1].expand_as(query)",
+        ),
+        forward(
+            "heads-share-weights",
+            "all your heads use the queries, keys and values of head 0: each head has features of its own.",
+            split="query, key, value = (t[:, :1].expand_as(t) for t in (query, key, value))",
+        ),
+        forward(
+            "one-head-only",
+            "you attend with one single head: num_heads is ignored.",
+            repeat="query, key, value = (t.transpose(1, 2).flatten(-2)[:, None] for t in (query, key, value))",
+        ),
+        forward(
+            "attends-across-heads",
+            "your heads attend to one another within a position: transpose to (batch, heads, seq, d_head) first.",
+            see="query, key, value = (t.transpose(1, 2) for t in (query, key, value)); "
+            "visible = torch.ones(heads, heads, dtype=torch.bool)",
+            merge="merged = mixed.flatten(-2)",
+        ),
+        forward(
+            "weights-averaged",
+            "you return the mean of the weights over the heads: return those of every head.",
+            out="weights = weights.mean(1)",
+        ),
+        forward(
+            "weights-of-last-head",
+            "you return the weights of the last head only: return those of every head.",
+            out="weights = weights[:, -1]",
+        ),
+        forward("output-only", "you return the output alone: return it and the weights.", out="return output"),
+        forward(
+            "residual-added",
+            "you add x to your output: the residual belongs to the block around it.",
+            out="output = output + x",
+        ),
+        forward("dropout-ignored", "you drop nothing while training: dropout is ignored.", drop="dropout = 0.0"),
+        forward("dropout-in-eval", "you drop weights in eval mode too.", drop="dropout = self.dropout"),
+        forward(
+            "dropout-only-in-eval",
+            "you drop weights in eval mode and none while training: it should be the other way round.",
+            drop="dropout = 0.0 if self.training else self.dropout",
+        ),
+        forward(
+            "dropout-keeps-that-many",
+            "you keep weights with probability `dropout`: that is the probability of dropping them.",
+            drop="dropout = 1 - dropout if self.training else 0.0",
+        ),
+        forward(
+            "dropout-not-scaled",
+            "you drop weights without dividing the others by 1 - dropout.",
+            attend="mixed = mixed * (1 - dropout)",
+        ),
+        forward(
+            "dropout-renormalised",
+            "you normalise the weights again after dropout: they are only divided by 1 - dropout.",
+            attend="dropped = torch.nn.functional.dropout(weights, dropout); "
+            "mixed = dropped / dropped.sum(-1, keepdim=True).clamp_min(1e-12) @ value",
+        ),
+        forward(
+            "weights-after-dropout",
+            "the weights that you return are those after dropout: return them as they were before.",
+            attend="dropped = torch.nn.functional.dropout(weights, dropout); mixed, weights = dropped @ value, dropped",
+        ),
+        forward(
+            "dropout-on-output",
+            "you drop numbers of the output: dropout acts on the weights.",
+            drop="rate, dropout = dropout, 0.0",
+            out="output = torch.nn.functional.dropout(output, rate)",
+        ),
+        forward(
+            "dropout-on-mixed-values",
+            "you drop numbers of the mixed values: dropout acts on the weights.",
+            drop="rate, dropout = dropout, 0.0",
+            attend="mixed = torch.nn.functional.dropout(mixed, rate)",
+        ),
+        forward(
+            "dropout-shared-by-heads",
+            "your dropout drops the same weights in every head and text: draw for each weight on its own.",
+            attend="mixed = (weights * torch.nn.functional.dropout(torch.ones_like(weights[0, 0]), dropout)) @ value",
+        ),
+        forward(
+            "dropout-of-whole-keys",
+            "your dropout drops a key for all queries at once: draw for each weight on its own.",
+            attend="mixed = (weights * torch.nn.functional.dropout(torch.ones_like(weights[:, :, :1]), dropout)) @ value",
+        ),
+        _no_refusal(
+            f"{prefix}-indivisible",
+            exercise,
+            "you accept a d_model that num_heads does not divide: raise a ValueError as the module is made.",
+            f"if d_model % num_heads == 0: raise\n        _right_init(self, d_model, {ones}, **options)",
+        ),
+        _no_refusal(
+            f"{prefix}-assert",
+            exercise,
+            "you refuse with an AssertionError: a wrong argument is a ValueError.",
+            "raise AssertionError from None",
+        ),
+        *always(exercise, f"{exercise}.forward"),
+    ]
+
+
+MULTI_HEAD_ATTENTION = _any_heads("multi-head", "MultiHeadAttention")
+
+GROUPED_QUERY_ATTENTION = [
+    *_any_heads("grouped", "GroupedQueryAttention"),
+    _forward(
+        "kv-heads-tiled",
+        "GroupedQueryAttention",
+        "you tile the heads of keys and values (0 1 0 1): neighbouring query heads share one (0 0 1 1).",
+        split="tiled = [t.repeat(1, heads // kv_heads, 1, 1) for t in (key, value)]",
+        repeat="key, value = tiled",
+    ),
+    _forward(
+        "only-values-tiled",
+        "GroupedQueryAttention",
+        "you tile the heads of the values (0 1 0 1) but repeat those of the keys (0 0 1 1): repeat both.",
+        split="tiled = value.repeat(1, heads // kv_heads, 1, 1)",
+        repeat="value = tiled",
+    ),
+    _forward(
+        "only-keys-tiled",
+        "GroupedQueryAttention",
+        "you tile the heads of the keys (0 1 0 1) but repeat those of the values (0 0 1 1): repeat both.",
+        split="tiled = key.repeat(1, heads // kv_heads, 1, 1)",
+        repeat="key = tiled",
+    ),
+    _forward(
+        "first-kv-head-for-all",
+        "GroupedQueryAttention",
+        "all your query heads read the first head of keys and values: each group has its own.",
+        repeat="key, value = key[:, :1].expand_as(key), value[:, :1].expand_as(value)",
+    ),
+    _forward(
+        "groups-averaged",
+        "GroupedQueryAttention",
+        "you average the queries of a group: each query head keeps its own query.",
+        repeat="query = query.unflatten(1, (kv_heads, -1)).mean(2).repeat_interleave(heads // kv_heads, dim=1)",
+    ),
+    _forward(
+        "weights-of-kv-heads",
+        "GroupedQueryAttention",
+        "you return weights for num_kv_heads heads: every query head has its own.",
+        out="weights = weights.unflatten(1, (kv_heads, -1)).mean(2)",
+    ),
+    _forward(
+        "root-of-kv-head-size",
+        "GroupedQueryAttention",
+        "you divide by sqrt(d_model / num_kv_heads): d_head is d_model / num_heads.",
+        repeat="query = query * (kv_heads / heads) ** 0.5",
+    ),
+    Mistake(
+        "all-kv-heads",
+        "GroupedQueryAttention",
+        "your keys and values have num_heads heads: num_kv_heads is ignored.",
+        {"d_kv = num_kv_heads * (d_model // num_heads)": "self.num_kv_heads, d_kv = num_heads, d_model"},
+    ),
+    _no_refusal(
+        "kv-heads-indivisible",
+        "GroupedQueryAttention",
+        "you accept a num_heads that num_kv_heads does not divide: raise a ValueError as the module is made.",
+        "if d_model % num_heads: raise\n        _right_init(self, d_model, num_heads, 1, **options)",
+    ),
+]
+
+
+def _window(id: str, says: str, result: str) -> Mistake:
+    return Mistake(id, "sliding_window_mask", says, {_WINDOW: f"return {result}"})
+
+
+SLIDING_WINDOW_MASK = [
+    _window(
+        "window-too-wide",
+        "your window is one too wide: it sees `window` positions before itself, but it counts as one of them.",
+        "(steps_back >= 0) & (steps_back <= window)",
+    ),
+    _window(
+        "window-too-narrow",
+        "your window is one too narrow: it holds the position itself and window - 1 before it.",
+        "(steps_back >= 0) & (steps_back < window - 1)",
+    ),
+    _window(
+        "window-without-itself",
+        "your window leaves out the position itself and reaches one further back.",
+        "(steps_back >= 1) & (steps_back <= window)",
+    ),
+    _window(
+        "window-on-both-sides",
+        "your window lies around the position: it should lie before it, a later key is never visible.",
+        "steps_back.abs() < window",
+    ),
+    _window(
+        "window-after",
+        "your window lies after the position: it should lie before it.",
+        "(steps_back <= 0) & (steps_back > -window)",
+    ),
+    _window(
+        "window-not-causal", "your mask shows all later keys: it is a window, but not causal.", "steps_back < window"
+    ),
+    _window("window-ignored", "you ignore `window`: your mask is exactly the causal one.", "steps_back >= 0"),
+    _window(
+        "window-hides-the-near",
+        "you hide what lies inside the window and show what lies before it.",
+        "steps_back >= window",
+    ),
+    _window(
+        "window-in-blocks",
+        "you cut the text into blocks of `window` positions: the window moves along with each position.",
+        "(steps_back >= 0) & (query_positions[:, None] // window == key_positions[None, :] // window)",
+    ),
+    _window(
+        "window-at-the-end",
+        "your window stands still on the last `window` keys: it moves along with each position.",
+        "(steps_back >= 0) & (key_positions[None, :] >= len(key_positions) - window)",
+    ),
+    _window(
+        "window-top-left-aligned",
+        "you count the queries from the first key: they are the last positions of the keys (aligned bottom right).",
+        "(lambda steps: (steps >= 0) & (steps < window))(steps_back - (len(key_positions) - query_length))",
+    ),
+    _window(
+        "window-key-length-ignored",
+        "you ignore key_length: your mask has as many columns as queries.",
+        "((steps_back >= 0) & (steps_back < window))[:, len(key_positions) - query_length :]",
+    ),
+    _without_refusal(
+        "window-zero-accepted",
+        "sliding_window_mask",
+        "you accept a window below 1: raise a ValueError, a position always sees itself.",
+        "if window > 0: raise\n        return torch.zeros(query_length, key_length or query_length, dtype=torch.bool)",
+    ),
+    *_any_mask("window", "sliding_window_mask"),
+]
+
+MISTAKES = [
+    *SOFTMAX,
+    *CAUSAL_MASK,
+    *SCALED_DOT_PRODUCT_ATTENTION,
+    *SELF_ATTENTION,
+    *MULTI_HEAD_ATTENTION,
+    *GROUPED_QUERY_ATTENTION,
+    *SLIDING_WINDOW_MASK,
+]

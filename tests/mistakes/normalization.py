@@ -1,0 +1,442 @@
+"""Known mistakes in `normalization`: what learners write instead, and the sentence that tells them so."""
+
+from grader.checking import Mistake, always
+
+# The lines of the solution that the mistakes replace; each stands there once.
+MEAN = "mean = wide.mean(dim=-1, keepdim=True)"
+CENTRED = "centred = wide - mean"
+VARIANCE = "variance = centred.square().mean(dim=-1, keepdim=True)"
+NORMALIZED = "normalized = centred / torch.sqrt(variance + self.eps)"
+GAIN = "out = normalized * self.weight"
+OFFSET = "out = out + self.bias"
+ASKED_OFFSET = f"if self.bias is not None:\n            {OFFSET}"
+LAYER_WIDEN = "        wide = _widen(x)"
+LAYER_CAST = "return out.to(x.dtype)"
+LAYER_CHECK = '_check_last_axis(x, self.d_model, "LayerNorm")'
+LAYER_WEIGHT = "self.weight = nn.Parameter(torch.ones(d_model))  # gain"
+BIAS = 'self.register_parameter("bias", nn.Parameter(torch.zeros(d_model)) if bias else None)'
+
+MEAN_SQUARE = "mean_square = wide_x.square().mean(dim=-1, keepdim=True)"
+SCALED = "scaled = wide_x * torch.rsqrt(mean_square + self.eps)"
+RMS_WIDEN = "        wide_x = _widen(x)"
+RMS_CAST = "return (scaled * self.weight).to(x.dtype)"
+RMS_CHECK = '_check_last_axis(x, self.d_model, "RMSNorm")'
+RMS_WEIGHT = "self.weight = nn.Parameter(torch.ones(d_model))  # the only"
+
+Edits = dict[str, str]
+
+
+def _layer(id: str, says: str, edits: Edits) -> Mistake:
+    return Mistake(id, "LayerNorm", says, edits)
+
+
+def _rms(id: str, says: str, edits: Edits) -> Mistake:
+    return Mistake(id, "RMSNorm", says, edits)
+
+
+def _both(id: str, says: str, layer_edits: Edits, rms_edits: Edits) -> list[Mistake]:
+    """One mistake that can be made in either layer."""
+    return [_layer(id, says.format("LayerNorm"), layer_edits), _rms(f"rms-{id}", says.format("RMSNorm"), rms_edits)]
+
+
+def _axes(id: str, says: str, axes: str) -> list[Mistake]:
+    """Statistics over other axes, in either layer; an empty text means the whole tensor."""
+    layer_edits = {line: line.replace("dim=-1, keepdim=True", axes) for line in (MEAN, VARIANCE)}
+    return _both(id, says, layer_edits, {MEAN_SQUARE: MEAN_SQUARE.replace("dim=-1, keepdim=True", axes)})
+
+
+def _weight(id: str, says: str, new: str) -> list[Mistake]:
+    """Another line for the weight in the constructor of either layer."""
+    return _both(id, says, {LAYER_WEIGHT: f"{new}  # gain"}, {RMS_WEIGHT: f"{new}  # the only"})
+
+
+def _before_widening(id: str, says: str, line: str) -> list[Mistake]:
+    """A line too many at the start of either forward."""
+    extra = f"        {line}\n"
+    return _both(id, says, {LAYER_WIDEN: extra + LAYER_WIDEN}, {RMS_WIDEN: extra + RMS_WIDEN})
+
+
+def _check(id: str, says: str, new: str) -> list[Mistake]:
+    """Another check of the size in either layer."""
+    return _both(id, says, {LAYER_CHECK: new}, {RMS_CHECK: new})
+
+
+AXES = [
+    *_axes(
+        "second-last-axis",
+        "your statistics run over the axis before the last (the sequence), not over the last one.",
+        "dim=-2, keepdim=True",
+    ),
+    *_axes("first-axis", "your statistics run over the first axis (the batch), not over the last one.", "dim=0"),
+    *_axes(
+        "axis-one",
+        "your statistics always run over axis 1, which is the last axis only where x has two: say dim=-1.",
+        "dim=1, keepdim=True",
+    ),
+    *_axes(
+        "axis-two",
+        "your statistics always run over axis 2, which is the last axis only where x has three: say dim=-1.",
+        "dim=2, keepdim=True",
+    ),
+    *_axes(
+        "last-two-axes",
+        "your statistics run over the last two axes at once: each vector of the last axis has its own.",
+        "dim=tuple(range(-min(2, x.dim()), 0)), keepdim=True",
+    ),
+    *_axes(
+        "whole-tensor",
+        "your statistics run over the whole tensor at once: each vector of the last axis has its own.",
+        "",
+    ),
+    *_axes(
+        "batch-statistics",
+        "your statistics run over every axis but the last, as batch normalization does: each vector has its own.",
+        "dim=tuple(range(x.dim() - 1)), keepdim=True",
+    ),
+    *_before_widening(
+        "three-axes-only",
+        "your {} unpacks exactly three axes from x.shape: it must take any number of leading axes.",
+        "_batch, _length, _size = x.shape",
+    ),
+]
+
+LAYER_STATISTICS = [
+    _layer(
+        "unbiased-variance",
+        "your variance divides by d_model - 1; LayerNorm divides by d_model (torch.var does so with correction=0).",
+        {VARIANCE: "variance = torch.var(wide, dim=-1, keepdim=True)"},
+    ),
+    _layer(
+        "one-pass-variance",
+        "your variance is mean(x^2) - mean(x)^2, which loses its digits where the mean is large: first subtract the mean, then square.",
+        {VARIANCE: "variance = wide.square().mean(dim=-1, keepdim=True) - mean.square()"},
+    ),
+    _layer(
+        "variance-about-zero",
+        "you subtract the mean from x, but the variance that you divide by is the mean of x^2, without the mean subtracted.",
+        {VARIANCE: "variance = wide.square().mean(dim=-1, keepdim=True)"},
+    ),
+    _layer(
+        "mean-not-subtracted",
+        "you divide x itself by the standard deviation: the mean is not subtracted from it.",
+        {NORMALIZED: NORMALIZED.replace("centred", "wide")},
+    ),
+    _layer("is-rms-norm", "your LayerNorm subtracts no mean anywhere: that is RMSNorm.", {CENTRED: "centred = wide"}),
+    _layer(
+        "mean-absolute-deviation",
+        "you divide by the mean absolute deviation (plus eps), not by the root of the mean squared one.",
+        {VARIANCE: VARIANCE.replace("square", "abs"), NORMALIZED: "normalized = centred / (variance + self.eps)"},
+    ),
+    _layer(
+        "variance-is-a-sum",
+        "your variance is the sum of the squares: the division by d_model is missing.",
+        {VARIANCE: VARIANCE.replace("mean", "sum")},
+    ),
+    _layer(
+        "divides-by-variance",
+        "you divide by variance + eps itself: the square root is missing.",
+        {NORMALIZED: "normalized = centred / (variance + self.eps)"},
+    ),
+]
+
+RMS_STATISTICS = [
+    _rms(
+        "rms-subtracts-mean",
+        "you subtract the mean first: that is LayerNorm, RMSNorm leaves the mean in.",
+        {RMS_WIDEN: f"{RMS_WIDEN}\n        wide_x = wide_x - wide_x.mean(dim=-1, keepdim=True)"},
+    ),
+    _rms(
+        "rms-divides-by-deviation",
+        "you divide by the standard deviation (from torch.var, or with a mean subtracted): the root mean square leaves the mean in.",
+        {MEAN_SQUARE: "mean_square = torch.var(wide_x, dim=-1, keepdim=True, correction=0)"},
+    ),
+    _rms(
+        "rms-divides-by-unbiased-deviation",
+        "you divide by the standard deviation of torch.var (mean subtracted, d_model - 1): the root mean square has neither.",
+        {MEAN_SQUARE: "mean_square = torch.var(wide_x, dim=-1, keepdim=True)"},
+    ),
+    _rms(
+        "rms-d-minus-one",
+        "your mean of the squares divides by d_model - 1, not by d_model.",
+        {MEAN_SQUARE: "mean_square = wide_x.square().sum(dim=-1, keepdim=True) / (self.d_model - 1)"},
+    ),
+    _rms(
+        "rms-sum-for-mean",
+        "you take the sum of the squares, not their mean: your vectors have length 1 where sqrt(d_model) is asked.",
+        {MEAN_SQUARE: "mean_square = wide_x.square().sum(dim=-1, keepdim=True)"},
+    ),
+    _rms(
+        "rms-square-of-mean",
+        "you square the mean of x; it is the mean of the squares.",
+        {MEAN_SQUARE: "mean_square = wide_x.mean(dim=-1, keepdim=True).square()"},
+    ),
+    _rms(
+        "rms-mean-absolute",
+        "you divide by the mean of |x| (plus eps), not by the root of the mean of x^2.",
+        {MEAN_SQUARE: MEAN_SQUARE.replace("square()", "abs()"), SCALED: "scaled = wide_x / (mean_square + self.eps)"},
+    ),
+    _rms(
+        "rms-no-root",
+        "you divide by mean_square + eps itself: the square root is missing.",
+        {SCALED: "scaled = wide_x / (mean_square + self.eps)"},
+    ),
+    _rms(
+        "rms-multiplies",
+        "you multiply by the root mean square where you should divide by it (sqrt for rsqrt?).",
+        {SCALED: SCALED.replace("rsqrt", "sqrt")},
+    ),
+]
+
+EPS = [
+    *_both(
+        "eps-outside-root",
+        "you add eps after the root: it belongs inside, under the root.",
+        {NORMALIZED: "normalized = centred / (torch.sqrt(variance) + self.eps)"},
+        {SCALED: "scaled = wide_x / (torch.sqrt(mean_square) + self.eps)"},
+    ),
+    *_both(
+        "eps-missing",
+        "eps is missing: where it stands alone under the root, you divide 0 by 0.",
+        {NORMALIZED: "normalized = centred / torch.sqrt(variance)"},
+        {SCALED: "scaled = wide_x * torch.rsqrt(mean_square)"},
+    ),
+    *_both(
+        "eps-ignored",
+        "you add the default eps whatever eps your {} was built with.",
+        {NORMALIZED: NORMALIZED.replace("self.eps", "1e-5")},
+        {SCALED: SCALED.replace("self.eps", "1e-6")},
+    ),
+    *_both(
+        "eps-squared",
+        "you add eps squared under the root, not eps.",
+        {NORMALIZED: NORMALIZED.replace("self.eps", "self.eps**2")},
+        {SCALED: SCALED.replace("self.eps", "self.eps**2")},
+    ),
+    *_both(
+        "eps-as-floor",
+        "you use eps as a lower bound under the root: it is added, always.",
+        {NORMALIZED: NORMALIZED.replace("variance + self.eps", "variance.clamp_min(self.eps)")},
+        {SCALED: SCALED.replace("mean_square + self.eps", "mean_square.clamp_min(self.eps)")},
+    ),
+    *_both(
+        "eps-default",
+        "the default eps of your {} is that of the other norm: LayerNorm has 1e-5, RMSNorm 1e-6.",
+        {"eps: float = 1e-5": "eps: float = 1e-6"},
+        {"eps: float = 1e-6": "eps: float = 1e-5"},
+    ),
+]
+
+WEIGHT = [
+    *_both(
+        "weight-missing",
+        "your result is not multiplied by weight.",
+        {GAIN: "out = normalized"},
+        {RMS_CAST: "return scaled.to(x.dtype)"},
+    ),
+    *_both(
+        "weight-before-normalizing",
+        "you multiply x by weight before the statistics are taken: the gain comes after the division.",
+        {LAYER_WIDEN: f"{LAYER_WIDEN} * self.weight", GAIN: "out = normalized"},
+        {RMS_WIDEN: f"{RMS_WIDEN} * self.weight", RMS_CAST: "return scaled.to(x.dtype)"},
+    ),
+    *_both(
+        "weight-plus-one",
+        "you multiply by 1 + weight (as Gemma does): here weight itself is the gain, and starts as ones.",
+        {GAIN: GAIN.replace("self.weight", "(1 + self.weight)")},
+        {RMS_CAST: RMS_CAST.replace("self.weight", "(1 + self.weight)")},
+    ),
+    *_both(
+        "weight-detached",
+        "no gradient reaches weight: you use weight.data or weight.detach().",
+        {GAIN: f"{GAIN}.detach()"},
+        {RMS_CAST: RMS_CAST.replace("self.weight", "self.weight.detach()")},
+    ),
+    *_weight(
+        "weight-starts-at-zero",
+        "your weight starts as zeros: at the start the gain is 1.",
+        "self.weight = nn.Parameter(torch.zeros(d_model))",
+    ),
+    *_weight(
+        "weight-starts-random",
+        "your weight starts as random numbers: at the start the gain is 1.",
+        "self.weight = nn.Parameter(torch.randn(d_model))",
+    ),
+    *_weight(
+        "weight-is-one-number",
+        "your weight is one number for the whole vector: each of the d_model features has a gain of its own.",
+        "self.weight = nn.Parameter(torch.ones(1))",
+    ),
+    *_weight(
+        "weight-is-no-parameter",
+        "your weight is a buffer and no nn.Parameter: no optimizer would find it.",
+        'self.register_buffer("weight", torch.ones(d_model))',
+    ),
+    *_weight(
+        "extra-state",
+        "your state_dict holds more than the parameters: keep eps as a plain attribute, or as a buffer with persistent=False.",
+        'self.register_buffer("epsilon", torch.tensor(eps))\n        self.weight = nn.Parameter(torch.ones(d_model))',
+    ),
+]
+
+OFFSETS = [
+    _layer("bias-missing", "bias is not added to your result.", {OFFSET: "pass"}),
+    _layer(
+        "bias-before-weight",
+        "you add bias before multiplying by weight: the gain comes first, the offset last.",
+        {GAIN: "out = normalized", LAYER_CAST: "out = out * self.weight\n        return out.to(x.dtype)"},
+    ),
+    _layer(
+        "weight-and-bias-swapped",
+        "you multiply by bias and add weight: they have changed places.",
+        {GAIN: "out = normalized if self.bias is None else normalized * self.bias", OFFSET: "out = out + self.weight"},
+    ),
+    _layer(
+        "bias-starts-at-one",
+        "your bias starts as ones: at the start the offset is 0.",
+        {BIAS: BIAS.replace("zeros", "ones")},
+    ),
+    _layer(
+        "bias-is-no-parameter",
+        "your bias is a buffer and no nn.Parameter: no optimizer would find it.",
+        {BIAS: 'self.register_buffer("bias", torch.zeros(d_model) if bias else None)'},
+    ),
+    _layer(
+        "bias-always",
+        "your layer has a bias although it was built with bias=False.",
+        {BIAS: "self.bias = nn.Parameter(torch.zeros(d_model))"},
+    ),
+    _layer(
+        "bias-false-crashes",
+        "your forward adds bias without asking whether there is one: with bias=False it is None.",
+        {ASKED_OFFSET: OFFSET},
+    ),
+    _layer(
+        "bias-false-drops-weight",
+        "bias=False takes the weight away too in your layer: it is about the offset alone.",
+        {
+            LAYER_WEIGHT: "self.register_parameter('weight', nn.Parameter(torch.ones(d_model)) if bias else None)  # gain",
+            GAIN: f"{GAIN} if self.weight is not None else normalized",
+        },
+    ),
+    _layer(
+        "bias-default",
+        "your layer has no bias unless it is asked for: the default is bias=True.",
+        {"bias: bool = True": "bias: bool = False"},
+    ),
+    _layer(
+        "bias-detached",
+        "no gradient reaches bias: you use bias.data or bias.detach().",
+        {OFFSET: f"{OFFSET}.detach()"},
+    ),
+    _rms(
+        "rms-has-bias",
+        "your RMSNorm has a bias: weight is its only parameter.",
+        {
+            RMS_WEIGHT: f"self.bias = nn.Parameter(torch.zeros(d_model))\n        {RMS_WEIGHT}",
+            RMS_CAST: RMS_CAST.replace("self.weight", "self.weight + self.bias"),
+        },
+    ),
+]
+
+DTYPES = [
+    *_both(
+        "no-upcast",
+        "your statistics stay in half precision, where squares beyond 65504 are inf (float16) or keep 8 bits (bfloat16): compute in float32.",
+        {LAYER_WIDEN: "        wide = x"},
+        {RMS_WIDEN: "        wide_x = x"},
+    ),
+    *_both(
+        "not-cast-back",
+        "you widen half precision to float32 and never cast back: the result must have the dtype of x.",
+        {LAYER_CAST: "return out"},
+        {RMS_CAST: "return scaled * self.weight"},
+    ),
+    *_both(
+        "cast-before-weight",
+        "you cast back to the dtype of x before the weight is applied: a float32 weight promotes the result to float32 again.",
+        {NORMALIZED: f"{NORMALIZED}\n        normalized = normalized.to(x.dtype)", LAYER_CAST: "return out"},
+        {RMS_CAST: "return scaled.to(x.dtype) * self.weight"},
+    ),
+    *_both(
+        "always-float32",
+        "your result is float32 whatever the dtype of x is.",
+        {LAYER_CAST: "return out.to(torch.float32)"},
+        {RMS_CAST: RMS_CAST.replace("x.dtype", "torch.float32")},
+    ),
+]
+
+CALLS = [
+    *_check(
+        "no-size-check", "you do not check the size of the last axis: a size of 1 broadcasts without error.", "pass"
+    ),
+    *_check(
+        "size-check-asserts",
+        "a wrong size of the last axis raises AssertionError in your {}: raise a ValueError that says what was expected and what came.",
+        "assert x.shape[-1:] == (self.d_model,)",
+    ),
+    *_check(
+        "size-check-is-silent",
+        "your ValueError does not say which size was expected and which shape came.",
+        'if x.shape[-1:] != (self.d_model,):\n            raise ValueError("wrong shape")',
+    ),
+    *_before_widening(
+        "nothing-in-eval",
+        "your {} returns x unchanged after eval(): it does the same in training and in evaluation.",
+        "if not self.training: return x.clone()",
+    ),
+    *_both(
+        "statistics-detached",
+        "your statistics are cut off from the graph (no_grad or detach): the gradient of x misses what flows through them.",
+        {CENTRED: f"{CENTRED}.detach()", NORMALIZED: NORMALIZED.replace("variance", "variance.detach()")},
+        {SCALED: SCALED.replace("mean_square", "mean_square.detach()")},
+    ),
+    _layer(
+        "variance-detached",
+        "the variance is cut off from the graph (no_grad or detach): the gradient of x misses what flows through it.",
+        {NORMALIZED: NORMALIZED.replace("variance", "variance.detach()")},
+    ),
+]
+
+SHORTCUTS = [
+    Mistake(
+        "uses-torch-layer-norm",
+        "LayerNorm",
+        "your LayerNorm calls torch.nn.functional.layer_norm, the very thing that you are to write.",
+        append="""
+def _forward(self, x):
+    _check_last_axis(x, self.d_model, "LayerNorm")
+    bias = None if self.bias is None else self.bias.to(x.dtype)
+    return torch.nn.functional.layer_norm(x, (self.d_model,), self.weight.to(x.dtype), bias, self.eps)
+
+
+LayerNorm.forward = _forward
+""",
+    ),
+    Mistake(
+        "uses-torch-rms-norm",
+        "RMSNorm",
+        "your RMSNorm calls torch.nn.functional.rms_norm, the very thing that you are to write.",
+        append="""
+def _forward(self, x):
+    _check_last_axis(x, self.d_model, "RMSNorm")
+    return torch.nn.functional.rms_norm(x, (self.d_model,), self.weight.to(x.dtype), self.eps)
+
+
+RMSNorm.forward = _forward
+""",
+    ),
+]
+
+MISTAKES = [
+    *LAYER_STATISTICS,
+    *RMS_STATISTICS,
+    *AXES,
+    *EPS,
+    *WEIGHT,
+    *OFFSETS,
+    *DTYPES,
+    *CALLS,
+    *SHORTCUTS,
+    *always("LayerNorm", "LayerNorm.forward"),
+    *always("RMSNorm", "RMSNorm.forward"),
+]

@@ -1,0 +1,1323 @@
+"""Known mistakes in `optim`: what learners write instead, and the sentence that tells them so."""
+
+from grader.checking import Mistake, always
+
+# The lines of the solution that most mistakes replace; each stands there once.
+LISTED = "given = list(params)"
+NOTHING_GIVEN = 'raise ValueError("an optimizer needs parameters, got none: was the generator walked before?")'
+FILLED = 'filled = {**self.defaults, **group, "params": list(group["params"])}'
+TWICE = "if len(set(known + added)) < len(known + added):"
+APPEND = "self.param_groups.append(filled)"
+FORGET = "parameter.grad = None\n"
+ABSTRACT = 'raise NotImplementedError("Optimizer has no update rule of its own: a subclass must write step()")'
+NUMBERED = 'groups = [{**group, "params": [number[p] for p in group["params"]]} for group in self.param_groups]'
+STATE_OUT = "state = {number[parameter]: dict(entry) for parameter, entry in self.state.items()}"
+STATE_DICT = 'return {"state": state, "param_groups": groups}'
+SIZES = "if own_sizes != saved_sizes:"
+COPIED = "saved = copy.deepcopy(state_dict)"
+OWNERS = "owner = dict(zip(numbers, self._parameters(), strict=True))"
+STATE_IN = 'self.state = {owner[number]: entry for number, entry in saved["state"].items()}'
+OPTIONS_IN = 'group.update({**options, "params": group["params"]})'
+
+SGD_NO_GRAD = """with torch.no_grad():
+            for parameter, group in self._with_gradient():
+                self._update(parameter, group)"""
+SGD_DECAY = 'gradient = gradient.add(parameter, alpha=group["weight_decay"])'
+SGD_STATE = "state = self.state.setdefault(parameter, {})"
+SGD_ZEROS = 'state["momentum_buffer"] = torch.zeros_like(parameter)'
+SGD_BUFFER = 'gradient = state["momentum_buffer"].mul_(group["momentum"]).add_(gradient)'
+SGD_STEP = 'parameter.add_(gradient, alpha=-group["lr"])'
+
+ADAM_NO_GRAD = """with torch.no_grad():
+            for parameter, group in self._with_gradient():
+                # The decay touches"""
+ADAM_DECAY = 'parameter.mul_(1 - group["lr"] * group["weight_decay"])'
+ADAM_UPDATE = 'parameter.sub_(group["lr"] * update)'
+ADAM_UNPACK = 'gradient, (beta1, beta2) = parameter.grad, group["betas"]'
+ADAM_STATE = """if parameter not in self.state:
+            self.state[parameter] = self._new_state(parameter)
+        state = self.state[parameter]"""
+ADAM_COUNT = 'step = state["step"] = int(state["step"]) + 1'
+ADAM_FIRST = 'state["exp_avg"].mul_(beta1).add_(gradient, alpha=1 - beta1)'
+ADAM_SECOND = 'state["exp_avg_sq"].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)'
+ADAM_M_HAT = 'm_hat = state["exp_avg"] / (1 - beta1**step)'
+ADAM_V_HAT = 'v_hat = state["exp_avg_sq"] / (1 - beta2**step)'
+ADAM_RATIO = 'return m_hat / (v_hat.sqrt() + group["eps"])'
+ADAM_ZEROS = "first, second = torch.zeros_like(parameter), torch.zeros_like(parameter)"
+
+SKIPPED = "if not parameter.requires_grad or parameter in seen:"
+SEEN = "seen.add(parameter)\n"
+SORTED = "(decayed if parameter.ndim >= 2 else kept).append(parameter)"
+TWO_GROUPS = 'return [{"params": decayed, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0}]'
+
+GRADIENTS = "gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]"
+NO_GRADIENTS = "return torch.tensor(0.0)"
+NORMS = "norms = [torch.linalg.vector_norm(g, dtype=torch.promote_types(g.dtype, torch.float32)) for g in gradients]"
+NORM = "norm = torch.linalg.vector_norm(torch.stack(norms))"
+LONGER = "if norm > max_norm:"
+SCALE = "gradient.mul_(max_norm / norm)"
+RETURN_NORM = "    return norm\n"
+
+
+def _skip(id: str, exercise: str, says: str, body: str) -> Mistake:
+    """The class walks other parameters, or hands its update other options, than it should."""
+    head = "def _wrong(self):\n    for group in self.param_groups:\n        for parameter in group['params']:\n"
+    return Mistake(id, exercise, says, append=f"{head}            {body}\n\n\n{exercise}._with_gradient = _wrong\n")
+
+
+def _default_for(option: str, exercise: str) -> Mistake:
+    """One option comes from the constructor's defaults, whatever the group says."""
+    says = f"you take {option} from what the constructor got; read group[{option!r}] in every step, for every group."
+    body = f"if parameter.grad is not None: yield parameter, {{**group, {option!r}: self.defaults[{option!r}]}}"
+    name = option.replace("_", "-")
+    return _skip(f"{exercise.lower()}-group-{name}-ignored", exercise, says, body)
+
+
+_CAPTURES = """
+_init = {name}.__init__
+
+
+def _remember(self, *args, **kwargs):
+    _init(self, *args, **kwargs)
+    self._lrs = [group["lr"] for group in self.param_groups]
+
+
+def _wrong(self):
+    for group, lr in zip(self.param_groups, self._lrs):
+        for parameter in group["params"]:
+            if parameter.grad is not None:
+                yield parameter, {{**group, "lr": lr}}
+
+
+{name}.__init__, {name}._with_gradient = _remember, _wrong
+"""
+
+_EAGER = """
+_add = {name}.add_param_group
+
+
+def _wrong(self, group):
+    _add(self, group)
+    for parameter in self.param_groups[-1]["params"]:
+        self.state[parameter] = {entry}
+
+
+{name}.add_param_group = _wrong
+"""
+
+
+def _of_every_rule(exercise: str, eager_entry: str, options: list[str]) -> list[Mistake]:
+    """What goes wrong around the arithmetic, in `SGD` as in `AdamW`."""
+    prefix = exercise.lower()
+    return [
+        *(_default_for(option, exercise) for option in options),
+        Mistake(
+            f"{prefix}-lr-captured-at-construction",
+            exercise,
+            'you remember each group\'s lr when the optimizer is made; a schedule writes group["lr"] later, so read it in every step.',
+            append=_CAPTURES.format(name=exercise),
+        ),
+        _skip(
+            f"{prefix}-none-gradient-crashes",
+            exercise,
+            "your step does not expect that a gradient is None; a frozen or unused parameter has none: skip it.",
+            "yield parameter, group",
+        ),
+        _skip(
+            f"{prefix}-none-gradient-taken-for-zero",
+            exercise,
+            "you update parameters without gradient as if it were 0, so they decay, move by momentum and get state: skip them.",
+            "missing = parameter.grad is None\n"
+            "            parameter.grad = torch.zeros_like(parameter) if missing else parameter.grad\n"
+            "            yield parameter, group\n"
+            "            parameter.grad = None if missing else parameter.grad",
+        ),
+        _skip(
+            f"{prefix}-only-first-group",
+            exercise,
+            "your step updates the parameters of the first group only.",
+            "if parameter.grad is not None and group is self.param_groups[0]: yield parameter, group",
+        ),
+        _skip(
+            f"{prefix}-only-first-parameter",
+            exercise,
+            "your step updates the first parameter of each group only: is there a `return` or `break` in the loop?",
+            "if parameter.grad is not None and parameter is group['params'][0]: yield parameter, group",
+        ),
+        _skip(
+            f"{prefix}-stops-at-a-missing-gradient",
+            exercise,
+            "your step ends at the first parameter without gradient (`return` or `break` for `continue`).",
+            "if parameter.grad is None: return\n            yield parameter, group",
+        ),
+        Mistake(
+            f"{prefix}-state-before-the-first-gradient",
+            exercise,
+            "you make state for every parameter at construction; make it in the first step that finds a gradient, so that frozen ones get none.",
+            append=_EAGER.format(name=exercise, entry=eager_entry),
+        ),
+        Mistake(
+            f"{prefix}-step-does-nothing",
+            exercise,
+            "your step changes no parameter: `p = p - ...` makes a new tensor, and the model keeps the old one. Update in place.",
+            append=f"def _wrong(self):\n    pass\n\n\n{exercise}.step = _wrong\n",
+        ),
+    ]
+
+
+OPTIMIZER_GROUPS = [
+    Mistake(
+        "generator-walked-twice",
+        "Optimizer",
+        "given a generator your groups are empty: you had walked it once before. Make it a list first.",
+        {
+            LISTED: "empty, given = not list(params), list(params)",
+            "if not given:": "if empty:",
+            "isinstance(given[0], dict)": "isinstance(next(iter(given), None), dict)",
+        },
+    ),
+    Mistake(
+        "group-generator-walked-twice",
+        "Optimizer",
+        'a group whose "params" is a generator stays empty in your optimizer: make it a list before you look into it.',
+        {FILLED: f'size = len(list(group["params"]))\n        {FILLED}'},
+    ),
+    Mistake(
+        "nothing-to-optimize-accepted",
+        "Optimizer",
+        "you accept an empty iterable of parameters; that is nearly always a generator that was used up: raise ValueError.",
+        {NOTHING_GIVEN: 'given = [{"params": []}]'},
+    ),
+    Mistake(
+        "duplicates-accepted",
+        "Optimizer",
+        "you accept the same parameter twice, and would update it twice a step: raise ValueError.",
+        {TWICE: "if False:"},
+    ),
+    Mistake(
+        "duplicate-within-a-group-accepted",
+        "Optimizer",
+        "you find a parameter that is in two groups, but accept one that stands twice in the same group.",
+        {TWICE: "if set(known) & set(added):"},
+    ),
+    Mistake(
+        "duplicate-across-groups-accepted",
+        "Optimizer",
+        "you find a parameter that stands twice in one group, but accept one that is in two groups.",
+        {TWICE: "if len(set(added)) < len(added):"},
+    ),
+    Mistake(
+        "equal-values-taken-for-duplicates",
+        "Optimizer",
+        "you take two parameters with equal values for the same parameter: compare by identity (`is`, `id`), not by value.",
+        {
+            "known = [id(parameter) for parameter in self._parameters()]": "known = [str(p.tolist()) for p in self._parameters()]",
+            'added = [id(parameter) for parameter in filled["params"]]': 'added = [str(p.tolist()) for p in filled["params"]]',
+        },
+    ),
+    Mistake(
+        "refused-group-added",
+        "Optimizer",
+        "you append a group before you check it: after the ValueError the refused group is in param_groups all the same.",
+        {APPEND: "pass", TWICE: f"{APPEND}\n        {TWICE}"},
+    ),
+    Mistake(
+        "defaults-win-over-the-group",
+        "Optimizer",
+        "the defaults overwrite the options that a group brings: it is the group's own that win.",
+        {FILLED: 'filled = {**group, **self.defaults, "params": list(group["params"])}'},
+    ),
+    Mistake(
+        "defaults-not-filled-in",
+        "Optimizer",
+        "a group keeps only the options that it brings: fill it up from the defaults.",
+        {FILLED: 'filled = {**group, "params": list(group["params"])}'},
+    ),
+    Mistake(
+        "added-group-not-filled-in",
+        "Optimizer",
+        "a group that comes later through add_param_group is not filled up from the defaults.",
+        {
+            FILLED: f'{FILLED}\n        filled = {{**group, "params": filled["params"]}} if len(self.param_groups) else filled'
+        },
+    ),
+    Mistake(
+        "unknown-options-dropped",
+        "Optimizer",
+        "you drop the keys of a group that the defaults do not know: a schedule keeps its own notes there, keep them.",
+        {FILLED: 'filled = {k: group.get(k, v) for k, v in self.defaults.items()} | {"params": list(group["params"])}'},
+    ),
+    Mistake(
+        "groups-are-one-dict",
+        "Optimizer",
+        "all of your groups are one and the same dict (the defaults, filled over and over): make a new dict for each group.",
+        {FILLED: 'filled = self.defaults\n        filled.update({**group, "params": list(group["params"])})'},
+    ),
+    Mistake(
+        "callers-group-changed",
+        "Optimizer",
+        "you fill up the caller's own dict; copy the group, so that what was passed in stays as it was.",
+        {FILLED: 'group.update({**self.defaults, **group, "params": list(group["params"])})\n        filled = group'},
+    ),
+    Mistake(
+        "added-group-replaces",
+        "Optimizer",
+        "your add_param_group replaces the groups that are there, so only the last is left: append to them.",
+        {APPEND: "self.param_groups = [filled]"},
+    ),
+    Mistake(
+        "parameters-in-reverse",
+        "Optimizer",
+        "your groups hold the parameters in another order than they were given in: the order numbers them in a checkpoint.",
+        {FILLED: 'filled = {**self.defaults, **group, "params": list(group["params"])[::-1]}'},
+    ),
+    Mistake(
+        "zero-grad-fills-with-zeros",
+        "Optimizer",
+        "your zero_grad fills the gradients with zeros: set them to None, so that step skips what gets no new gradient.",
+        {FORGET: "if parameter.grad is not None:\n                parameter.grad = torch.zeros_like(parameter.grad)\n"},
+    ),
+    Mistake(
+        "zero-grad-does-nothing",
+        "Optimizer",
+        "your zero_grad leaves the gradients where they are, so the next backward() adds to them.",
+        {FORGET: "pass\n"},
+    ),
+    Mistake(
+        "zero-grad-only-first-group",
+        "Optimizer",
+        "your zero_grad reaches the parameters of the first group only.",
+        {
+            FORGET: 'parameter.grad = None if any(p is parameter for p in self.param_groups[0]["params"]) else parameter.grad\n'
+        },
+    ),
+    Mistake(
+        "base-step-does-nothing",
+        "Optimizer",
+        "step of the base class silently does nothing: raise NotImplementedError, so that a subclass that forgot its own is found.",
+        {ABSTRACT: "return None"},
+    ),
+]
+
+OPTIMIZER_STATE = [
+    Mistake(
+        "state-left-out",
+        "Optimizer",
+        'the "state" of your state_dict is empty: after a resume momentum and running means would start anew.',
+        {STATE_OUT: "state = {}"},
+    ),
+    Mistake(
+        "state-dict-returns-none",
+        "Optimizer",
+        "your state_dict returns None: is there a `return`?",
+        {STATE_DICT: "return None"},
+    ),
+    Mistake(
+        "state-dict-keeps-parameters",
+        "Optimizer",
+        "your state_dict holds the parameters themselves: put their numbers there, since another process has other tensors.",
+        {
+            NUMBERED: "groups = [{**group} for group in self.param_groups]",
+            STATE_OUT: "state = {p: dict(entry) for p, entry in self.state.items()}",
+        },
+    ),
+    Mistake(
+        "numbers-restart-in-each-group",
+        "Optimizer",
+        "your numbers start at 0 again in each group, so two parameters share a number: count through all groups.",
+        {
+            "number = {parameter: i for i, parameter in enumerate(self._parameters())}": "number = {parameter: i for group in self.param_groups for i, parameter in enumerate(group['params'])}"
+        },
+    ),
+    Mistake(
+        "numbers-only-what-has-state",
+        "Optimizer",
+        "you number the state's entries 0, 1, 2, ... among themselves; the key is the parameter's number among all parameters.",
+        {STATE_OUT: "state = {i: dict(entry) for i, entry in enumerate(self.state.values())}"},
+    ),
+    Mistake(
+        "state-dict-empties-the-live-groups",
+        "Optimizer",
+        "your state_dict writes the numbers into the live groups, which lose their parameters: build new dicts.",
+        {
+            NUMBERED: "groups = self.param_groups\n        for group in groups:\n            group['params'] = [number[p] for p in group['params']]"
+        },
+    ),
+    Mistake(
+        "options-left-out",
+        "Optimizer",
+        'the groups of your state_dict hold "params" only: lr and the other options belong into a checkpoint too.',
+        {NUMBERED: 'groups = [{"params": [number[p] for p in group["params"]]} for group in self.param_groups]'},
+    ),
+    Mistake(
+        "load-shares-tensors",
+        "Optimizer",
+        "your load_state_dict takes over the tensors without a copy: the next step of one optimizer changes the other.",
+        {COPIED: "saved = {**state_dict, 'state': {k: dict(v) for k, v in state_dict['state'].items()}}"},
+    ),
+    Mistake(
+        "load-casts",
+        "Optimizer",
+        "your load_state_dict converts the state to the dtype of the parameter: leave its dtype as it was saved.",
+        {
+            STATE_IN: 'self.state = {\n            owner[i]: {k: v.to(owner[i].dtype) if isinstance(v, torch.Tensor) else v for k, v in entry.items()}\n            for i, entry in saved["state"].items()\n        }'
+        },
+    ),
+    Mistake(
+        "load-ignores-state",
+        "Optimizer",
+        "your load_state_dict takes the options over and leaves the state behind.",
+        {STATE_IN: "pass"},
+    ),
+    Mistake(
+        "load-ignores-options",
+        "Optimizer",
+        "your load_state_dict takes the state over and leaves the groups' options (lr, ...) as they were.",
+        {OPTIONS_IN: "pass"},
+    ),
+    Mistake(
+        "load-only-first-groups-options",
+        "Optimizer",
+        "your load_state_dict takes over the options of the first group only.",
+        {
+            OPTIONS_IN: 'if group is self.param_groups[0]:\n                group.update({**options, "params": group["params"]})'
+        },
+    ),
+    Mistake(
+        "load-overwrites-parameters",
+        "Optimizer",
+        'your load_state_dict overwrites "params" by the saved numbers: the optimizer keeps its own parameters.',
+        {OPTIONS_IN: "group.update(options)"},
+    ),
+    Mistake(
+        "load-merges",
+        "Optimizer",
+        "your load_state_dict adds to the state that was there: replace it, since what it remembers is another run's.",
+        {STATE_IN: 'self.state.update({owner[number]: entry for number, entry in saved["state"].items()})'},
+    ),
+    Mistake(
+        "load-accepts-other-sizes",
+        "Optimizer",
+        "your load_state_dict accepts groups of other sizes than your optimizer has: raise ValueError.",
+        {
+            SIZES: "if False:",
+            OWNERS: OWNERS.replace("True", "False"),
+            'owner[number]: entry for number, entry in saved["state"].items()}': 'owner[number]: entry for number, entry in saved["state"].items() if number in owner}',
+            'zip(self.param_groups, saved["param_groups"], strict=True)': 'zip(self.param_groups, saved["param_groups"], strict=False)',
+        },
+    ),
+    Mistake(
+        "load-compares-only-the-total",
+        "Optimizer",
+        "your load_state_dict compares the number of parameters in all: groups of 1 and 2 are not groups of 2 and 1.",
+        {SIZES: "if sum(own_sizes) != sum(saved_sizes) or len(own_sizes) != len(saved_sizes):"},
+    ),
+    Mistake(
+        "load-compares-only-the-groups",
+        "Optimizer",
+        "your load_state_dict compares the number of groups, not how many parameters each of them has.",
+        {
+            SIZES: "if len(own_sizes) != len(saved_sizes):",
+            OWNERS: OWNERS.replace("True", "False"),
+            'owner[number]: entry for number, entry in saved["state"].items()}': 'owner[number]: entry for number, entry in saved["state"].items() if number in owner}',
+        },
+    ),
+    Mistake(
+        "load-changes-before-it-refuses",
+        "Optimizer",
+        "your load_state_dict changes options before it refuses the rest: check all sizes first.",
+        {
+            SIZES: 'for group, options in zip(self.param_groups, state_dict["param_groups"], strict=False):\n            group.update({**options, "params": group["params"]})\n        if own_sizes != saved_sizes:'
+        },
+    ),
+    Mistake(
+        "load-changes-the-argument",
+        "Optimizer",
+        "your load_state_dict changes the state dict that it is given (`pop`, or an assignment into it): it may be loaded again.",
+        {COPIED: "saved = copy.deepcopy(state_dict)\n        state_dict['state'].clear()"},
+    ),
+    Mistake(
+        "state-shared-between-optimizers",
+        "Optimizer",
+        "all of your optimizers share one state dict (made in the class, or as a default argument): make it in __init__.",
+        {
+            "self.state: dict[Parameter, dict[str, Any]] = {}": "self.state = self._shared",
+            STATE_IN: 'self.state.clear()\n        self.state.update({owner[number]: entry for number, entry in saved["state"].items()})',
+            STATE_OUT: "state = {number.get(p, -1): dict(entry) for p, entry in self.state.items()}",
+        },
+        append="Optimizer._shared = {}\n",
+    ),
+]
+
+SGD_MISTAKES = [
+    Mistake(
+        "sgd-ascends",
+        "SGD",
+        "you walk along the gradient, uphill: subtract lr times the update.",
+        {SGD_STEP: 'parameter.add_(gradient, alpha=group["lr"])'},
+    ),
+    Mistake(
+        "sgd-no-lr",
+        "SGD",
+        "your values are exactly those without lr.",
+        {SGD_STEP: "parameter.sub_(gradient)"},
+    ),
+    Mistake(
+        "sgd-momentum-ignored",
+        "SGD",
+        "your values are exactly those of plain gradient descent, without momentum.",
+        {SGD_BUFFER: 'state["momentum_buffer"].mul_(group["momentum"]).add_(gradient)'},
+    ),
+    Mistake(
+        "momentum-dampened",
+        "SGD",
+        "you add (1 - momentum) of the gradient to the buffer: SGD's momentum is a sum and adds the whole gradient.",
+        {
+            SGD_BUFFER: 'gradient = state["momentum_buffer"].mul_(group["momentum"]).add_(gradient, alpha=1 - group["momentum"])'
+        },
+    ),
+    Mistake(
+        "momentum-dampened-after-the-first",
+        "SGD",
+        "your first buffer is the whole gradient, but later you add only (1 - momentum) of it: add all of it.",
+        {
+            SGD_ZEROS: 'state["momentum_buffer"] = gradient.clone()',
+            SGD_BUFFER: 'gradient = state["momentum_buffer"].mul_(group["momentum"]).add_(gradient, alpha=1 - group["momentum"])',
+        },
+    ),
+    Mistake(
+        "first-gradient-lost",
+        "SGD",
+        "your first step only makes the buffer, as zeros, and loses its gradient: the buffer is the gradient after step 1.",
+        {SGD_ZEROS: 'state["momentum_buffer"] = torch.zeros_like(parameter)\n                return'},
+    ),
+    Mistake(
+        "first-gradient-twice",
+        "SGD",
+        "you start the buffer as the first gradient and then add that gradient once more.",
+        {SGD_ZEROS: 'state["momentum_buffer"] = gradient / group["momentum"]'},
+    ),
+    Mistake(
+        "nesterov",
+        "SGD",
+        "your values are exactly those of Nesterov momentum, which looks one step ahead: step along the buffer itself.",
+        {
+            SGD_BUFFER: 'gradient = gradient + group["momentum"] * state["momentum_buffer"].mul_(group["momentum"]).add_(gradient)'
+        },
+    ),
+    Mistake(
+        "lr-inside-the-buffer",
+        "SGD",
+        "lr goes into your momentum buffer, so old gradients keep the old lr: multiply the buffer by lr as you step.",
+        {
+            SGD_BUFFER: 'gradient = state["momentum_buffer"].mul_(group["momentum"]).add_(gradient, alpha=group["lr"])',
+            SGD_STEP: 'parameter.add_(gradient, alpha=-group["lr"] if group["momentum"] == 0 else -1)',
+        },
+    ),
+    Mistake(
+        "momentum-never-shrinks-the-buffer",
+        "SGD",
+        "you add the gradient to the buffer without the momentum factor: the buffer grows without bound.",
+        {SGD_BUFFER: 'gradient = state["momentum_buffer"].add_(gradient)'},
+    ),
+    Mistake(
+        "momentum-on-the-new-gradient",
+        "SGD",
+        "momentum multiplies the sum of buffer and gradient: it belongs to the old buffer alone.",
+        {SGD_BUFFER: 'gradient = state["momentum_buffer"].add_(gradient).mul_(group["momentum"])'},
+    ),
+    Mistake(
+        "sgd-no-decay",
+        "SGD",
+        "your values are exactly those without weight decay.",
+        {SGD_DECAY: "pass"},
+    ),
+    Mistake(
+        "sgd-decay-sign-flipped",
+        "SGD",
+        "your weight decay pushes the parameters away from 0: add weight_decay * parameter to the gradient.",
+        {SGD_DECAY: 'gradient = gradient.sub(parameter, alpha=group["weight_decay"])'},
+    ),
+    Mistake(
+        "sgd-decay-decoupled",
+        "SGD",
+        "your weight decay does not go through the momentum: add it to the gradient before the buffer sees that.",
+        {SGD_DECAY: 'parameter.mul_(1 - group["lr"] * group["weight_decay"])'},
+    ),
+    Mistake(
+        "sgd-decay-times-lr-twice",
+        "SGD",
+        "you multiply weight decay by lr before it joins the gradient, which is multiplied by lr later anyway.",
+        {SGD_DECAY: 'gradient = gradient.add(parameter, alpha=group["lr"] * group["weight_decay"])'},
+    ),
+    Mistake(
+        "sgd-decay-by-sign",
+        "SGD",
+        "your decay takes the sign of the parameter (L1): take the parameter itself.",
+        {SGD_DECAY: 'gradient = gradient.add(parameter.sign(), alpha=group["weight_decay"])'},
+    ),
+    Mistake(
+        "sgd-decay-changes-the-gradient",
+        "SGD",
+        "you add the decay into the caller's .grad: it must be the same after the step as before.",
+        {SGD_DECAY: 'gradient.add_(parameter, alpha=group["weight_decay"])'},
+    ),
+    Mistake(
+        "sgd-buffer-of-default-dtype",
+        "SGD",
+        "you make the buffer by torch.zeros(shape), which is float32: torch.zeros_like(p) takes the parameter's dtype and device.",
+        {SGD_ZEROS: 'state["momentum_buffer"] = torch.zeros(parameter.shape)'},
+    ),
+    Mistake(
+        "sgd-buffer-shared",
+        "SGD",
+        "parameters of one shape share one momentum buffer: keep one for each parameter, in self.state[parameter].",
+        {
+            SGD_STATE: "state = self.state.setdefault(next((p for p in self.state if p.shape == parameter.shape), parameter), {})"
+        },
+    ),
+    Mistake(
+        "sgd-buffer-outside-the-state",
+        "SGD",
+        "your momentum buffers are kept outside of self.state, so state_dict does not save them.",
+        {SGD_STATE: 'state = self.__dict__.setdefault("_buffers", {}).setdefault(parameter, {})'},
+    ),
+    Mistake(
+        "sgd-other-state-name",
+        "SGD",
+        'your buffer is not called "momentum_buffer" in the state, so state dicts cannot be exchanged with torch.',
+        {
+            SGD_BUFFER: 'gradient = state["velocity"].mul_(group["momentum"]).add_(gradient)',
+            SGD_ZEROS: 'state["velocity"] = torch.zeros_like(parameter)',
+            'if state.get("momentum_buffer") is None:': 'if "velocity" not in state:',
+        },
+    ),
+    Mistake(
+        "sgd-state-without-momentum",
+        "SGD",
+        "you keep a momentum buffer although momentum is 0: no state then, it would cost a copy of the model.",
+        {'if group["momentum"] != 0:\n            state =': "if True:\n            state ="},
+    ),
+    Mistake(
+        "sgd-graph-recorded",
+        "SGD",
+        "your step updates a leaf while autograd records: run it under torch.no_grad().",
+        {SGD_NO_GRAD: SGD_NO_GRAD.replace("no_grad", "enable_grad")},
+    ),
+    *_of_every_rule("SGD", '{"momentum_buffer": torch.zeros_like(parameter)}', ["lr", "momentum", "weight_decay"]),
+]
+
+ADAMW_CORRECTION = [
+    Mistake(
+        "no-bias-correction",
+        "AdamW",
+        "your values are exactly those without bias correction: divide m by 1 - beta1^t and v by 1 - beta2^t.",
+        {ADAM_M_HAT: 'm_hat = state["exp_avg"]', ADAM_V_HAT: 'v_hat = state["exp_avg_sq"]'},
+    ),
+    Mistake(
+        "only-first-moment-corrected",
+        "AdamW",
+        "you correct m for its start at 0, and not v: divide v by 1 - beta2^t.",
+        {ADAM_V_HAT: 'v_hat = state["exp_avg_sq"]'},
+    ),
+    Mistake(
+        "only-second-moment-corrected",
+        "AdamW",
+        "you correct v for its start at 0, and not m: divide m by 1 - beta1^t.",
+        {ADAM_M_HAT: 'm_hat = state["exp_avg"]'},
+    ),
+    Mistake(
+        "corrections-swapped",
+        "AdamW",
+        "you correct m with beta2 and v with beta1: each with its own.",
+        {ADAM_M_HAT: ADAM_M_HAT.replace("beta1", "beta2"), ADAM_V_HAT: ADAM_V_HAT.replace("beta2", "beta1")},
+    ),
+    Mistake(
+        "correction-multiplies",
+        "AdamW",
+        "you multiply by 1 - beta^t: divide by it, the means are too small at first.",
+        {ADAM_M_HAT: ADAM_M_HAT.replace(" / ", " * "), ADAM_V_HAT: ADAM_V_HAT.replace(" / ", " * ")},
+    ),
+    Mistake(
+        "correction-without-power",
+        "AdamW",
+        "you divide by 1 - beta in every step: it is 1 - beta^t, which goes to 1.",
+        {ADAM_M_HAT: ADAM_M_HAT.replace("**step", ""), ADAM_V_HAT: ADAM_V_HAT.replace("**step", "")},
+    ),
+    Mistake(
+        "t-starts-at-zero",
+        "AdamW",
+        "your t is 0 in the first update, and 1 - beta^0 = 0 gives no number: count before you correct.",
+        {
+            ADAM_M_HAT: ADAM_M_HAT.replace("**step", "**(step - 1)"),
+            ADAM_V_HAT: ADAM_V_HAT.replace("**step", "**(step - 1)"),
+        },
+    ),
+    Mistake(
+        "t-starts-at-two",
+        "AdamW",
+        "your t is 2 in the first update: it starts at 1. Do you count twice in a step?",
+        {
+            ADAM_M_HAT: ADAM_M_HAT.replace("**step", "**(step + 1)"),
+            ADAM_V_HAT: ADAM_V_HAT.replace("**step", "**(step + 1)"),
+        },
+    ),
+    Mistake(
+        "t-counts-parameters",
+        "AdamW",
+        "your t grows with every parameter that is updated: within one step it is the same for all.",
+        {ADAM_COUNT: 'self._t = self.__dict__.get("_t", 0) + 1\n        step = state["step"] = self._t'},
+    ),
+    Mistake(
+        "one-t-for-all",
+        "AdamW",
+        "you keep one t for all parameters: one that gets its first gradient late must start at 1 then.",
+        {ADAM_COUNT: 'step = state["step"] = self._t'},
+        append="""_step = AdamW.step
+
+
+def _wrong(self):
+    self._t = 1 + max((int(entry["step"]) for entry in self.state.values()), default=0)
+    _step(self)
+
+
+AdamW.step = _wrong
+""",
+    ),
+    Mistake(
+        "t-outside-the-state",
+        "AdamW",
+        "your t is not in the state that you load: after a reload the bias correction starts at t = 1 again.",
+        {
+            ADAM_COUNT: 'counts = self.__dict__.setdefault("_counts", {})\n        step = state["step"] = counts[parameter] = counts.get(parameter, 0) + 1'
+        },
+    ),
+    Mistake(
+        "eps-inside-the-root",
+        "AdamW",
+        "your eps is inside the root: add it to sqrt(v_hat), after the root.",
+        {ADAM_RATIO: 'return m_hat / (v_hat + group["eps"]).sqrt()'},
+    ),
+    Mistake(
+        "eps-squared-inside-the-root",
+        "AdamW",
+        "you divide by sqrt(v_hat + eps^2): it is sqrt(v_hat) + eps.",
+        {ADAM_RATIO: 'return m_hat / (v_hat + group["eps"] ** 2).sqrt()'},
+    ),
+    Mistake(
+        "no-eps",
+        "AdamW",
+        "your values are exactly those without eps: where all gradients are 0 that is 0/0.",
+        {ADAM_RATIO: "return m_hat / v_hat.sqrt()"},
+    ),
+    Mistake(
+        "eps-before-the-correction",
+        "AdamW",
+        "you add eps to sqrt(v), before its bias correction: add it to sqrt(v_hat).",
+        {ADAM_RATIO: 'return m_hat / ((state["exp_avg_sq"].sqrt() + group["eps"]) / (1 - beta2**step) ** 0.5)'},
+    ),
+    Mistake(
+        "eps-as-a-floor",
+        "AdamW",
+        "you take eps as a lower bound of sqrt(v_hat): it is added.",
+        {ADAM_RATIO: 'return m_hat / v_hat.sqrt().clamp(min=group["eps"])'},
+    ),
+    Mistake(
+        "no-root",
+        "AdamW",
+        "you divide by v_hat itself: divide by its square root.",
+        {ADAM_RATIO: 'return m_hat / (v_hat + group["eps"])'},
+    ),
+    Mistake(
+        "root-multiplied",
+        "AdamW",
+        "you multiply by sqrt(v_hat) + eps: divide by it.",
+        {ADAM_RATIO: 'return m_hat * (v_hat.sqrt() + group["eps"])'},
+    ),
+]
+
+ADAMW_MEANS = [
+    Mistake(
+        "betas-swapped",
+        "AdamW",
+        "you use beta1 for the squares and beta2 for the gradients: it is the other way round.",
+        {ADAM_UNPACK: ADAM_UNPACK.replace("(beta1, beta2)", "(beta2, beta1)")},
+    ),
+    Mistake(
+        "one-beta-for-both",
+        "AdamW",
+        "you use beta1 for both means: the squares have beta2.",
+        {ADAM_UNPACK: 'gradient, beta1, beta2 = parameter.grad, group["betas"][0], group["betas"][0]'},
+    ),
+    Mistake(
+        "beta-and-rest-swapped",
+        "AdamW",
+        "your means keep 1 - beta of the old and take beta of the new: it is the other way round.",
+        {
+            ADAM_FIRST: 'state["exp_avg"].mul_(1 - beta1).add_(gradient, alpha=beta1)',
+            ADAM_SECOND: 'state["exp_avg_sq"].mul_(1 - beta2).addcmul_(gradient, gradient, value=beta2)',
+        },
+    ),
+    Mistake(
+        "first-moment-a-sum",
+        "AdamW",
+        "you add the whole gradient to beta1 * m: add (1 - beta1) of it, m is a mean.",
+        {ADAM_FIRST: 'state["exp_avg"].mul_(beta1).add_(gradient)'},
+    ),
+    Mistake(
+        "second-moment-a-sum",
+        "AdamW",
+        "you add the whole square to beta2 * v: add (1 - beta2) of it, v is a mean.",
+        {ADAM_SECOND: 'state["exp_avg_sq"].mul_(beta2).addcmul_(gradient, gradient)'},
+    ),
+    Mistake(
+        "first-moment-ignored",
+        "AdamW",
+        "you step along the gradient itself (RMSprop): step along its running mean, m_hat.",
+        {ADAM_RATIO: 'return gradient / (v_hat.sqrt() + group["eps"])'},
+    ),
+    Mistake(
+        "second-moment-ignored",
+        "AdamW",
+        "you step along m_hat and do not divide it by sqrt(v_hat) + eps.",
+        {ADAM_RATIO: "return m_hat"},
+    ),
+    Mistake(
+        "second-moment-of-m",
+        "AdamW",
+        "your v is the mean of the squares of m: square the gradient.",
+        {ADAM_SECOND: 'state["exp_avg_sq"].mul_(beta2).addcmul_(state["exp_avg"], state["exp_avg"], value=1 - beta2)'},
+    ),
+    Mistake(
+        "second-moment-about-the-mean",
+        "AdamW",
+        "your v is the mean of (g - m)^2, the variance: it is the mean of g^2.",
+        {
+            ADAM_SECOND: 'centred = gradient - state["exp_avg"]\n        state["exp_avg_sq"].mul_(beta2).addcmul_(centred, centred, value=1 - beta2)'
+        },
+    ),
+    Mistake(
+        "second-moment-absolute",
+        "AdamW",
+        "your v is the mean of |g|: it is the mean of g^2.",
+        {ADAM_SECOND: 'state["exp_avg_sq"].mul_(beta2).add_(gradient.abs(), alpha=1 - beta2)'},
+    ),
+    Mistake(
+        "second-moment-one-number",
+        "AdamW",
+        "your v is the same for all elements of a parameter: every element has its own.",
+        {ADAM_SECOND: 'state["exp_avg_sq"].mul_(beta2).add_(gradient.square().mean(), alpha=1 - beta2)'},
+    ),
+    Mistake(
+        "amsgrad",
+        "AdamW",
+        "your values are exactly those of AMSGrad, which keeps the greatest v: use the present one.",
+        {
+            ADAM_RATIO: 'top = self.__dict__.setdefault("_top", {})\n        top[parameter] = v_hat = torch.maximum(top.get(parameter, v_hat), v_hat)\n        return m_hat / (v_hat.sqrt() + group["eps"])'
+        },
+    ),
+    Mistake(
+        "nadam",
+        "AdamW",
+        "your m_hat takes the present gradient in a second time (Nesterov): it is the running mean alone.",
+        {ADAM_M_HAT: 'm_hat = (beta1 * state["exp_avg"] + (1 - beta1) * gradient) / (1 - beta1**step)'},
+    ),
+    Mistake(
+        "both-means-one-tensor",
+        "AdamW",
+        "exp_avg and exp_avg_sq are one and the same tensor (`m = v = zeros_like(p)`): make two.",
+        {ADAM_ZEROS: "first = second = torch.zeros_like(parameter)"},
+    ),
+    Mistake(
+        "means-start-at-one",
+        "AdamW",
+        "your running means start at 1: they start at 0, as the bias correction supposes.",
+        {ADAM_ZEROS: ADAM_ZEROS.replace("zeros_like", "ones_like")},
+    ),
+    Mistake(
+        "correction-stored",
+        "AdamW",
+        "you write m_hat and v_hat back into the state, so the next step corrects them once more: keep m and v there.",
+        {
+            ADAM_M_HAT: f'{ADAM_M_HAT}\n        state["exp_avg"] = m_hat',
+            ADAM_V_HAT: f'{ADAM_V_HAT}\n        state["exp_avg_sq"] = v_hat',
+        },
+    ),
+]
+
+ADAMW_DECAY = [
+    Mistake(
+        "decay-coupled",
+        "AdamW",
+        "you add the decay to the gradient, so that it goes through the running means: that is Adam with L2. Shrink the parameter itself.",
+        {
+            ADAM_DECAY: "pass",
+            ADAM_UNPACK: f'{ADAM_UNPACK}\n        gradient = gradient + group["weight_decay"] * parameter',
+        },
+    ),
+    Mistake(
+        "adamw-no-decay",
+        "AdamW",
+        "your values are exactly those without weight decay.",
+        {ADAM_DECAY: "pass"},
+    ),
+    Mistake(
+        "decay-not-scaled-by-lr",
+        "AdamW",
+        "you shrink the parameter by weight_decay: it is lr * weight_decay.",
+        {ADAM_DECAY: 'parameter.mul_(1 - group["weight_decay"])'},
+    ),
+    Mistake(
+        "decay-sign-flipped",
+        "AdamW",
+        "your weight decay makes the parameters grow: multiply by 1 - lr * weight_decay.",
+        {ADAM_DECAY: 'parameter.mul_(1 + group["lr"] * group["weight_decay"])'},
+    ),
+    Mistake(
+        "decay-after-the-update",
+        "AdamW",
+        "you decay after the update, so the update is shrunk too: decay what the parameter was before.",
+        {ADAM_DECAY: "pass", ADAM_UPDATE: f"{ADAM_UPDATE}\n                {ADAM_DECAY}"},
+    ),
+    Mistake(
+        "decay-from-the-constructors-lr",
+        "AdamW",
+        'your decay uses the lr of the constructor, your update that of the group: both use group["lr"] as it is now.',
+        {ADAM_DECAY: 'parameter.mul_(1 - self.defaults["lr"] * group["weight_decay"])'},
+    ),
+    Mistake(
+        "decay-by-the-adaptive-step",
+        "AdamW",
+        "you divide the decay by sqrt(v_hat) like the gradient: it acts on the parameter directly.",
+        {
+            ADAM_DECAY: "pass",
+            ADAM_RATIO: 'return (m_hat + group["weight_decay"] * parameter) / (v_hat.sqrt() + group["eps"])',
+        },
+    ),
+    Mistake(
+        "adamw-decay-only-matrices",
+        "AdamW",
+        "your AdamW leaves vectors undecayed by itself: it decays what the group says, parameter_groups does the sorting.",
+        {ADAM_DECAY: f"if parameter.ndim >= 2:\n                    {ADAM_DECAY}"},
+    ),
+    Mistake(
+        "adamw-ascends",
+        "AdamW",
+        "you walk along the gradient, uphill: subtract the update.",
+        {ADAM_UPDATE: 'parameter.add_(group["lr"] * update)'},
+    ),
+    Mistake(
+        "adamw-no-lr",
+        "AdamW",
+        "your update is not multiplied by lr.",
+        {ADAM_UPDATE: "parameter.sub_(update)"},
+    ),
+    Mistake(
+        "adamw-state-of-default-dtype",
+        "AdamW",
+        "you make the means by torch.zeros(shape), which is float32: torch.zeros_like(p) takes the parameter's dtype and device.",
+        {ADAM_ZEROS: "first, second = torch.zeros(parameter.shape), torch.zeros(parameter.shape)"},
+    ),
+    Mistake(
+        "adamw-state-shared",
+        "AdamW",
+        "parameters of one shape share one state: keep one for each parameter, in self.state[parameter].",
+        {
+            ADAM_STATE: "key = next((p for p in self.state if p.shape == parameter.shape), parameter)\n        state = self.state.setdefault(key, self._new_state(parameter))"
+        },
+    ),
+    Mistake(
+        "adamw-state-outside",
+        "AdamW",
+        "your running means are kept outside of self.state, so state_dict does not save them.",
+        {
+            ADAM_STATE: 'memory = self.__dict__.setdefault("_memory", {})\n        state = memory.setdefault(parameter, self._new_state(parameter))'
+        },
+    ),
+    Mistake(
+        "adamw-state-forgotten",
+        "AdamW",
+        "your running means start anew in every step: keep them in self.state[parameter].",
+        {ADAM_STATE: "state = self.state[parameter] = self._new_state(parameter)"},
+    ),
+    Mistake(
+        "adamw-other-state-names",
+        "AdamW",
+        'your state has other names than "step", "exp_avg" and "exp_avg_sq", so state dicts cannot be exchanged with torch.',
+        {
+            ADAM_COUNT: 'step = state["t"] = int(state["t"]) + 1',
+            ADAM_FIRST: ADAM_FIRST.replace("exp_avg", "m"),
+            ADAM_SECOND: ADAM_SECOND.replace("exp_avg_sq", "v"),
+            ADAM_M_HAT: ADAM_M_HAT.replace("exp_avg", "m"),
+            ADAM_V_HAT: ADAM_V_HAT.replace("exp_avg_sq", "v"),
+            '{"step": 0, "exp_avg": first, "exp_avg_sq": second}': '{"t": 0, "m": first, "v": second}',
+        },
+    ),
+    Mistake(
+        "adamw-refuses-a-tensor-step",
+        "AdamW",
+        "your step() expects an int as t; torch's state dicts hold it as a tensor of one number: accept both.",
+        {
+            ADAM_COUNT: f'if not isinstance(state["step"], int):\n            raise TypeError("step must be an int")\n        {ADAM_COUNT}'
+        },
+    ),
+    Mistake(
+        "adamw-graph-recorded",
+        "AdamW",
+        "your step updates a leaf while autograd records: run it under torch.no_grad().",
+        {ADAM_NO_GRAD: ADAM_NO_GRAD.replace("no_grad", "enable_grad")},
+    ),
+    *_of_every_rule("AdamW", "self._new_state(parameter)", ["lr", "betas", "eps", "weight_decay"]),
+]
+
+PARAMETER_GROUPS = [
+    Mistake(
+        "groups-returns-none",
+        "parameter_groups",
+        "your parameter_groups returns None: is there a `return`?",
+        {TWO_GROUPS: "return None"},
+    ),
+    Mistake(
+        "everything-decayed",
+        "parameter_groups",
+        "you put norm gains and biases among the decayed: vectors belong into the second group.",
+        {SORTED: "decayed.append(parameter)"},
+    ),
+    Mistake(
+        "nothing-decayed",
+        "parameter_groups",
+        "you put every parameter into the group without decay: what has 2 or more dimensions is decayed.",
+        {SORTED: "kept.append(parameter)"},
+    ),
+    Mistake(
+        "sorted-the-wrong-way",
+        "parameter_groups",
+        "you decay the vectors and spare the matrices: it is the other way round.",
+        {SORTED: "(kept if parameter.ndim >= 2 else decayed).append(parameter)"},
+    ),
+    Mistake(
+        "groups-swapped",
+        "parameter_groups",
+        "your group without decay comes first: the decayed one does.",
+        {
+            TWO_GROUPS: 'return [{"params": kept, "weight_decay": 0.0}, {"params": decayed, "weight_decay": weight_decay}]'
+        },
+    ),
+    Mistake(
+        "sorted-by-name",
+        "parameter_groups",
+        'you sort by name ("bias", "norm"): a gain may be called anything; count the dimensions.',
+        {
+            "for _, parameter in named_parameters:": "for name, parameter in named_parameters:",
+            SORTED: '(kept if "bias" in name or "norm" in name else decayed).append(parameter)',
+        },
+    ),
+    Mistake(
+        "only-biases-spared",
+        "parameter_groups",
+        "you spare what is called a bias and decay the gains of the norms: every vector is spared, whatever its name.",
+        {
+            "for _, parameter in named_parameters:": "for name, parameter in named_parameters:",
+            SORTED: '(kept if name.endswith("bias") else decayed).append(parameter)',
+        },
+    ),
+    Mistake(
+        "embeddings-spared",
+        "parameter_groups",
+        "you leave embeddings undecayed because of their name: they have 2 dimensions and are decayed here.",
+        {
+            "for _, parameter in named_parameters:": "for name, parameter in named_parameters:",
+            SORTED: '(decayed if parameter.ndim >= 2 and "emb" not in name else kept).append(parameter)',
+        },
+    ),
+    Mistake(
+        "only-matrices-decayed",
+        "parameter_groups",
+        "you decay what has exactly 2 dimensions: more than 2 are decayed as well.",
+        {SORTED: "(decayed if parameter.ndim == 2 else kept).append(parameter)"},
+    ),
+    Mistake(
+        "vectors-decayed",
+        "parameter_groups",
+        "you decay vectors, and spare only 0-d parameters: 2 dimensions or more are decayed.",
+        {SORTED: "(decayed if parameter.ndim >= 1 else kept).append(parameter)"},
+    ),
+    Mistake(
+        "frozen-included",
+        "parameter_groups",
+        "you include frozen parameters: leave those with requires_grad=False out.",
+        {SKIPPED: "if parameter in seen:"},
+    ),
+    Mistake(
+        "tied-twice",
+        "parameter_groups",
+        "a tied parameter, which comes under two names, stands in your groups twice.",
+        {SEEN: "pass\n"},
+    ),
+    Mistake(
+        "tied-by-value",
+        "parameter_groups",
+        "you take two parameters with equal values for one tied parameter: only the same object (`is`) is tied.",
+        {SKIPPED: "if not parameter.requires_grad or any(torch.equal(parameter, other) for other in seen):"},
+    ),
+    Mistake(
+        "tied-dropped",
+        "parameter_groups",
+        "a tied parameter is missing from your groups altogether: it belongs there once.",
+        {
+            SKIPPED: "if any(parameter is p for p in decayed + kept):\n            decayed, kept = [p for p in decayed if p is not parameter], [p for p in kept if p is not parameter]\n"
+            "        " + SKIPPED
+        },
+    ),
+    Mistake(
+        "order-reversed",
+        "parameter_groups",
+        "your groups hold the parameters in another order than they came in: checkpoints number them by it.",
+        {SORTED: "(decayed if parameter.ndim >= 2 else kept).insert(0, parameter)"},
+    ),
+    Mistake(
+        "order-by-name",
+        "parameter_groups",
+        "you sort the parameters by name: keep the order in which they came.",
+        {
+            "for _, parameter in named_parameters:": "for _, parameter in sorted(named_parameters, key=lambda pair: pair[0]):"
+        },
+    ),
+    Mistake(
+        "empty-group-dropped",
+        "parameter_groups",
+        "you leave out a group that has no parameters: there are always two.",
+        {
+            TWO_GROUPS: TWO_GROUPS.replace("return [", "both = [")
+            + '\n    return [group for group in both if group["params"]]'
+        },
+    ),
+    Mistake(
+        "spared-group-without-its-zero",
+        "parameter_groups",
+        'your second group does not say "weight_decay": 0.0, so it gets the optimizer\'s default and is decayed after all.',
+        {TWO_GROUPS: 'return [{"params": decayed, "weight_decay": weight_decay}, {"params": kept}]'},
+    ),
+    Mistake(
+        "decay-hard-coded",
+        "parameter_groups",
+        "your first group has the weight decay 0.1, whatever was asked for.",
+        {TWO_GROUPS: TWO_GROUPS.replace('"weight_decay": weight_decay', '"weight_decay": 0.1')},
+    ),
+    Mistake(
+        "names-in-the-groups",
+        "parameter_groups",
+        "your groups hold names, or pairs with names: an optimizer wants the parameters alone.",
+        {
+            "for _, parameter in named_parameters:": "for name, parameter in named_parameters:",
+            SORTED: "(decayed if parameter.ndim >= 2 else kept).append((name, parameter))",
+        },
+    ),
+    Mistake(
+        "copies-in-the-groups",
+        "parameter_groups",
+        "your groups hold copies of the parameters: the optimizer would train those, and the model would stay as it is.",
+        {SORTED: "(decayed if parameter.ndim >= 2 else kept).append(Parameter(parameter.detach().clone()))"},
+    ),
+    Mistake(
+        "pairs-walked-twice",
+        "parameter_groups",
+        "given a generator your second group is empty: your first walk used it up. Walk it once, or make it a list.",
+        {TWO_GROUPS: 'kept = kept if hasattr(named_parameters, "__len__") else []\n    ' + TWO_GROUPS},
+    ),
+]
+
+CLIP_GRAD_NORM = [
+    Mistake(
+        "clip-per-tensor",
+        "clip_grad_norm",
+        "you clip each gradient by its own norm: there is one norm over all of them, and one factor.",
+        {SCALE: "gradient.mul_((max_norm / gradient.norm()).clamp(max=1.0))", LONGER: "if True:"},
+    ),
+    Mistake(
+        "clip-lengthens",
+        "clip_grad_norm",
+        "you rescale every time: a gradient shorter than max_norm stays as it is.",
+        {LONGER: "if norm > 0:"},
+    ),
+    Mistake(
+        "clip-only-shorter",
+        "clip_grad_norm",
+        "your comparison is the wrong way round: you scale short gradients and let long ones through.",
+        {LONGER: "if 0 < norm < max_norm:"},
+    ),
+    Mistake(
+        "clip-leaves-gradients",
+        "clip_grad_norm",
+        "you compute the norm and leave the gradients as they are: `g = g * factor` makes a new tensor. Scale in place.",
+        {SCALE: "gradient = gradient * (max_norm / norm)"},
+    ),
+    Mistake(
+        "returns-the-clipped-norm",
+        "clip_grad_norm",
+        "you return the norm after clipping: return what it was before, which is what one wants to log.",
+        {RETURN_NORM: "    return norm.clamp(max=max_norm)\n"},
+    ),
+    Mistake(
+        "returns-the-factor",
+        "clip_grad_norm",
+        "you return the factor that you scale by: return the norm before clipping.",
+        {RETURN_NORM: "    return (max_norm / norm).clamp(max=1.0)\n"},
+    ),
+    Mistake(
+        "returns-a-float",
+        "clip_grad_norm",
+        "you return a Python number: return the norm as a 0-d tensor (no .item(), which makes a GPU wait).",
+        {RETURN_NORM: "    return norm.item()\n", NO_GRADIENTS: "return 0.0"},
+    ),
+    Mistake(
+        "returns-one-element",
+        "clip_grad_norm",
+        "you return the norm with shape (1,): it is a 0-d tensor.",
+        {RETURN_NORM: "    return norm.reshape(1)\n", NO_GRADIENTS: "return torch.zeros(1)"},
+    ),
+    Mistake(
+        "norm-squared",
+        "clip_grad_norm",
+        "your norm lacks the square root.",
+        {NORM: f"{NORM}.square()"},
+    ),
+    Mistake(
+        "sum-of-norms",
+        "clip_grad_norm",
+        "you add up the norms of the tensors: add up their squares and take the root.",
+        {NORM: "norm = torch.stack(norms).sum()"},
+    ),
+    Mistake(
+        "greatest-of-norms",
+        "clip_grad_norm",
+        "your norm is that of the tensor with the greatest: it is the norm of all elements together.",
+        {NORM: "norm = torch.stack(norms).max()"},
+    ),
+    Mistake(
+        "mean-of-norms",
+        "clip_grad_norm",
+        "your norm is the mean over the tensors: it is the norm of all elements together.",
+        {NORM: "norm = torch.stack(norms).mean()"},
+    ),
+    Mistake(
+        "root-mean-square",
+        "clip_grad_norm",
+        "you divide by the number of elements (root of the mean square): the norm is the root of the sum.",
+        {NORM: f"{NORM} / sum(g.numel() for g in gradients) ** 0.5"},
+    ),
+    Mistake(
+        "absolute-norm",
+        "clip_grad_norm",
+        "your norm is the sum of absolute values (L1): it is the root of the sum of squares.",
+        {NORM: "norm = torch.stack([g.abs().sum() for g in gradients]).sum()"},
+    ),
+    Mistake(
+        "greatest-element",
+        "clip_grad_norm",
+        "your norm is the greatest absolute value: it is the root of the sum of squares.",
+        {NORM: "norm = torch.stack([g.abs().max() for g in gradients]).max()"},
+    ),
+    Mistake(
+        "clip-by-value",
+        "clip_grad_norm",
+        "you cut every element off at max_norm, which turns the gradient: scale all by one factor.",
+        {SCALE: "gradient.clamp_(-max_norm, max_norm)"},
+    ),
+    Mistake(
+        "clip-to-length-one",
+        "clip_grad_norm",
+        "your clipped gradients have length 1: multiply by max_norm as well.",
+        {SCALE: "gradient.div_(norm)"},
+    ),
+    Mistake(
+        "clip-factor-inverted",
+        "clip_grad_norm",
+        "your factor is upside down: it is max_norm / norm.",
+        {SCALE: "gradient.mul_(norm / max_norm)"},
+    ),
+    Mistake(
+        "clip-norm-plus-one",
+        "clip_grad_norm",
+        "your factor is max_norm / (norm + 1), so you clip too much: if you add anything there, 1e-6 at most.",
+        {SCALE: "gradient.mul_(max_norm / (norm + 1))"},
+    ),
+    Mistake(
+        "norm-of-the-parameters",
+        "clip_grad_norm",
+        "you measure the parameters: measure their gradients.",
+        {
+            GRADIENTS: f"parameters = list(parameters)\n    {GRADIENTS}",
+            NORM: "norm = torch.linalg.vector_norm(torch.stack([p.detach().norm() for p in parameters if p.grad is not None]))",
+        },
+    ),
+    Mistake(
+        "scales-the-parameters",
+        "clip_grad_norm",
+        "you scale the parameters: scale their gradients.",
+        {
+            GRADIENTS: f"parameters = list(parameters)\n    {GRADIENTS}",
+            "for gradient in gradients:": "for gradient in [p.data for p in parameters if p.grad is not None]:",
+        },
+    ),
+    Mistake(
+        "clip-only-first",
+        "clip_grad_norm",
+        "you scale the first gradient only: is there a `return` or `break` in the loop?",
+        {"for gradient in gradients:": "for gradient in gradients[:1]:"},
+    ),
+    Mistake(
+        "norm-of-the-last",
+        "clip_grad_norm",
+        "your norm is that of the last gradient: you overwrite it where you should add up.",
+        {NORM: "norm = norms[-1]"},
+    ),
+    Mistake(
+        "clip-none-crashes",
+        "clip_grad_norm",
+        "you do not expect that a gradient is None: skip parameters without gradient.",
+        {GRADIENTS: "gradients = [parameter.grad for parameter in parameters]"},
+    ),
+    Mistake(
+        "clip-no-gradients-crashes",
+        "clip_grad_norm",
+        "without any gradient your clip_grad_norm fails: the norm of nothing is 0.",
+        {"    if not gradients:\n        return torch.tensor(0.0)\n": ""},
+    ),
+    Mistake(
+        "clip-generator-walked-twice",
+        "clip_grad_norm",
+        "given a generator you scale nothing: it was used up by the norm. Make it a list first.",
+        {SCALE: 'gradient.mul_(max_norm / norm if hasattr(parameters, "__len__") else 1.0)'},
+    ),
+    Mistake(
+        "clip-norm-of-default-dtype",
+        "clip_grad_norm",
+        "your norm is float32 although the gradients are float64: keep their digits.",
+        {NORM: f"{NORM}.float()"},
+    ),
+    Mistake(
+        "clip-half-overflows",
+        "clip_grad_norm",
+        "you square half-precision gradients in their own dtype, where 300^2 is inf: convert to float32 first.",
+        {NORMS: "norms = [g.square().sum().sqrt() for g in gradients]"},
+    ),
+    Mistake(
+        "clip-half-rounded",
+        "clip_grad_norm",
+        "your norm is in half precision, like the gradients: add up and return it in float32.",
+        {NORM: f"{NORM}.to(gradients[0].dtype)"},
+    ),
+    *always("clip_grad_norm", without=("returns-its-input", "mutates-its-input", "detached")),
+]
+
+MISTAKES = [
+    *OPTIMIZER_GROUPS,
+    *OPTIMIZER_STATE,
+    *SGD_MISTAKES,
+    *ADAMW_CORRECTION,
+    *ADAMW_MEANS,
+    *ADAMW_DECAY,
+    *PARAMETER_GROUPS,
+    *CLIP_GRAD_NORM,
+]
