@@ -1,0 +1,1 @@
+"""Your room: one module a unit, to be filled in."""

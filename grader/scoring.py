@@ -30,15 +30,17 @@ class Outcome:
     mistake: str = ""
 
 
-def score_unit(unit: Unit, outcomes: Mapping[str, Sequence[Outcome]]) -> UnitResult:
+def score_unit(unit: Unit, outcomes: Mapping[str, Sequence[Outcome]], only: Sequence[str] | None = None) -> UnitResult:
     """The unit's result.
 
     Args:
         unit: What is to be scored.
         outcomes: Exercise name to the outcomes of all its checks.
+        only: Which exercises are scored; None: all.
     """
-    exercises = [_score_exercise(exercise, outcomes.get(exercise.name, ())) for exercise in unit.exercises]
-    return UnitResult(unit.name, _total(e.score for e in exercises), float(unit.points), exercises)
+    chosen = [exercise for exercise in unit.exercises if only is None or exercise.name in only]
+    exercises = [_score_exercise(exercise, outcomes.get(exercise.name, ())) for exercise in chosen]
+    return UnitResult(unit.name, _total(e.score for e in exercises), float(sum(e.points for e in chosen)), exercises)
 
 
 def _score_exercise(exercise: Exercise, outcomes: Sequence[Outcome]) -> ExerciseResult:

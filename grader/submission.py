@@ -114,7 +114,9 @@ def read(path: Path) -> Submission:
     if not files:
         raise ValueError(f"{folder} holds no Python files. Give the folder that holds the learner's files.")
     shown = path.resolve()
-    return Submission(shown.parent.name if shown.name == "exercises" and shown != KIT / "exercises" else shown.name, files)
+    return Submission(
+        shown.parent.name if shown.name == "exercises" and shown != KIT / "exercises" else shown.name, files
+    )
 
 
 def _read_file(file: Path) -> File:

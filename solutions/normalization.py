@@ -69,7 +69,10 @@ class LayerNorm(nn.Module):
     Source:
         Ba, Kiros and Hinton 2016, section 3, eq. 3. https://arxiv.org/abs/1607.06450
 
-    Not allowed: torch.nn.LayerNorm, torch.nn.functional.layer_norm, torch.layer_norm, torch.native_layer_norm.
+    Not allowed: torch.nn.LayerNorm, torch.nn.functional.layer_norm, torch.layer_norm, torch.native_layer_norm,
+        torch.nn.GroupNorm, torch.nn.functional.group_norm, torch.group_norm, torch.native_group_norm,
+        torch.nn.InstanceNorm1d, torch.nn.functional.instance_norm, torch.instance_norm, torch.nn.BatchNorm1d,
+        torch.nn.functional.batch_norm, torch.batch_norm, torch.native_batch_norm.
     """
 
     def __init__(self, d_model: int, eps: float = 1e-5, bias: bool = True) -> None:

@@ -55,7 +55,8 @@ def matches(mistaken: Any, got: Any) -> bool:
     if isinstance(mistaken, Raised) or isinstance(got, Raised):
         both = isinstance(mistaken, Raised) and isinstance(got, Raised)
         return both and (mistaken.type, mistaken.message[:100]) == (got.type, got.message[:100])
-    return not difference(got, mistaken, SAME)
+    dtypes = [[tensor.dtype for tensor in flatten(value)] for value in (got, mistaken)]
+    return dtypes[0] == dtypes[1] and not difference(got, mistaken, SAME)
 
 
 def put(question: Question, unit: Any) -> Any:
@@ -76,15 +77,18 @@ class Agreement:
         target: The unit under test.
         oracle: What is true.
         unit: The unit's name.
+        gradients: Whether gradients are compared where a test does not say: a detached result costs the checks of
+            gradients, and no others.
     """
 
-    def __init__(self, target: Any, oracle: Oracle, unit: str) -> None:
+    def __init__(self, target: Any, oracle: Oracle, unit: str, gradients: bool) -> None:
         self._target = target
         self._oracle = oracle
         self._unit = unit
+        self._gradients = gradients
 
     def __call__(
-        self, name: str, *args: Any, gradients: bool = True, tolerance: Tolerance | None = None, **kwargs: Any
+        self, name: str, *args: Any, gradients: bool | None = None, tolerance: Tolerance | None = None, **kwargs: Any
     ) -> None:
         """The function `name` gives the same on these arguments: values, shapes, dtypes, gradients, no mutation.
 
@@ -92,19 +96,21 @@ class Agreement:
             name: The function.
             *args: Its arguments; tensors are copied for each side.
             gradients: Whether the gradients of all float inputs are compared, for random upstream gradients.
+                None: in checks of gradients.
             tolerance: None: by dtype.
             **kwargs: Its keyword arguments.
         """
+        gradients = self._gradients if gradients is None else gradients
         signature = inspect.signature(self._oracle.signature_of(name))
         named = signature.bind(*args, **kwargs).arguments
         call = f"{self._unit}.{name}({_arguments(named)})"
         dtype = _dtype_of(named)
 
         def question(unit: Any) -> Any:
-            return observe(getattr(unit, name), args, kwargs, list(named), gradients)
+            return observe(getattr(unit, name), args, kwargs, list(named), gradients=gradients)
 
         def truth(unit: Any) -> Any:
-            return observe(getattr(unit, name), _widen(args), _widen(kwargs), list(named), gradients)
+            return observe(getattr(unit, name), _widen(args), _widen(kwargs), list(named), gradients=gradients)
 
         self._compare(call, question, truth, dtype, tolerance)
 
@@ -113,7 +119,7 @@ class Agreement:
         name: str,
         init: dict[str, Any],
         *args: Any,
-        gradients: bool = True,
+        gradients: bool | None = None,
         tolerance: Tolerance | None = None,
         dtype: torch.dtype = torch.float64,
         train: bool = False,
@@ -125,12 +131,13 @@ class Agreement:
             name: The class.
             init: Its constructor's arguments.
             *args: What forward gets.
-            gradients: Whether gradients are compared.
+            gradients: Whether gradients are compared. None: in checks of gradients.
             tolerance: None: by dtype.
             dtype: Of the weights.
             train: Whether it is in training mode.
             **kwargs: What forward gets by keyword.
         """
+        gradients = self._gradients if gradients is None else gradients
         call = f"{self._unit}.{name}({_arguments(init)})({', '.join(map(_shape, (*args, *kwargs.values())))})"
         weights: dict[str, Tensor] = self._oracle.answer(lambda unit: _random_weights(getattr(unit, name)(**init)))
         names = [f"input {i}" if len(args) > 1 else "the input" for i in range(len(args))] + list(kwargs)
@@ -141,7 +148,7 @@ class Agreement:
                 return {"the object": module}
             copy_weights(module, {key: value.to(dtype) for key, value in weights.items()})
             module.to(dtype).train(train)
-            return observe(module, args, kwargs, names, gradients, dict(module.named_parameters()))
+            return observe(module, args, kwargs, names, dict(module.named_parameters()), gradients=gradients)
 
         self._compare(
             call,
@@ -205,8 +212,9 @@ def observe(
     args: Any,
     kwargs: dict[str, Any],
     names: list[str],
-    gradients: bool,
     parameters: dict[str, Tensor] | None = None,
+    *,
+    gradients: bool,
 ) -> dict[str, Any]:
     """All that a call can be seen to do: its output, its gradients, what it left of its inputs.
 
@@ -215,8 +223,8 @@ def observe(
         args: Its arguments; tensors are copied first.
         kwargs: Its keyword arguments.
         names: What the arguments are called in messages.
-        gradients: Whether to ask for gradients.
         parameters: Of the module, by name.
+        gradients: Whether to ask for gradients.
     """
     args, kwargs = _copies(args, gradients), _copies(kwargs, gradients)
     inputs = dict(zip(names, (*args, *kwargs.values()), strict=False))
@@ -238,8 +246,7 @@ def _gradients(output: Any, wanted: dict[str, Tensor]) -> dict[str, Any]:
     upstream = [noise(tensor.shape, index).to(tensor.dtype) for index, tensor in enumerate(outputs)]
     found = torch.autograd.grad(outputs, list(wanted.values()), upstream, allow_unused=True)
     return {
-        name: "none: no gradient reaches it" if grad is None else grad
-        for name, grad in zip(wanted, found, strict=True)
+        name: "none: no gradient reaches it" if grad is None else grad for name, grad in zip(wanted, found, strict=True)
     }
 
 

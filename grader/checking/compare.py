@@ -68,9 +68,15 @@ def _containers(got: Any, expected: Any, tolerance: Tolerance | None, where: str
             return f"{prefix}got {describe(got)}, expected {describe(expected)}"
         if got == expected if _plain(got) and _plain(expected) else False:
             return ""
-        first = next((i for i, (g, e) in enumerate(zip(got, expected, strict=False)) if _plain((g, e)) and g != e), None)
+        first = next(
+            (i for i, (g, e) in enumerate(zip(got, expected, strict=False)) if _plain((g, e)) and g != e), None
+        )
         if len(got) != len(expected):
-            at = "" if first is None else f"; they part at [{first}]: got {_short(got[first])}, expected {_short(expected[first])}"
+            at = (
+                ""
+                if first is None
+                else f"; they part at [{first}]: got {_short(got[first])}, expected {_short(expected[first])}"
+            )
             return f"{prefix}got {len(got)} items, expected {len(expected)}{at}"
         pairs = ((i, g, e) for i, (g, e) in enumerate(zip(got, expected, strict=True)))
     for key, one, other in pairs:

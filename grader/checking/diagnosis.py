@@ -33,7 +33,8 @@ def known_alternatives(unit: str) -> tuple[Alternative, ...]:
 
 def _load(file: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"_{file.parent.name}_{file.stem}", file)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -44,11 +45,15 @@ def suspects(unit: Unit, exercise: Exercise, below: tuple[str, ...]) -> Iterator
     for name in (exercise.name, *reversed(below)):
         for mistake in known_mistakes(unit.name):
             if mistake.exercise == name:
-                yield mistake, _module(unit.name, mistake)
+                yield mistake, (_load_mistake if mistake.stateful else _module)(unit.name, mistake)
 
 
 @cache
-def _module(unit: str, mistake_: Mistake) -> ModuleType:
+def _module(unit: str, mistake: Mistake) -> ModuleType:
+    return _load_mistake(unit, mistake)
+
+
+def _load_mistake(unit: str, mistake: Mistake) -> ModuleType:
     sources = solution_sources()
-    mistaken = Source(f"mistakes/{unit}.py", mistake_.apply(sources[unit].text))
+    mistaken = Source(f"mistakes/{unit}.py", mistake.apply(sources[unit].text))
     return modules.load("mistaken", {**sources, unit: mistaken}, unit)

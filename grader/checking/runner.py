@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 from grader.checking import diagnosis
@@ -20,6 +21,7 @@ from grader.isolation.client import GraderFault, WorkerEnded, clean
 from grader.isolation.watch import NotAllowed
 from grader.results import Kind
 from grader.scoring import Outcome
+from grader.submission import from_bytes
 
 _STUB = re.compile(r"(\w+)\.(\w+)(?:\.\w+)? is still a stub")
 Body = Callable[["Given"], None]
@@ -117,7 +119,7 @@ class Runner:
     def _attempt(self, check: CheckId, body: Body, target: Target, given: bool) -> None:
         module = target.open(check.unit, check.exercise, given)
         oracle = Oracle(check.unit.name)
-        agree = Agreement(module, oracle, check.unit.name)
+        agree = Agreement(module, oracle, check.unit.name, gradients=check.kind == "gradient")
         rand = Rand(self.seed, f"{check.unit.name}.{check.name}")
         with target.guard(check.unit, check.exercise):
             body(Given(module, agree, rand, target.count_lines))
@@ -200,10 +202,8 @@ class Runner:
         return f" ({file.path}:{frames[-1].lineno})" if frames else ""
 
     def _same_shortcut(self, check: CheckId, shortcut: str) -> Any:
-        from grader.submission import from_bytes
-
         name = shortcut.partition(" ")[0]
-        solution = resolve("solutions").file(check.unit.name)
+        solution = _reference().submission.file(check.unit.name)
         for mistake in diagnosis.known_mistakes(check.unit.name):
             if mistake.exercise == check.exercise.name:
                 file = from_bytes(solution.path, mistake.apply(solution.text).encode())
@@ -213,12 +213,17 @@ class Runner:
 
     def _reference_passes(self, check: CheckId, body: Body) -> bool:
         try:
-            self._attempt(check, body, LocalTarget(resolve("solutions")), given=False)
+            self._attempt(check, body, _reference(), given=False)
         except KeyboardInterrupt:
             raise
         except BaseException:
             return False
         return True
+
+
+@cache
+def _reference() -> LocalTarget:
+    return LocalTarget(resolve("solutions"), package="reference")
 
 
 def _assigned(text: str, name: str) -> bool:

@@ -83,12 +83,18 @@ def _sources(submission: Submission, unit: Unit, *, reference_below: bool, local
 
 
 class LocalTarget:
-    """The learner's code in this process: breakpoints and prints work, and nothing is trusted to be fair."""
+    """The learner's code in this process: breakpoints and prints work, and nothing is trusted to be fair.
+
+    Args:
+        submission: What is under test.
+        package: The name under which its modules are imported.
+    """
 
     isolated = False
 
-    def __init__(self, submission: Submission) -> None:
+    def __init__(self, submission: Submission, package: str = PACKAGE) -> None:
         self.submission = submission
+        self._package = package
         self._opened: dict[tuple[str, tuple[str, ...] | None], ModuleType] = {}
 
     def open(self, unit: Unit, exercise: Exercise, given: bool) -> Any:
@@ -96,7 +102,9 @@ class LocalTarget:
         names = below(unit, exercise) if given else None
         if (unit.name, names) not in self._opened:
             sources = _sources(self.submission, unit, reference_below=given, local=True)
-            module = modules.load(PACKAGE, sources, unit.name)
+            # Two packages, so that an import inside one of its functions finds its own.
+            package = f"{self._package}_on_reference" if given else self._package
+            module = modules.load(package, sources, unit.name)
             if names:
                 modules.give(module, oracle.solution_sources()[unit.name], names)
             self._opened[unit.name, names] = module
@@ -114,8 +122,9 @@ class LocalTarget:
         return seen.lines
 
     def close(self) -> None:
-        """Forget the learner's package."""
-        modules.uninstall(PACKAGE)
+        """Forget the learner's packages."""
+        modules.uninstall(self._package)
+        modules.uninstall(f"{self._package}_on_reference")
 
 
 class IsolatedTarget:
@@ -181,4 +190,3 @@ class IsolatedTarget:
         """End the worker."""
         if self._session is not None:
             self._session.close()
-

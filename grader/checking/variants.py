@@ -26,6 +26,7 @@ class Mistake:
         says: What the learner did, as the end of "Known mistake: ...".
         edits: Text that stands exactly once in the solution, and what stands there in the mistake.
         append: Python that is added at the end of the solution.
+        stateful: Whether what it answers depends on earlier calls, so that it must be loaded anew to be asked.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Mistake:
     says: str
     edits: Mapping[str, str] = field(default_factory=dict)
     append: str = ""
+    stateful: bool = False
 
     def apply(self, solution: str) -> str:
         """The source of the mistaken module.
@@ -88,7 +90,9 @@ def collect_alternatives(module: Any) -> list[Alternative]:
 
 def _about_the_kit(node: ast.stmt) -> bool:
     # What makes the file importable by itself: at the end of the solution its names are there already.
-    return isinstance(node, ast.ImportFrom | ast.If) and any(name in ast.unparse(node) for name in ("grader", "solutions"))
+    return isinstance(node, ast.ImportFrom | ast.If) and any(
+        name in ast.unparse(node) for name in ("grader", "solutions")
+    )
 
 
 _EVERYWHERE = {
@@ -142,7 +146,13 @@ def always(exercise: str, callable_name: str | None = None, *, without: tuple[st
     """
     name = callable_name or exercise
     return [
-        Mistake(f"{exercise}-{id}", exercise, says.format(name=name), append=_WRONG.format(name=name, result=result))
+        Mistake(
+            f"{exercise}-{id}",
+            exercise,
+            says.format(name=name),
+            append=_WRONG.format(name=name, result=result),
+            stateful=id == "keeps-state",
+        )
         for id, (says, result) in _EVERYWHERE.items()
         if id not in without
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import hashlib
 import json
 import os
 import re
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from typing import Any
 import torch
 
 from grader.isolation import confine, wire
-from grader.isolation.modules import Source
+from grader.isolation.modules import Source, excerpt
 from grader.isolation.watch import NotAllowed
 
 KIT = Path(__file__).parents[2]
@@ -173,6 +174,7 @@ class Session:
     Attributes:
         lines: Lines executed by counted calls so far.
         counting: Whether calls are counted.
+        received: About how many bytes the worker has answered.
     """
 
     def __init__(self, zygote: Zygote, limits: Limits) -> None:
@@ -182,9 +184,10 @@ class Session:
         self.counting = False
         self.ended = ""
         self.freed: list[int] = []
+        self.received = 0
         self._id = 0
         self._left = limits.total_seconds
-        self._iterators: list[Any] = []
+        self._iterators: list[tuple[Any, Any]] = []
         self._pid, self._socket = zygote.spawn(limits)
         self._hello()
 
@@ -193,15 +196,21 @@ class Session:
             header, _ = wire.receive(self._socket, time.monotonic() + CONTROL_SECONDS)
         except wire.WireError as error:
             code = self.zygote.reap(self._pid)
-            raise GraderFault(f"a worker did not start: {error}, exit code {code}; {self.zygote.last_words()}") from error
+            raise GraderFault(
+                f"a worker did not start: {error}, exit code {code}; {self.zygote.last_words()}"
+            ) from error
         if header.get("confined") is not self.zygote.confined:
             raise GraderFault("a worker is not confined")
 
     def load(self, job: Job) -> None:
         """Have the worker import the learner's module; whatever that raises comes through."""
-        reference = [job.reference.path, job.reference.text] if job.reference and job.given else None
+        # Only what is given: the learner's code can read all that its process is sent.
+        given = excerpt(job.reference.text, job.given) if job.reference and job.given else ""
+        reference = [job.reference.path, given] if job.reference and job.given else None
         sources = {name: [source.path, source.text] for name, source in job.sources.items()}
-        facts = {"module": job.module, "sources": sources, "forbidden": list(job.forbidden), "seed": job.seed}
+        # Not the seed itself, from which the inputs of all checks follow.
+        seed = int.from_bytes(hashlib.sha256(f"worker {job.seed}".encode()).digest()[:4], "big")
+        facts = {"module": job.module, "sources": sources, "forbidden": list(job.forbidden), "seed": seed}
         self.ask({"op": "load", **facts, "given": list(job.given), "reference": reference}, [])
 
     def close(self) -> None:
@@ -211,9 +220,9 @@ class Session:
             self._socket.close()
             self.zygote.reap(self._pid)
 
-    def add_iterator(self, items: Any) -> int:
-        """Keep an iterable that the worker may pull from; its number."""
-        self._iterators.append(iter(items))
+    def add_iterator(self, items: Any, encode: Callable[[Any], tuple[Any, list[torch.Tensor]]]) -> int:
+        """Keep an iterable that the worker may pull from, and what makes a tree and its buffers of an item; its number."""
+        self._iterators.append((iter(items), encode))
         return len(self._iterators) - 1
 
     def ask(self, header: dict[str, Any], buffers: list[torch.Tensor]) -> tuple[dict[str, Any], memoryview]:
@@ -239,7 +248,7 @@ class Session:
         finally:
             self._left -= time.monotonic() - started
         if answer["op"] == "error":
-            raise _error_of(answer)
+            raise _error_of(answer, at_the_end=header.get("path") == ["__next__"])
         return answer, body
 
     def last_id(self) -> int:
@@ -254,6 +263,7 @@ class Session:
     def _await_answer(self, deadline: float) -> tuple[dict[str, Any], memoryview]:
         while True:
             answer, body = wire.receive(self._socket, deadline)
+            self.received += len(body) + 1000  # its header costs something, too
             if answer.get("op") == "next":
                 wire.send(self._socket, self._next_item(answer), deadline)
                 continue
@@ -265,9 +275,10 @@ class Session:
         number = question.get("iterator")
         if type(number) is not int or not 0 <= number < len(self._iterators):
             raise wire.WireError("an iterator that was never sent")
-        for item in self._iterators[number]:
-            encoder = wire.Encoder()
-            return wire.pack({"op": "item", "value": encoder.encode(item)}, encoder.buffers)
+        items, encode = self._iterators[number]
+        for item in items:
+            value, buffers = encode(item)
+            return wire.pack({"op": "item", "value": value}, buffers)
         return wire.pack({"op": "stop"}, [])
 
     def _end(self, error: wire.WireError) -> None:
@@ -287,23 +298,28 @@ def _how(code: int | None) -> str:
     if code is None or code == -signal.SIGKILL:
         return "killed, or out of memory"
     if code < 0:
-        return f"signal {signal.Signals(-code).name}"
+        known = {int(number): number.name for number in signal.Signals}
+        return f"signal {known.get(-code, -code)}"
     return f"exit code {code}"
 
 
-def _error_of(answer: dict[str, Any]) -> BaseException:
+def _error_of(answer: dict[str, Any], at_the_end: bool) -> BaseException:
     message = clean(answer.get("message"))
     if answer.get("not_allowed") is True:
         return NotAllowed(message)
-    error = _builtin(answer.get("types"), message)
+    # StopIteration would quietly end a loop of the tests, MemoryError would pass for the grader's own.
+    error = _builtin(answer.get("types"), message, {"MemoryError"} | (set() if at_the_end else _ENDS))
     error.learner_where = clean(answer.get("where"))  # type: ignore[attr-defined]
     error.learner_type = clean(answer.get("name"))  # type: ignore[attr-defined]
     return error
 
 
-def _builtin(names: Any, message: str) -> Exception:
+_ENDS = {"StopIteration", "StopAsyncIteration"}
+
+
+def _builtin(names: Any, message: str, without: set[str]) -> Exception:
     for name in names if isinstance(names, list) else []:
-        cls = getattr(builtins, name, None) if isinstance(name, str) else None
+        cls = getattr(builtins, name, None) if isinstance(name, str) and name not in without else None
         if isinstance(cls, type) and issubclass(cls, Exception):
             try:
                 return cls(message)
@@ -322,7 +338,7 @@ def clean(text: Any, limit: int = 500) -> str:
     if not isinstance(text, str):
         return ""
     text = "".join(c if c.isprintable() or c == "\n" else " " for c in text[: 4 * limit])
-    text = re.sub(r"::|##\[", ": :", text)
+    text = re.sub(r"([:#])(?=\1)", r"\1 ", text)  # ::error:: and ##[error] are orders to a CI runner
     return text if len(text) <= limit else f"{text[:limit]} ..."
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import os
 import resource
 import signal
@@ -20,13 +21,15 @@ MEMORY_BUDGET = 3 << 30  # bytes of address space beyond what torch has mapped a
 
 _MEMORY = "mmap munmap mprotect mremap madvise brk membarrier"
 _FILES = """read readv pread64 write writev lseek close close_range openat open stat fstat lstat newfstatat statx access
-    faccessat faccessat2 getdents64 readlink readlinkat getcwd fcntl dup dup2 dup3 ftruncate fadvise64"""
+    faccessat faccessat2 getdents64 readlink readlinkat getcwd dup dup2 dup3 ftruncate fadvise64"""
 _SOCKET = "sendto sendmsg recvfrom recvmsg poll ppoll select pselect6 shutdown"
 _SIGNALS = "rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigtimedwait sigaltstack restart_syscall pause"
 _TIME = "clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time times getitimer setitimer alarm"
 _SELF = """getpid getppid gettid getuid geteuid getgid getegid getgroups getrusage getpriority getcpu sched_yield
     sched_getaffinity sched_getparam sched_getscheduler uname sysinfo getrandom futex set_robust_list get_robust_list
     rseq arch_prctl set_tid_address exit exit_group getrlimit get_mempolicy"""
+# Not F_SETOWN and F_SETSIG: with them the kernel sends any signal to any process of the same user.
+_FCNTL = (fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC, fcntl.F_GETFD, fcntl.F_SETFD, fcntl.F_GETFL, fcntl.F_SETFL)
 ALLOWED = " ".join((_MEMORY, _FILES, _SOCKET, _SIGNALS, _TIME, _SELF)).split()
 
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -125,6 +128,8 @@ def _load_filter(seccompy: object) -> None:
         rules.allow(name)
     # tgkill to oneself is how abort() and raise() end a process; to anyone else it is a weapon.
     rules.allow("tgkill", args={0: os.getpid()})
+    for command in _FCNTL:
+        rules.allow("fcntl", args={1: command})
     rules.allow("ioctl", args={1: 0x5421})  # FIONBIO, with which Python sets a socket's timeout
     rules.allow("prlimit64", args={0: 0, 2: 0})  # reading one's own limits
     rules.errno("clone3", errno.ENOSYS)

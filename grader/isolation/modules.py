@@ -6,6 +6,7 @@ so that breakpoints and tracebacks work.
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -74,6 +75,31 @@ def load(package: str, sources: Mapping[str, Source], module: str) -> ModuleType
     """Install the package and import one of its modules; whatever the module raises comes through."""
     install(package, sources)
     return importlib.import_module(f"{package}.{module}")
+
+
+def excerpt(text: str, names: Sequence[str]) -> str:
+    """A module's text with these definitions and what they use, all others blanked; every line keeps its number.
+
+    Args:
+        text: The module.
+        names: Functions and classes to keep.
+    """
+    tree = ast.parse(text)
+    definitions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    kept = [node for node in tree.body if node not in definitions.values()]
+    queue: list[ast.AST] = [*kept, *(definitions[name] for name in names)]
+    seen = set(names)
+    while queue:
+        used = {node.id for node in ast.walk(queue.pop()) if isinstance(node, ast.Name)} & set(definitions)
+        queue += [definitions[name] for name in used - seen]
+        seen |= used
+    lines = text.splitlines(keepends=True)
+    for name in set(definitions) - seen:
+        node = definitions[name]
+        first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+        assert node.end_lineno is not None
+        lines[first - 1 : node.end_lineno] = ["\n"] * (node.end_lineno - first + 1)
+    return "".join(lines)
 
 
 def give(module: ModuleType, reference: Source, names: Sequence[str]) -> None:

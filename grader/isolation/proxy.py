@@ -13,9 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from grader.isolation import wire
-from grader.isolation.client import Session, WorkerEnded
+from grader.isolation.client import Session, WorkerEnded, clean
 
 Tree = dict[str, Any]
+MAX_STATE = 4096  # parameters and buffers of a module; each part of a name costs a module on this side
+MAX_MODULE_DEPTH = 12
+MAX_ITERATED = 1 << 30  # bytes of the answers that one iterator may give: a test may collect them in a list
 
 
 class RemoteUnit:
@@ -52,7 +55,7 @@ class RemoteObject:
     """A plain object behind the boundary, with the parameters of the tests that it was given."""
 
     def __init__(self, calls: Calls, node: Tree, retained: list[Any]) -> None:
-        self.__dict__.update(_calls=calls, _handle=node["id"], _type=str(node["type"])[:100], _retained=retained)
+        self.__dict__.update(_calls=calls, _handle=node["id"], _type=clean(node["type"], 100), _retained=retained)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -88,11 +91,21 @@ class RemoteObject:
 class RemoteIterator(RemoteObject):
     """An iterator behind the boundary."""
 
+    def __init__(self, calls: Calls, node: Tree, retained: list[Any]) -> None:
+        super().__init__(calls, node, retained)
+        self.__dict__["_given"] = 0
+
     def __iter__(self) -> Iterator[Any]:
         return self
 
     def __next__(self) -> Any:
-        return self._calls.call(self, ("__next__",), (), {})
+        session = self._calls.session
+        if self._given > MAX_ITERATED:
+            raise session.violated(wire.WireError("an iterator that never ends"))
+        before = session.received
+        item = self._calls.call(self, ("__next__",), (), {})
+        self.__dict__["_given"] += session.received - before
+        return item
 
 
 class RemoteOptimizer(RemoteObject):
@@ -128,14 +141,16 @@ class RemoteModule(nn.Module):
 
     def __init__(self, calls: Calls, node: Tree, state: list[tuple[str, str, int, Tensor]], frozen: set[str]) -> None:
         super().__init__()
-        self.__dict__.update(_calls=calls, _handle=node["id"], _type=str(node["type"])[:100])
+        self.__dict__.update(_calls=calls, _handle=node["id"], _type=clean(node["type"], 100))
         placed: list[Tensor] = []
         for name, kind, same_as, tensor in state:
             owner, last = self._owner(name)
             if kind == "parameter":
                 first = placed[same_as] if same_as < len(placed) else nn.Parameter(tensor, name not in frozen)
                 placed.append(first)
-                owner._parameters[last] = first  # not register_parameter, which asks the worker whether the name is taken
+                owner._parameters[last] = (
+                    first  # not register_parameter, which asks the worker whether the name is taken
+                )
             else:
                 placed.append(tensor)
                 owner._buffers[last] = tensor
@@ -183,7 +198,9 @@ class Calls:
     def call(self, target: Any, path: tuple[str, ...], args: tuple[Any, ...], kwargs: Tree, act: str = "call") -> Any:
         """Call (or get, or set) an attribute of the learner's module or of one of its objects."""
         outgoing = _Outgoing(self)
-        groups = target.param_groups if isinstance(target, RemoteOptimizer) else []
+        # Not where the groups are asked for, or what load_state_dict just wrote there would be overwritten.
+        live = isinstance(target, RemoteOptimizer) and path != ("param_groups",)
+        groups = target.param_groups if live else []
         options = [{key: value for key, value in group.items() if key != "params"} for group in groups]
         sync = target._retained if isinstance(target, RemoteObject) else []
         value = {"target": target, "args": list(args), "kwargs": kwargs, "options": options, "sync": sync}
@@ -193,9 +210,12 @@ class Calls:
         header |= {"grad": torch.is_grad_enabled(), "count": self.session.counting}
         answer, body = self.session.ask(header, outgoing.encoder.buffers)
         try:
-            return self._take(answer, body, outgoing)
-        except wire.WireError as error:
-            raise self.session.violated(error) from None
+            result = self._take(answer, body, outgoing)
+        except Exception as error:  # what a reply makes this side stumble over is the worker's doing, whatever it is
+            raise self.session.violated(_as_violation(error)) from None
+        if isinstance(target, RemoteObject):  # a parameter may come later than the constructor: add_param_group
+            target.__dict__["_retained"] = list({id(kept): kept for kept in outgoing.retained}.values())
+        return result
 
     def _take(self, answer: Tree, body: memoryview, outgoing: _Outgoing) -> Any:
         incoming = _Incoming(self, body, outgoing)
@@ -204,7 +224,7 @@ class Calls:
         outgoing.write_back(incoming.decoder.decode(answer.get("grads")), _write_grad)
         incoming.decoder.finish()
         lines = answer.get("lines")
-        self.session.lines += lines if type(lines) is int else 0
+        self.session.lines += lines if type(lines) is int and lines > 0 else 0
         if torch.is_grad_enabled() and any(incoming.requires):
             return self._link(result, incoming, outgoing)
         return result
@@ -241,8 +261,13 @@ class _Outgoing:
         if isinstance(value, torch.Generator):
             return None
         if isinstance(value, Iterator) or (isinstance(value, Iterable) and hasattr(value, "pulled")):
-            return {"!": "iterator", "n": self.calls.session.add_iterator(value)}
+            return {"!": "iterator", "n": self.calls.session.add_iterator(value, self._item)}
         return None
+
+    def _item(self, value: Any) -> tuple[Any, list[Tensor]]:
+        # Encoded as an argument is, so that a parameter out of `model.parameters()` stays that parameter.
+        self.encoder = wire.Encoder(self._special, self._facts)
+        return self.encoder.encode(value), self.encoder.buffers
 
     def _in_slot(self, handle: int, name: str, tensor: Tensor) -> Any:
         self._slot = [handle, name]
@@ -328,10 +353,15 @@ class _Incoming:
         return cls(self.calls, node, retained)
 
     def _state(self, node: Tree, depth: int) -> list[tuple[str, str, int, Tensor]]:
+        entries = node["state"] if isinstance(node.get("state"), list) else []
+        if len(entries) > MAX_STATE:
+            raise wire.WireError(f"a module of more than {MAX_STATE} parameters and buffers")
         state = []
-        for entry in node["state"] if isinstance(node.get("state"), list) else []:
+        for entry in entries:
             match entry:
-                case [str(name), "parameter" | "buffer" | "transient" as kind, int(same), dict(tensor)]:
+                case [str(name), "parameter" | "buffer" | "transient" as kind, int(same), {"!": "tensor"} as tensor]:
+                    if same < 0 or name.count(".") > MAX_MODULE_DEPTH:
+                        raise wire.WireError("a malformed module")
                     state.append((name[:200], kind, same, self.decoder.decode(tensor, depth + 1)))
                 case _:
                     raise wire.WireError("a malformed module")
@@ -359,8 +389,8 @@ class _Graph:
                 raise wire.WireError("the wrong number of gradients")
             for grad, tensor in zip(found, inputs, strict=True):
                 _expect_like(grad, tensor)
-        except wire.WireError as error:
-            raise self.session.violated(error) from None
+        except Exception as error:
+            raise self.session.violated(_as_violation(error)) from None
         return found
 
 
@@ -396,6 +426,10 @@ def _replace(value: Any, by_id: dict[int, Tensor]) -> Any:
 def _all_state(module: RemoteModule) -> list[tuple[str, Tensor]]:
     parameters: list[tuple[str, Tensor]] = list(module.named_parameters(remove_duplicate=True))
     return parameters + list(module.named_buffers(remove_duplicate=True))
+
+
+def _as_violation(error: Exception) -> wire.WireError:
+    return error if isinstance(error, wire.WireError) else wire.WireError(f"malformed ({type(error).__name__})")
 
 
 def _expect_like(value: Any, tensor: Tensor) -> None:

@@ -13,7 +13,7 @@ import numbers
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -22,10 +22,15 @@ HEAD = struct.Struct("<4sIQ")
 MAGIC = b"LLM1"
 ALIGN = 64
 MAX_HEADER = 32 << 20  # the ids of a text of several MB
-MAX_BODY = 512 << 20
+MAX_BODY = 128 << 20  # what a frame may cost the reader: a few copies of this
 MAX_DEPTH = 32
 MAX_NODES = 4_000_000
+MAX_BRACKETS = 1_000_000  # an empty dict takes 2 bytes of JSON and 80 of memory
+MAX_TENSORS = 20_000
 MAX_DIMS = 16
+MAX_DIGITS = 3000  # hexadecimal; Python refuses to print an integer of more than 4300 decimal ones
+MAX_ELEMENTS = 1 << 31  # of a tensor without its empty axes: a sum over those is a tensor of that size
+DECODE_SECONDS = 10.0  # of processor time: keys that all have one hash make a dict slow
 
 DTYPES = {
     str(dtype).removeprefix("torch."): dtype
@@ -77,7 +82,7 @@ class Encoder:
         if value is None or type(value) in (bool, str, float):
             return value
         if type(value) is int:
-            return value if -(1 << 63) <= value < 1 << 64 else {"!": "bigint", "v": hex(value)}
+            return value if -(1 << 63) <= value < 1 << 64 else _bigint(value)
         if isinstance(value, torch.Tensor):
             return self._tensor(value)
         if type(value) in (list, tuple, dict, set, frozenset):
@@ -86,7 +91,10 @@ class Encoder:
 
     def _container(self, value: Any, depth: int) -> Any:
         if type(value) is dict:
-            return {"!": "dict", "v": [[self.encode(k, depth + 1), self.encode(v, depth + 1)] for k, v in value.items()]}
+            return {
+                "!": "dict",
+                "v": [[self.encode(k, depth + 1), self.encode(v, depth + 1)] for k, v in value.items()],
+            }
         plain = set(map(type, value)) <= {str, float, bool, type(None)} or _small_ints(value)
         items = list(value) if plain else [self.encode(item, depth + 1) for item in value]
         return items if type(value) is list else {"!": type(value).__name__, "v": items}
@@ -125,8 +133,14 @@ class Encoder:
         return {"!": "tensor", "dtype": _NAMES[tensor.dtype], "shape": list(tensor.shape), **facts}
 
 
+def _bigint(value: int) -> dict[str, Any]:
+    if value.bit_length() > 4 * MAX_DIGITS:
+        raise WireError(f"an integer of {value.bit_length()} bits cannot cross the boundary")
+    return {"!": "bigint", "v": hex(value)}
+
+
 def _small_ints(value: Any) -> bool:
-    return set(map(type, value)) == {int} and -(1 << 63) <= min(value) and max(value) < 1 << 63
+    return set(map(type, value)) == {int} and min(value) >= -(1 << 63) and max(value) < 1 << 63
 
 
 class Decoder:
@@ -147,6 +161,8 @@ class Decoder:
         self._body = body
         self._offset = 0
         self._nodes = 0
+        self._tensors = 0
+        self._until = time.thread_time() + DECODE_SECONDS
         self._special = special
         self._on_tensor = on_tensor
 
@@ -160,6 +176,7 @@ class Decoder:
         if depth > MAX_DEPTH or self._nodes > MAX_NODES:
             raise WireError("a value is nested too deeply or has too many parts")
         if isinstance(node, list):
+            self._expect_time()
             if set(map(type, node)) <= {int, str, float, bool, type(None)}:
                 self._nodes += len(node)
                 return node
@@ -176,9 +193,9 @@ class Decoder:
         if tag in ("tuple", "set", "frozenset", "dict"):
             return self._container(str(tag), _field(node, "v", list), depth)
         if tag == "bytes":
-            return _field(node, "v", str).encode("latin-1")
+            return _bytes(_field(node, "v", str))
         if tag == "bigint":
-            return int(_field(node, "v", str)[:4000], 16)
+            return _integer(_field(node, "v", str))
         if tag == "dtype":
             return _dtype(_field(node, "v", str))
         if tag == "device":
@@ -190,24 +207,42 @@ class Decoder:
     def _container(self, tag: str, items: list[Any], depth: int) -> Any:
         values = self.decode(items, depth + 1)
         try:
+            if tag == "tuple":
+                return tuple(values)
             if tag == "dict":
-                return {_hashable(key): value for key, value in values}
-            return {"tuple": tuple, "set": set, "frozenset": frozenset}[tag](values)
+                return self._hashed(values)
+            members = self._hashed([key, None] for key in values)
+            return set(members) if tag == "set" else frozenset(members)
         except (TypeError, ValueError):
             raise WireError(f"a malformed {tag}") from None
+
+    def _hashed(self, pairs: Iterable[Any]) -> dict[Any, Any]:
+        found = {}
+        for key, value in pairs:
+            if not len(found) & 1023:
+                self._expect_time()
+            found[key] = value
+        return found
+
+    def _expect_time(self) -> None:
+        if time.thread_time() > self._until:
+            raise WireError("a value takes too long to read")
 
     def _tensor(self, node: dict[str, Any]) -> torch.Tensor:
         dtype = _dtype(_field(node, "dtype", str))
         shape = _field(node, "shape", list)
         if len(shape) > MAX_DIMS or any(type(size) is not int or not 0 <= size < 1 << 48 for size in shape):
             raise WireError("a malformed shape")
+        self._tensors += 1
+        if self._tensors > MAX_TENSORS or math.prod(size or 1 for size in shape) > MAX_ELEMENTS:
+            raise WireError("too many tensors, or one of too many elements")
         nbytes = math.prod(shape) * dtype.itemsize
+        if nbytes == 0:  # takes no room in the body, not even that of its alignment
+            return _empty(shape, dtype)
         start = -(-self._offset // ALIGN) * ALIGN
         if start + nbytes > len(self._body):
             raise WireError("a tensor is larger than its buffer")
         self._offset = start + nbytes
-        if nbytes == 0:
-            return _empty(shape, dtype)
         raw = torch.frombuffer(bytearray(self._body[start : start + nbytes]), dtype=torch.uint8)
         if dtype is torch.bool and int(raw.max()) > 1:
             raise WireError("a boolean that is neither 0 nor 1")
@@ -233,9 +268,20 @@ def _field(node: dict[str, Any], name: str, type_: type) -> Any:
     return value
 
 
-def _hashable(key: Any) -> Any:
-    hash(key)
-    return key
+def _bytes(text: str) -> bytes:
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        raise WireError("malformed bytes") from None
+
+
+def _integer(text: str) -> int:
+    try:
+        if len(text) <= MAX_DIGITS + 3:
+            return int(text, 16)
+    except ValueError:
+        pass
+    raise WireError("a malformed integer")
 
 
 def _dtype(name: str) -> torch.dtype:
@@ -298,6 +344,8 @@ def parse_header(raw: bytes) -> dict[str, Any]:
     Raises:
         WireError: Anything else.
     """
+    if raw.count(b"[") + raw.count(b"{") > MAX_BRACKETS or raw.count(b",") > MAX_NODES:
+        raise WireError("the header of a frame has too many parts")
     try:
         tree = json.loads(raw.decode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError):

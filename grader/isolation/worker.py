@@ -7,7 +7,6 @@ the learner's code, so nothing that it says is believed beyond what the wire's r
 from __future__ import annotations
 
 import builtins
-import importlib
 import os
 import random
 import signal
@@ -111,7 +110,7 @@ class Worker:
         reply = _Reply(self, request)
         answer = reply.of(result)
         if any(output.requires_grad for output in reply.outputs):
-            self.graphs[header["id"]] = (reply.outputs, request.inputs)
+            self.graphs[header["id"]] = (reply.outputs, list(request.inputs))
         return {**answer, "lines": seen.lines}, reply.encoder.buffers
 
     def _perform(self, header: Tree, value: Tree) -> Any:
@@ -142,14 +141,14 @@ class Worker:
         encoder = wire.Encoder()
         return {"value": encoder.encode(list(found))}, encoder.buffers
 
-    def pull(self, number: int) -> Iterator[Any]:
-        """The items of an iterable of the tests', one question an item."""
+    def pull(self, number: int, request: _Request) -> Iterator[Any]:
+        """The items of an iterable of the tests', one question an item; a parameter among them is that of the tests."""
         while True:
             wire.send(self.sock, wire.pack({"op": "next", "iterator": number}, []))
             header, body = wire.receive(self.sock)
             if header["op"] == "stop":
                 return
-            yield wire.Decoder(body).decode(header["value"])
+            yield request.decode(header["value"], body)
 
 
 class _Attribute:
@@ -166,8 +165,11 @@ class _Request:
         self.worker = worker
         self.inputs: list[torch.Tensor] = []
         self.before: list[tuple[torch.Tensor, torch.Tensor | None]] = []
-        decoder = wire.Decoder(body, self._special, self._tensor)
-        self.value = decoder.decode(tree)
+        self.value = self.decode(tree, body)
+
+    def decode(self, tree: Any, body: memoryview) -> Any:
+        """A value of this call, or an item of an iterator that came with it."""
+        return wire.Decoder(body, self._special, self._tensor).decode(tree)
 
     def _special(self, node: Tree, decoder: wire.Decoder, depth: int) -> Any:
         kind = node["!"]
@@ -179,7 +181,7 @@ class _Request:
             decoder.decode(node["state"], depth + 1)
             return module
         if kind == "iterator":
-            return self.worker.pull(node["n"])
+            return self.worker.pull(node["n"], self)
         if kind == "generator":
             return wire.generator(decoder.decode(node["v"], depth + 1))
         raise wire.WireError(f"unknown kind of value {kind!r}")
@@ -284,8 +286,9 @@ def _same(now: torch.Tensor | None, before: torch.Tensor | None) -> bool:
         return now is before
     if now.shape != before.shape or now.dtype != before.dtype:
         return False
-    return bool(torch.equal(now, before)) or bool(torch.equal(now.isnan(), before.isnan()) and
-                                                 torch.equal(now.nan_to_num(), before.nan_to_num()))
+    return bool(torch.equal(now, before)) or bool(
+        torch.equal(now.isnan(), before.isnan()) and torch.equal(now.nan_to_num(), before.nan_to_num())
+    )
 
 
 def _describe_error(error: BaseException) -> Tree:

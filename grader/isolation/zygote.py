@@ -27,7 +27,7 @@ def main() -> None:
     _serve(socket.socket(fileno=int(fd)), worker.main)
 
 
-def _serve(control: socket.socket, run_worker) -> None:  # noqa: ANN001
+def _serve(control: socket.socket, run_worker) -> None:
     control.sendall(b"ready\n")
     while True:
         request, fds, _, _ = socket.recv_fds(control, 4096, 1)
@@ -37,7 +37,7 @@ def _serve(control: socket.socket, run_worker) -> None:  # noqa: ANN001
         control.sendall(json.dumps(answer).encode() + b"\n")
 
 
-def _answer(request: dict, fds: list[int], control: socket.socket, run_worker) -> dict:  # noqa: ANN001
+def _answer(request: dict, fds: list[int], control: socket.socket, run_worker) -> dict:
     if request["op"] == "spawn":
         pid = os.fork()
         if pid == 0:
@@ -53,7 +53,7 @@ def _answer(request: dict, fds: list[int], control: socket.socket, run_worker) -
     return {"code": os.waitstatus_to_exitcode(status)}
 
 
-def _become_worker(fd: int, control: socket.socket, run_worker, request: dict) -> None:  # noqa: ANN001
+def _become_worker(fd: int, control: socket.socket, run_worker, request: dict) -> None:
     try:
         control.detach()
         null = os.open("/dev/null", os.O_RDWR)

@@ -63,6 +63,11 @@ def _check(id: str, says: str, new: str) -> list[Mistake]:
 
 AXES = [
     *_axes(
+        "no-keepdim",
+        "your statistics drop the last axis (no keepdim=True), so they broadcast along the wrong one.",
+        "dim=-1",
+    ),
+    *_axes(
         "second-last-axis",
         "your statistics run over the axis before the last (the sequence), not over the last one.",
         "dim=-2, keepdim=True",
@@ -72,11 +77,6 @@ AXES = [
         "axis-one",
         "your statistics always run over axis 1, which is the last axis only where x has two: say dim=-1.",
         "dim=1, keepdim=True",
-    ),
-    *_axes(
-        "axis-two",
-        "your statistics always run over axis 2, which is the last axis only where x has three: say dim=-1.",
-        "dim=2, keepdim=True",
     ),
     *_axes(
         "last-two-axes",
@@ -123,11 +123,6 @@ LAYER_STATISTICS = [
     ),
     _layer("is-rms-norm", "your LayerNorm subtracts no mean anywhere: that is RMSNorm.", {CENTRED: "centred = wide"}),
     _layer(
-        "mean-absolute-deviation",
-        "you divide by the mean absolute deviation (plus eps), not by the root of the mean squared one.",
-        {VARIANCE: VARIANCE.replace("square", "abs"), NORMALIZED: "normalized = centred / (variance + self.eps)"},
-    ),
-    _layer(
         "variance-is-a-sum",
         "your variance is the sum of the squares: the division by d_model is missing.",
         {VARIANCE: VARIANCE.replace("mean", "sum")},
@@ -151,39 +146,14 @@ RMS_STATISTICS = [
         {MEAN_SQUARE: "mean_square = torch.var(wide_x, dim=-1, keepdim=True, correction=0)"},
     ),
     _rms(
-        "rms-divides-by-unbiased-deviation",
-        "you divide by the standard deviation of torch.var (mean subtracted, d_model - 1): the root mean square has neither.",
-        {MEAN_SQUARE: "mean_square = torch.var(wide_x, dim=-1, keepdim=True)"},
-    ),
-    _rms(
-        "rms-d-minus-one",
-        "your mean of the squares divides by d_model - 1, not by d_model.",
-        {MEAN_SQUARE: "mean_square = wide_x.square().sum(dim=-1, keepdim=True) / (self.d_model - 1)"},
-    ),
-    _rms(
         "rms-sum-for-mean",
         "you take the sum of the squares, not their mean: your vectors have length 1 where sqrt(d_model) is asked.",
         {MEAN_SQUARE: "mean_square = wide_x.square().sum(dim=-1, keepdim=True)"},
     ),
     _rms(
-        "rms-square-of-mean",
-        "you square the mean of x; it is the mean of the squares.",
-        {MEAN_SQUARE: "mean_square = wide_x.mean(dim=-1, keepdim=True).square()"},
-    ),
-    _rms(
-        "rms-mean-absolute",
-        "you divide by the mean of |x| (plus eps), not by the root of the mean of x^2.",
-        {MEAN_SQUARE: MEAN_SQUARE.replace("square()", "abs()"), SCALED: "scaled = wide_x / (mean_square + self.eps)"},
-    ),
-    _rms(
         "rms-no-root",
         "you divide by mean_square + eps itself: the square root is missing.",
         {SCALED: "scaled = wide_x / (mean_square + self.eps)"},
-    ),
-    _rms(
-        "rms-multiplies",
-        "you multiply by the root mean square where you should divide by it (sqrt for rsqrt?).",
-        {SCALED: SCALED.replace("rsqrt", "sqrt")},
     ),
 ]
 
@@ -207,12 +177,6 @@ EPS = [
         {SCALED: SCALED.replace("self.eps", "1e-6")},
     ),
     *_both(
-        "eps-squared",
-        "you add eps squared under the root, not eps.",
-        {NORMALIZED: NORMALIZED.replace("self.eps", "self.eps**2")},
-        {SCALED: SCALED.replace("self.eps", "self.eps**2")},
-    ),
-    *_both(
         "eps-as-floor",
         "you use eps as a lower bound under the root: it is added, always.",
         {NORMALIZED: NORMALIZED.replace("variance + self.eps", "variance.clamp_min(self.eps)")},
@@ -232,12 +196,6 @@ WEIGHT = [
         "your result is not multiplied by weight.",
         {GAIN: "out = normalized"},
         {RMS_CAST: "return scaled.to(x.dtype)"},
-    ),
-    *_both(
-        "weight-before-normalizing",
-        "you multiply x by weight before the statistics are taken: the gain comes after the division.",
-        {LAYER_WIDEN: f"{LAYER_WIDEN} * self.weight", GAIN: "out = normalized"},
-        {RMS_WIDEN: f"{RMS_WIDEN} * self.weight", RMS_CAST: "return scaled.to(x.dtype)"},
     ),
     *_both(
         "weight-plus-one",
@@ -286,11 +244,6 @@ OFFSETS = [
         {GAIN: "out = normalized", LAYER_CAST: "out = out * self.weight\n        return out.to(x.dtype)"},
     ),
     _layer(
-        "weight-and-bias-swapped",
-        "you multiply by bias and add weight: they have changed places.",
-        {GAIN: "out = normalized if self.bias is None else normalized * self.bias", OFFSET: "out = out + self.weight"},
-    ),
-    _layer(
         "bias-starts-at-one",
         "your bias starts as ones: at the start the offset is 0.",
         {BIAS: BIAS.replace("zeros", "ones")},
@@ -309,14 +262,6 @@ OFFSETS = [
         "bias-false-crashes",
         "your forward adds bias without asking whether there is one: with bias=False it is None.",
         {ASKED_OFFSET: OFFSET},
-    ),
-    _layer(
-        "bias-false-drops-weight",
-        "bias=False takes the weight away too in your layer: it is about the offset alone.",
-        {
-            LAYER_WEIGHT: "self.register_parameter('weight', nn.Parameter(torch.ones(d_model)) if bias else None)  # gain",
-            GAIN: f"{GAIN} if self.weight is not None else normalized",
-        },
     ),
     _layer(
         "bias-default",
@@ -383,6 +328,12 @@ CALLS = [
         "nothing-in-eval",
         "your {} returns x unchanged after eval(): it does the same in training and in evaluation.",
         "if not self.training: return x.clone()",
+    ),
+    *_both(
+        "works-in-place",
+        "your {} changes x itself by an operation in place (-=, *=, or a name that ends in _).",
+        {CENTRED: "centred = wide.sub_(mean)"},
+        {SCALED: "scaled = wide_x.mul_(torch.rsqrt(mean_square + self.eps))"},
     ),
     *_both(
         "statistics-detached",

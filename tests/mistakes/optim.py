@@ -133,18 +133,6 @@ def _of_every_rule(exercise: str, eager_entry: str, options: list[str]) -> list[
             "            parameter.grad = None if missing else parameter.grad",
         ),
         _skip(
-            f"{prefix}-only-first-group",
-            exercise,
-            "your step updates the parameters of the first group only.",
-            "if parameter.grad is not None and group is self.param_groups[0]: yield parameter, group",
-        ),
-        _skip(
-            f"{prefix}-only-first-parameter",
-            exercise,
-            "your step updates the first parameter of each group only: is there a `return` or `break` in the loop?",
-            "if parameter.grad is not None and parameter is group['params'][0]: yield parameter, group",
-        ),
-        _skip(
             f"{prefix}-stops-at-a-missing-gradient",
             exercise,
             "your step ends at the first parameter without gradient (`return` or `break` for `continue`).",
@@ -234,42 +222,10 @@ OPTIMIZER_GROUPS = [
         {FILLED: 'filled = {**group, "params": list(group["params"])}'},
     ),
     Mistake(
-        "added-group-not-filled-in",
-        "Optimizer",
-        "a group that comes later through add_param_group is not filled up from the defaults.",
-        {
-            FILLED: f'{FILLED}\n        filled = {{**group, "params": filled["params"]}} if len(self.param_groups) else filled'
-        },
-    ),
-    Mistake(
         "unknown-options-dropped",
         "Optimizer",
         "you drop the keys of a group that the defaults do not know: a schedule keeps its own notes there, keep them.",
         {FILLED: 'filled = {k: group.get(k, v) for k, v in self.defaults.items()} | {"params": list(group["params"])}'},
-    ),
-    Mistake(
-        "groups-are-one-dict",
-        "Optimizer",
-        "all of your groups are one and the same dict (the defaults, filled over and over): make a new dict for each group.",
-        {FILLED: 'filled = self.defaults\n        filled.update({**group, "params": list(group["params"])})'},
-    ),
-    Mistake(
-        "callers-group-changed",
-        "Optimizer",
-        "you fill up the caller's own dict; copy the group, so that what was passed in stays as it was.",
-        {FILLED: 'group.update({**self.defaults, **group, "params": list(group["params"])})\n        filled = group'},
-    ),
-    Mistake(
-        "added-group-replaces",
-        "Optimizer",
-        "your add_param_group replaces the groups that are there, so only the last is left: append to them.",
-        {APPEND: "self.param_groups = [filled]"},
-    ),
-    Mistake(
-        "parameters-in-reverse",
-        "Optimizer",
-        "your groups hold the parameters in another order than they were given in: the order numbers them in a checkpoint.",
-        {FILLED: 'filled = {**self.defaults, **group, "params": list(group["params"])[::-1]}'},
     ),
     Mistake(
         "zero-grad-fills-with-zeros",
@@ -282,14 +238,6 @@ OPTIMIZER_GROUPS = [
         "Optimizer",
         "your zero_grad leaves the gradients where they are, so the next backward() adds to them.",
         {FORGET: "pass\n"},
-    ),
-    Mistake(
-        "zero-grad-only-first-group",
-        "Optimizer",
-        "your zero_grad reaches the parameters of the first group only.",
-        {
-            FORGET: 'parameter.grad = None if any(p is parameter for p in self.param_groups[0]["params"]) else parameter.grad\n'
-        },
     ),
     Mistake(
         "base-step-does-nothing",
@@ -376,14 +324,6 @@ OPTIMIZER_STATE = [
         {OPTIONS_IN: "pass"},
     ),
     Mistake(
-        "load-only-first-groups-options",
-        "Optimizer",
-        "your load_state_dict takes over the options of the first group only.",
-        {
-            OPTIONS_IN: 'if group is self.param_groups[0]:\n                group.update({**options, "params": group["params"]})'
-        },
-    ),
-    Mistake(
         "load-overwrites-parameters",
         "Optimizer",
         'your load_state_dict overwrites "params" by the saved numbers: the optimizer keeps its own parameters.',
@@ -413,28 +353,12 @@ OPTIMIZER_STATE = [
         {SIZES: "if sum(own_sizes) != sum(saved_sizes) or len(own_sizes) != len(saved_sizes):"},
     ),
     Mistake(
-        "load-compares-only-the-groups",
-        "Optimizer",
-        "your load_state_dict compares the number of groups, not how many parameters each of them has.",
-        {
-            SIZES: "if len(own_sizes) != len(saved_sizes):",
-            OWNERS: OWNERS.replace("True", "False"),
-            'owner[number]: entry for number, entry in saved["state"].items()}': 'owner[number]: entry for number, entry in saved["state"].items() if number in owner}',
-        },
-    ),
-    Mistake(
         "load-changes-before-it-refuses",
         "Optimizer",
         "your load_state_dict changes options before it refuses the rest: check all sizes first.",
         {
             SIZES: 'for group, options in zip(self.param_groups, state_dict["param_groups"], strict=False):\n            group.update({**options, "params": group["params"]})\n        if own_sizes != saved_sizes:'
         },
-    ),
-    Mistake(
-        "load-changes-the-argument",
-        "Optimizer",
-        "your load_state_dict changes the state dict that it is given (`pop`, or an assignment into it): it may be loaded again.",
-        {COPIED: "saved = copy.deepcopy(state_dict)\n        state_dict['state'].clear()"},
     ),
     Mistake(
         "state-shared-between-optimizers",
@@ -457,12 +381,6 @@ SGD_MISTAKES = [
         {SGD_STEP: 'parameter.add_(gradient, alpha=group["lr"])'},
     ),
     Mistake(
-        "sgd-no-lr",
-        "SGD",
-        "your values are exactly those without lr.",
-        {SGD_STEP: "parameter.sub_(gradient)"},
-    ),
-    Mistake(
         "sgd-momentum-ignored",
         "SGD",
         "your values are exactly those of plain gradient descent, without momentum.",
@@ -477,25 +395,10 @@ SGD_MISTAKES = [
         },
     ),
     Mistake(
-        "momentum-dampened-after-the-first",
-        "SGD",
-        "your first buffer is the whole gradient, but later you add only (1 - momentum) of it: add all of it.",
-        {
-            SGD_ZEROS: 'state["momentum_buffer"] = gradient.clone()',
-            SGD_BUFFER: 'gradient = state["momentum_buffer"].mul_(group["momentum"]).add_(gradient, alpha=1 - group["momentum"])',
-        },
-    ),
-    Mistake(
         "first-gradient-lost",
         "SGD",
         "your first step only makes the buffer, as zeros, and loses its gradient: the buffer is the gradient after step 1.",
         {SGD_ZEROS: 'state["momentum_buffer"] = torch.zeros_like(parameter)\n                return'},
-    ),
-    Mistake(
-        "first-gradient-twice",
-        "SGD",
-        "you start the buffer as the first gradient and then add that gradient once more.",
-        {SGD_ZEROS: 'state["momentum_buffer"] = gradient / group["momentum"]'},
     ),
     Mistake(
         "nesterov",
@@ -515,18 +418,6 @@ SGD_MISTAKES = [
         },
     ),
     Mistake(
-        "momentum-never-shrinks-the-buffer",
-        "SGD",
-        "you add the gradient to the buffer without the momentum factor: the buffer grows without bound.",
-        {SGD_BUFFER: 'gradient = state["momentum_buffer"].add_(gradient)'},
-    ),
-    Mistake(
-        "momentum-on-the-new-gradient",
-        "SGD",
-        "momentum multiplies the sum of buffer and gradient: it belongs to the old buffer alone.",
-        {SGD_BUFFER: 'gradient = state["momentum_buffer"].add_(gradient).mul_(group["momentum"])'},
-    ),
-    Mistake(
         "sgd-no-decay",
         "SGD",
         "your values are exactly those without weight decay.",
@@ -543,18 +434,6 @@ SGD_MISTAKES = [
         "SGD",
         "your weight decay does not go through the momentum: add it to the gradient before the buffer sees that.",
         {SGD_DECAY: 'parameter.mul_(1 - group["lr"] * group["weight_decay"])'},
-    ),
-    Mistake(
-        "sgd-decay-times-lr-twice",
-        "SGD",
-        "you multiply weight decay by lr before it joins the gradient, which is multiplied by lr later anyway.",
-        {SGD_DECAY: 'gradient = gradient.add(parameter, alpha=group["lr"] * group["weight_decay"])'},
-    ),
-    Mistake(
-        "sgd-decay-by-sign",
-        "SGD",
-        "your decay takes the sign of the parameter (L1): take the parameter itself.",
-        {SGD_DECAY: 'gradient = gradient.add(parameter.sign(), alpha=group["weight_decay"])'},
     ),
     Mistake(
         "sgd-decay-changes-the-gradient",
@@ -604,7 +483,7 @@ SGD_MISTAKES = [
         "your step updates a leaf while autograd records: run it under torch.no_grad().",
         {SGD_NO_GRAD: SGD_NO_GRAD.replace("no_grad", "enable_grad")},
     ),
-    *_of_every_rule("SGD", '{"momentum_buffer": torch.zeros_like(parameter)}', ["lr", "momentum", "weight_decay"]),
+    *_of_every_rule("SGD", '{"momentum_buffer": torch.zeros_like(parameter)}', ["lr", "weight_decay"]),
 ]
 
 ADAMW_CORRECTION = [
@@ -627,24 +506,6 @@ ADAMW_CORRECTION = [
         {ADAM_M_HAT: 'm_hat = state["exp_avg"]'},
     ),
     Mistake(
-        "corrections-swapped",
-        "AdamW",
-        "you correct m with beta2 and v with beta1: each with its own.",
-        {ADAM_M_HAT: ADAM_M_HAT.replace("beta1", "beta2"), ADAM_V_HAT: ADAM_V_HAT.replace("beta2", "beta1")},
-    ),
-    Mistake(
-        "correction-multiplies",
-        "AdamW",
-        "you multiply by 1 - beta^t: divide by it, the means are too small at first.",
-        {ADAM_M_HAT: ADAM_M_HAT.replace(" / ", " * "), ADAM_V_HAT: ADAM_V_HAT.replace(" / ", " * ")},
-    ),
-    Mistake(
-        "correction-without-power",
-        "AdamW",
-        "you divide by 1 - beta in every step: it is 1 - beta^t, which goes to 1.",
-        {ADAM_M_HAT: ADAM_M_HAT.replace("**step", ""), ADAM_V_HAT: ADAM_V_HAT.replace("**step", "")},
-    ),
-    Mistake(
         "t-starts-at-zero",
         "AdamW",
         "your t is 0 in the first update, and 1 - beta^0 = 0 gives no number: count before you correct.",
@@ -652,21 +513,6 @@ ADAMW_CORRECTION = [
             ADAM_M_HAT: ADAM_M_HAT.replace("**step", "**(step - 1)"),
             ADAM_V_HAT: ADAM_V_HAT.replace("**step", "**(step - 1)"),
         },
-    ),
-    Mistake(
-        "t-starts-at-two",
-        "AdamW",
-        "your t is 2 in the first update: it starts at 1. Do you count twice in a step?",
-        {
-            ADAM_M_HAT: ADAM_M_HAT.replace("**step", "**(step + 1)"),
-            ADAM_V_HAT: ADAM_V_HAT.replace("**step", "**(step + 1)"),
-        },
-    ),
-    Mistake(
-        "t-counts-parameters",
-        "AdamW",
-        "your t grows with every parameter that is updated: within one step it is the same for all.",
-        {ADAM_COUNT: 'self._t = self.__dict__.get("_t", 0) + 1\n        step = state["step"] = self._t'},
     ),
     Mistake(
         "one-t-for-all",
@@ -699,12 +545,6 @@ AdamW.step = _wrong
         {ADAM_RATIO: 'return m_hat / (v_hat + group["eps"]).sqrt()'},
     ),
     Mistake(
-        "eps-squared-inside-the-root",
-        "AdamW",
-        "you divide by sqrt(v_hat + eps^2): it is sqrt(v_hat) + eps.",
-        {ADAM_RATIO: 'return m_hat / (v_hat + group["eps"] ** 2).sqrt()'},
-    ),
-    Mistake(
         "no-eps",
         "AdamW",
         "your values are exactly those without eps: where all gradients are 0 that is 0/0.",
@@ -717,22 +557,10 @@ AdamW.step = _wrong
         {ADAM_RATIO: 'return m_hat / ((state["exp_avg_sq"].sqrt() + group["eps"]) / (1 - beta2**step) ** 0.5)'},
     ),
     Mistake(
-        "eps-as-a-floor",
-        "AdamW",
-        "you take eps as a lower bound of sqrt(v_hat): it is added.",
-        {ADAM_RATIO: 'return m_hat / v_hat.sqrt().clamp(min=group["eps"])'},
-    ),
-    Mistake(
         "no-root",
         "AdamW",
         "you divide by v_hat itself: divide by its square root.",
         {ADAM_RATIO: 'return m_hat / (v_hat + group["eps"])'},
-    ),
-    Mistake(
-        "root-multiplied",
-        "AdamW",
-        "you multiply by sqrt(v_hat) + eps: divide by it.",
-        {ADAM_RATIO: 'return m_hat * (v_hat.sqrt() + group["eps"])'},
     ),
 ]
 
@@ -744,12 +572,6 @@ ADAMW_MEANS = [
         {ADAM_UNPACK: ADAM_UNPACK.replace("(beta1, beta2)", "(beta2, beta1)")},
     ),
     Mistake(
-        "one-beta-for-both",
-        "AdamW",
-        "you use beta1 for both means: the squares have beta2.",
-        {ADAM_UNPACK: 'gradient, beta1, beta2 = parameter.grad, group["betas"][0], group["betas"][0]'},
-    ),
-    Mistake(
         "beta-and-rest-swapped",
         "AdamW",
         "your means keep 1 - beta of the old and take beta of the new: it is the other way round.",
@@ -759,80 +581,10 @@ ADAMW_MEANS = [
         },
     ),
     Mistake(
-        "first-moment-a-sum",
-        "AdamW",
-        "you add the whole gradient to beta1 * m: add (1 - beta1) of it, m is a mean.",
-        {ADAM_FIRST: 'state["exp_avg"].mul_(beta1).add_(gradient)'},
-    ),
-    Mistake(
-        "second-moment-a-sum",
-        "AdamW",
-        "you add the whole square to beta2 * v: add (1 - beta2) of it, v is a mean.",
-        {ADAM_SECOND: 'state["exp_avg_sq"].mul_(beta2).addcmul_(gradient, gradient)'},
-    ),
-    Mistake(
-        "first-moment-ignored",
-        "AdamW",
-        "you step along the gradient itself (RMSprop): step along its running mean, m_hat.",
-        {ADAM_RATIO: 'return gradient / (v_hat.sqrt() + group["eps"])'},
-    ),
-    Mistake(
-        "second-moment-ignored",
-        "AdamW",
-        "you step along m_hat and do not divide it by sqrt(v_hat) + eps.",
-        {ADAM_RATIO: "return m_hat"},
-    ),
-    Mistake(
-        "second-moment-of-m",
-        "AdamW",
-        "your v is the mean of the squares of m: square the gradient.",
-        {ADAM_SECOND: 'state["exp_avg_sq"].mul_(beta2).addcmul_(state["exp_avg"], state["exp_avg"], value=1 - beta2)'},
-    ),
-    Mistake(
-        "second-moment-about-the-mean",
-        "AdamW",
-        "your v is the mean of (g - m)^2, the variance: it is the mean of g^2.",
-        {
-            ADAM_SECOND: 'centred = gradient - state["exp_avg"]\n        state["exp_avg_sq"].mul_(beta2).addcmul_(centred, centred, value=1 - beta2)'
-        },
-    ),
-    Mistake(
-        "second-moment-absolute",
-        "AdamW",
-        "your v is the mean of |g|: it is the mean of g^2.",
-        {ADAM_SECOND: 'state["exp_avg_sq"].mul_(beta2).add_(gradient.abs(), alpha=1 - beta2)'},
-    ),
-    Mistake(
-        "second-moment-one-number",
-        "AdamW",
-        "your v is the same for all elements of a parameter: every element has its own.",
-        {ADAM_SECOND: 'state["exp_avg_sq"].mul_(beta2).add_(gradient.square().mean(), alpha=1 - beta2)'},
-    ),
-    Mistake(
-        "amsgrad",
-        "AdamW",
-        "your values are exactly those of AMSGrad, which keeps the greatest v: use the present one.",
-        {
-            ADAM_RATIO: 'top = self.__dict__.setdefault("_top", {})\n        top[parameter] = v_hat = torch.maximum(top.get(parameter, v_hat), v_hat)\n        return m_hat / (v_hat.sqrt() + group["eps"])'
-        },
-    ),
-    Mistake(
-        "nadam",
-        "AdamW",
-        "your m_hat takes the present gradient in a second time (Nesterov): it is the running mean alone.",
-        {ADAM_M_HAT: 'm_hat = (beta1 * state["exp_avg"] + (1 - beta1) * gradient) / (1 - beta1**step)'},
-    ),
-    Mistake(
         "both-means-one-tensor",
         "AdamW",
         "exp_avg and exp_avg_sq are one and the same tensor (`m = v = zeros_like(p)`): make two.",
         {ADAM_ZEROS: "first = second = torch.zeros_like(parameter)"},
-    ),
-    Mistake(
-        "means-start-at-one",
-        "AdamW",
-        "your running means start at 1: they start at 0, as the bias correction supposes.",
-        {ADAM_ZEROS: ADAM_ZEROS.replace("zeros_like", "ones_like")},
     ),
     Mistake(
         "correction-stored",
@@ -886,31 +638,10 @@ ADAMW_DECAY = [
         {ADAM_DECAY: 'parameter.mul_(1 - self.defaults["lr"] * group["weight_decay"])'},
     ),
     Mistake(
-        "decay-by-the-adaptive-step",
-        "AdamW",
-        "you divide the decay by sqrt(v_hat) like the gradient: it acts on the parameter directly.",
-        {
-            ADAM_DECAY: "pass",
-            ADAM_RATIO: 'return (m_hat + group["weight_decay"] * parameter) / (v_hat.sqrt() + group["eps"])',
-        },
-    ),
-    Mistake(
-        "adamw-decay-only-matrices",
-        "AdamW",
-        "your AdamW leaves vectors undecayed by itself: it decays what the group says, parameter_groups does the sorting.",
-        {ADAM_DECAY: f"if parameter.ndim >= 2:\n                    {ADAM_DECAY}"},
-    ),
-    Mistake(
         "adamw-ascends",
         "AdamW",
         "you walk along the gradient, uphill: subtract the update.",
         {ADAM_UPDATE: 'parameter.add_(group["lr"] * update)'},
-    ),
-    Mistake(
-        "adamw-no-lr",
-        "AdamW",
-        "your update is not multiplied by lr.",
-        {ADAM_UPDATE: "parameter.sub_(update)"},
     ),
     Mistake(
         "adamw-state-of-default-dtype",
@@ -967,7 +698,7 @@ ADAMW_DECAY = [
         "your step updates a leaf while autograd records: run it under torch.no_grad().",
         {ADAM_NO_GRAD: ADAM_NO_GRAD.replace("no_grad", "enable_grad")},
     ),
-    *_of_every_rule("AdamW", "self._new_state(parameter)", ["lr", "betas", "eps", "weight_decay"]),
+    *_of_every_rule("AdamW", "self._new_state(parameter)", ["lr", "weight_decay"]),
 ]
 
 PARAMETER_GROUPS = [
@@ -982,12 +713,6 @@ PARAMETER_GROUPS = [
         "parameter_groups",
         "you put norm gains and biases among the decayed: vectors belong into the second group.",
         {SORTED: "decayed.append(parameter)"},
-    ),
-    Mistake(
-        "nothing-decayed",
-        "parameter_groups",
-        "you put every parameter into the group without decay: what has 2 or more dimensions is decayed.",
-        {SORTED: "kept.append(parameter)"},
     ),
     Mistake(
         "sorted-the-wrong-way",
@@ -1022,25 +747,10 @@ PARAMETER_GROUPS = [
         },
     ),
     Mistake(
-        "embeddings-spared",
-        "parameter_groups",
-        "you leave embeddings undecayed because of their name: they have 2 dimensions and are decayed here.",
-        {
-            "for _, parameter in named_parameters:": "for name, parameter in named_parameters:",
-            SORTED: '(decayed if parameter.ndim >= 2 and "emb" not in name else kept).append(parameter)',
-        },
-    ),
-    Mistake(
         "only-matrices-decayed",
         "parameter_groups",
         "you decay what has exactly 2 dimensions: more than 2 are decayed as well.",
         {SORTED: "(decayed if parameter.ndim == 2 else kept).append(parameter)"},
-    ),
-    Mistake(
-        "vectors-decayed",
-        "parameter_groups",
-        "you decay vectors, and spare only 0-d parameters: 2 dimensions or more are decayed.",
-        {SORTED: "(decayed if parameter.ndim >= 1 else kept).append(parameter)"},
     ),
     Mistake(
         "frozen-included",
@@ -1059,29 +769,6 @@ PARAMETER_GROUPS = [
         "parameter_groups",
         "you take two parameters with equal values for one tied parameter: only the same object (`is`) is tied.",
         {SKIPPED: "if not parameter.requires_grad or any(torch.equal(parameter, other) for other in seen):"},
-    ),
-    Mistake(
-        "tied-dropped",
-        "parameter_groups",
-        "a tied parameter is missing from your groups altogether: it belongs there once.",
-        {
-            SKIPPED: "if any(parameter is p for p in decayed + kept):\n            decayed, kept = [p for p in decayed if p is not parameter], [p for p in kept if p is not parameter]\n"
-            "        " + SKIPPED
-        },
-    ),
-    Mistake(
-        "order-reversed",
-        "parameter_groups",
-        "your groups hold the parameters in another order than they came in: checkpoints number them by it.",
-        {SORTED: "(decayed if parameter.ndim >= 2 else kept).insert(0, parameter)"},
-    ),
-    Mistake(
-        "order-by-name",
-        "parameter_groups",
-        "you sort the parameters by name: keep the order in which they came.",
-        {
-            "for _, parameter in named_parameters:": "for _, parameter in sorted(named_parameters, key=lambda pair: pair[0]):"
-        },
     ),
     Mistake(
         "empty-group-dropped",
@@ -1141,12 +828,6 @@ CLIP_GRAD_NORM = [
         {LONGER: "if norm > 0:"},
     ),
     Mistake(
-        "clip-only-shorter",
-        "clip_grad_norm",
-        "your comparison is the wrong way round: you scale short gradients and let long ones through.",
-        {LONGER: "if 0 < norm < max_norm:"},
-    ),
-    Mistake(
         "clip-leaves-gradients",
         "clip_grad_norm",
         "you compute the norm and leave the gradients as they are: `g = g * factor` makes a new tensor. Scale in place.",
@@ -1159,22 +840,10 @@ CLIP_GRAD_NORM = [
         {RETURN_NORM: "    return norm.clamp(max=max_norm)\n"},
     ),
     Mistake(
-        "returns-the-factor",
-        "clip_grad_norm",
-        "you return the factor that you scale by: return the norm before clipping.",
-        {RETURN_NORM: "    return (max_norm / norm).clamp(max=1.0)\n"},
-    ),
-    Mistake(
         "returns-a-float",
         "clip_grad_norm",
         "you return a Python number: return the norm as a 0-d tensor (no .item(), which makes a GPU wait).",
         {RETURN_NORM: "    return norm.item()\n", NO_GRADIENTS: "return 0.0"},
-    ),
-    Mistake(
-        "returns-one-element",
-        "clip_grad_norm",
-        "you return the norm with shape (1,): it is a 0-d tensor.",
-        {RETURN_NORM: "    return norm.reshape(1)\n", NO_GRADIENTS: "return torch.zeros(1)"},
     ),
     Mistake(
         "norm-squared",
@@ -1189,36 +858,6 @@ CLIP_GRAD_NORM = [
         {NORM: "norm = torch.stack(norms).sum()"},
     ),
     Mistake(
-        "greatest-of-norms",
-        "clip_grad_norm",
-        "your norm is that of the tensor with the greatest: it is the norm of all elements together.",
-        {NORM: "norm = torch.stack(norms).max()"},
-    ),
-    Mistake(
-        "mean-of-norms",
-        "clip_grad_norm",
-        "your norm is the mean over the tensors: it is the norm of all elements together.",
-        {NORM: "norm = torch.stack(norms).mean()"},
-    ),
-    Mistake(
-        "root-mean-square",
-        "clip_grad_norm",
-        "you divide by the number of elements (root of the mean square): the norm is the root of the sum.",
-        {NORM: f"{NORM} / sum(g.numel() for g in gradients) ** 0.5"},
-    ),
-    Mistake(
-        "absolute-norm",
-        "clip_grad_norm",
-        "your norm is the sum of absolute values (L1): it is the root of the sum of squares.",
-        {NORM: "norm = torch.stack([g.abs().sum() for g in gradients]).sum()"},
-    ),
-    Mistake(
-        "greatest-element",
-        "clip_grad_norm",
-        "your norm is the greatest absolute value: it is the root of the sum of squares.",
-        {NORM: "norm = torch.stack([g.abs().max() for g in gradients]).max()"},
-    ),
-    Mistake(
         "clip-by-value",
         "clip_grad_norm",
         "you cut every element off at max_norm, which turns the gradient: scale all by one factor.",
@@ -1231,18 +870,6 @@ CLIP_GRAD_NORM = [
         {SCALE: "gradient.div_(norm)"},
     ),
     Mistake(
-        "clip-factor-inverted",
-        "clip_grad_norm",
-        "your factor is upside down: it is max_norm / norm.",
-        {SCALE: "gradient.mul_(norm / max_norm)"},
-    ),
-    Mistake(
-        "clip-norm-plus-one",
-        "clip_grad_norm",
-        "your factor is max_norm / (norm + 1), so you clip too much: if you add anything there, 1e-6 at most.",
-        {SCALE: "gradient.mul_(max_norm / (norm + 1))"},
-    ),
-    Mistake(
         "norm-of-the-parameters",
         "clip_grad_norm",
         "you measure the parameters: measure their gradients.",
@@ -1250,27 +877,6 @@ CLIP_GRAD_NORM = [
             GRADIENTS: f"parameters = list(parameters)\n    {GRADIENTS}",
             NORM: "norm = torch.linalg.vector_norm(torch.stack([p.detach().norm() for p in parameters if p.grad is not None]))",
         },
-    ),
-    Mistake(
-        "scales-the-parameters",
-        "clip_grad_norm",
-        "you scale the parameters: scale their gradients.",
-        {
-            GRADIENTS: f"parameters = list(parameters)\n    {GRADIENTS}",
-            "for gradient in gradients:": "for gradient in [p.data for p in parameters if p.grad is not None]:",
-        },
-    ),
-    Mistake(
-        "clip-only-first",
-        "clip_grad_norm",
-        "you scale the first gradient only: is there a `return` or `break` in the loop?",
-        {"for gradient in gradients:": "for gradient in gradients[:1]:"},
-    ),
-    Mistake(
-        "norm-of-the-last",
-        "clip_grad_norm",
-        "your norm is that of the last gradient: you overwrite it where you should add up.",
-        {NORM: "norm = norms[-1]"},
     ),
     Mistake(
         "clip-none-crashes",
@@ -1311,6 +917,26 @@ CLIP_GRAD_NORM = [
     *always("clip_grad_norm", without=("returns-its-input", "mutates-its-input", "detached")),
 ]
 
+
+def _torchs_own(name: str) -> Mistake:
+    # It is refused before it runs; if a diagnosis ran it, making torch's own would cost a second and a half.
+    refuses = f"class {name}(torch.optim.{name}):\n    def __init__(self, *args, **kwargs):\n        raise TypeError\n"
+    says = f"your {name} is torch.optim.{name}, the very thing that you are to write."
+    return Mistake(f"{name.lower()}-is-torchs", name, says, append=refuses)
+
+
+SHORTCUTS = [
+    _torchs_own("Optimizer"),
+    _torchs_own("SGD"),
+    _torchs_own("AdamW"),
+    Mistake(
+        "clip-is-torchs",
+        "clip_grad_norm",
+        "your clip_grad_norm calls torch's own, the very thing that you are to write.",
+        append="def clip_grad_norm(parameters, max_norm):\n    return torch.nn.utils.clip_grad_norm_(parameters, max_norm)\n",
+    ),
+]
+
 MISTAKES = [
     *OPTIMIZER_GROUPS,
     *OPTIMIZER_STATE,
@@ -1320,4 +946,5 @@ MISTAKES = [
     *ADAMW_DECAY,
     *PARAMETER_GROUPS,
     *CLIP_GRAD_NORM,
+    *SHORTCUTS,
 ]

@@ -1,0 +1,94 @@
+"""Grading: all checks of all units against one submission, as Results."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from functools import cache
+
+from grader import __version__
+from grader.checking import suite
+from grader.checking.runner import Runner
+from grader.checking.target import IsolatedTarget, LocalTarget, Target
+from grader.curriculum import Unit, load
+from grader.isolation.client import Limits, Pool
+from grader.results import Isolation, Kit, Results, SubmissionId, UnitResult
+from grader.scoring import Outcome, score_unit
+from grader.submission import KIT, Submission
+
+Progress = Callable[[str, Outcome], None]
+
+
+def grade(
+    submission: Submission,
+    *,
+    units: Sequence[str] | None = None,
+    only: Sequence[str] | None = None,
+    seed: int | None = None,
+    pool: Pool | None = None,
+    limits: Limits | None = None,
+    progress: Progress | None = None,
+) -> Results:
+    """Grade a submission.
+
+    Args:
+        submission: What was handed in.
+        units: Which units; None: all.
+        only: Which exercises of these units are run and scored; None: all.
+        seed: Of the checks' random inputs; None: a fresh one.
+        pool: Where workers come from; None: the submission runs in this process, unconfined.
+        limits: What a worker may use.
+        progress: Called after every check with the unit's name and the outcome.
+    """
+    started = time.perf_counter()
+    seed = secrets.randbelow(1 << 31) if seed is None else seed
+    target: Target = (
+        LocalTarget(submission) if pool is None else IsolatedTarget(submission, pool, limits or Limits(), seed)
+    )
+    try:
+        chosen = [unit for unit in load().values() if units is None or unit.name in units]
+        results = [_grade_unit(unit, Runner(target, seed), only, progress) for unit in chosen]
+    finally:
+        target.close()
+    return Results(
+        kit=Kit(__version__, kit_digest()),
+        submission=SubmissionId(submission.name, submission.sha256),
+        isolation=isolation_of(pool),
+        seed=seed,
+        seconds=round(time.perf_counter() - started, 3),
+        score=round(sum(unit.score for unit in results), 2),
+        max_score=round(sum(unit.max_score for unit in results), 2),
+        units=results,
+    )
+
+
+def isolation_of(pool: Pool | None) -> Isolation:
+    """How far a grading with this pool is isolated."""
+    if pool is None:
+        return "none"
+    return "confined" if pool.confined else "process"
+
+
+def _grade_unit(unit: Unit, runner: Runner, only: Sequence[str] | None, progress: Progress | None) -> UnitResult:
+    checks = [check for check in suite.collect(unit.name) if only is None or check.id.exercise.name in only]
+    outcomes: dict[str, list[Outcome]] = {}
+    for check in checks:
+        outcome, _ = runner.run(check.id, check.body(runner.seed))
+        outcomes.setdefault(check.id.exercise.name, []).append(outcome)
+        if progress is not None:
+            progress(unit.name, outcome)
+    return score_unit(unit, outcomes, only)
+
+
+@cache
+def kit_digest() -> str:
+    """A digest of what decides a grade: tests, solutions and grader."""
+    digest = hashlib.sha256()
+    files = [
+        f for room in ("grader", "solutions", "tests") for f in (KIT / room).rglob("*") if f.suffix in (".py", ".toml")
+    ]
+    for file in sorted(files):
+        digest.update(f"{file.relative_to(KIT).as_posix()}\0".encode() + file.read_bytes().replace(b"\r\n", b"\n"))
+    return digest.hexdigest()

@@ -1,0 +1,158 @@
+"""Selfcheck: the kit, proven. Stubs are todo, solutions earn all, mistakes fail by name, alternatives pass."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from grader import stubs
+from grader.checking import diagnosis, suite
+from grader.checking.oracle import load_solution, solution_sources
+from grader.checking.runner import Runner
+from grader.checking.target import LocalTarget
+from grader.checking.variants import Alternative, Mistake
+from grader.curriculum import Exercise, Unit, load
+from grader.results import Status
+from grader.scoring import Outcome
+from grader.submission import File, Submission, from_bytes
+
+SECTIONS = ("Args:", "Returns:", "Pitfalls:", "Source:")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Args:
+        unit: The unit.
+        what: What was looked at, as `mistake no-scaling`.
+        problem: What is wrong; empty where nothing is.
+    """
+
+    unit: str
+    what: str
+    problem: str = ""
+
+
+def selfcheck(units: Sequence[str] | None = None, seed: int = 0) -> Iterator[Finding]:
+    """Look at everything that the kit promises, one finding after the other.
+
+    Args:
+        units: Which units; None: all.
+        seed: Of the checks' random inputs.
+    """
+    for unit in load().values():
+        if units is None or unit.name in units:
+            yield from _curriculum(unit)
+            yield from _stub(unit, seed)
+            yield from _solution(unit, seed)
+            for mistake in diagnosis.known_mistakes(unit.name):
+                yield Finding(unit.name, f"mistake {mistake.id}", _mistake(unit, mistake, seed))
+            for alternative in diagnosis.known_alternatives(unit.name):
+                yield Finding(unit.name, f"alternative {alternative.name}", _alternative(unit, alternative, seed))
+
+
+def variant(unit: Unit, source: str) -> Submission:
+    """The reference as a submission, with this source for one unit."""
+    files = {name: File(s.path, s.text) for name, s in solution_sources().items()}
+    return Submission("variant", files | {unit.name: from_bytes(f"exercises/{unit.name}.py", source.encode())})
+
+
+def _run(unit: Unit, submission: Submission, exercise: str | None, seed: int) -> Iterator[Outcome]:
+    runner = Runner(LocalTarget(submission), seed)
+    try:
+        for check in suite.collect(unit.name):
+            if exercise is None or check.id.exercise.name == exercise:
+                outcome, carried = runner.run(check.id, check.body(seed))
+                yield replace(outcome, status="failed") if carried else outcome
+    finally:
+        runner.target.close()
+
+
+def _solution(unit: Unit, seed: int) -> Iterator[Finding]:
+    source = solution_sources()[unit.name].text
+    for outcome in _run(unit, variant(unit, source), None, seed):
+        problem = "" if outcome.status == "passed" else outcome.message
+        yield Finding(unit.name, f"solution {outcome.check}", problem)
+
+
+def _stub(unit: Unit, seed: int) -> Iterator[Finding]:
+    stale = [path.name for path in stubs.stale() if path.stem == unit.name]
+    yield Finding(unit.name, "stub is up to date", f"{stale[0]} is not: run `grader stubs`" if stale else "")
+    source = stubs.make(unit, solution_sources()[unit.name].text)
+    for outcome in _run(unit, variant(unit, source), None, seed):
+        yield Finding(unit.name, f"stub {outcome.check}", "" if outcome.status == "todo" else f"is {outcome.status}")
+
+
+def _mistake(unit: Unit, mistake: Mistake, seed: int) -> str:
+    if mistake.exercise not in {exercise.name for exercise in unit.exercises}:
+        return f"there is no exercise {mistake.exercise}"
+    submission = variant(unit, mistake.apply(solution_sources()[unit.name].text))
+    status: Status = "passed"
+    named = []
+    for outcome in _run(unit, submission, mistake.exercise, seed):
+        if outcome.status == "error":
+            return f"the grader fails on it: {outcome.message}"
+        if outcome.status != "passed":
+            status = outcome.status
+            if outcome.mistake == mistake.id:
+                return ""
+            named.append(outcome.mistake or outcome.check)
+    if status == "passed":
+        return "passes every check"
+    return f"fails without its name; named instead: {', '.join(dict.fromkeys(named))}"
+
+
+def _alternative(unit: Unit, alternative: Alternative, seed: int) -> str:
+    submission = variant(unit, alternative.apply(solution_sources()[unit.name].text))
+    wrong = [o for o in _run(unit, submission, alternative.exercise, seed) if o.status != "passed"]
+    return wrong[0].message if wrong else ""
+
+
+def _curriculum(unit: Unit) -> Iterator[Finding]:
+    ids = [mistake.id for mistake in diagnosis.known_mistakes(unit.name)]
+    twice = sorted({id for id in ids if ids.count(id) > 1})
+    yield Finding(unit.name, "ids of mistakes are unique", f"twice: {twice}" if twice else "")
+    for exercise in unit.exercises:
+        for problem in _exercise_problems(unit, exercise):
+            yield Finding(unit.name, f"exercise {exercise.name}", problem)
+        yield Finding(unit.name, f"exercise {exercise.name} is whole")
+
+
+def _exercise_problems(unit: Unit, exercise: Exercise) -> Iterator[str]:
+    definition = getattr(load_solution(unit.name), exercise.name, None)
+    docstring = inspect.getdoc(definition) or ""
+    sections = [s for s in SECTIONS if s not in docstring and not (s == "Returns:" and inspect.isclass(definition))]
+    if sections:
+        yield f"its docstring lacks {', '.join(sections)}"
+    said = docstring.rpartition("Not allowed:")[2] if "Not allowed:" in docstring else ""
+    if set(re.findall(r"[\w.]+\w", said)) != set(exercise.not_allowed):
+        yield "`Not allowed:` in its docstring and not_allowed in the curriculum differ"
+    if exercise.points < 1 or not exercise.hints or not all(exercise.hints):
+        yield "it lacks points or hints"
+    kinds = {check.id.kind for check in suite.collect(unit.name) if check.id.exercise.name == exercise.name}
+    if kinds != set(exercise.kinds):
+        yield f"it has checks of {sorted(kinds)}, the curriculum says {sorted(exercise.kinds)}"
+    if unknown := [name for name in exercise.needs if name not in {e.name for e in unit.exercises}]:
+        yield f"it needs {unknown}, which the unit does not have"
+    if not any(m.exercise == exercise.name for m in diagnosis.known_mistakes(unit.name)):
+        yield "it has no known mistakes"
+    if not any(a.exercise == exercise.name for a in diagnosis.known_alternatives(unit.name)):
+        yield "it has no alternatives"
+
+
+def _main() -> int:
+    findings = list(selfcheck(sys.argv[1:] or None))
+    for finding in findings:
+        if finding.problem:
+            print(f"{finding.unit}: {finding.what}: {finding.problem}")
+    bad = sum(bool(finding.problem) for finding in findings)
+    print(f"{len(findings)} looked at, {bad} wrong")
+    return int(bad > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(_main())
