@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import ast
+import codecs
 import hashlib
 import io
+import re
 import tokenize
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from grader.isolation.modules import Source
 
 MAX_BYTES = 1 << 20
+MAX_FILES = 200
+# Python knows more, among them some that are no text (rot13) or take minutes to decode (punycode).
+ENCODINGS = re.compile(r"utf-8(-sig)?|ascii|iso-?8859-\d+|cp\d+|mac-roman|koi8-[ru]|gb\w+|big5\w*|euc_\w+|shift_\w+")
 KIT = Path(__file__).parents[1]
 
 
@@ -38,8 +44,13 @@ class File:
         """The functions and classes of the module, by name; of two with one name the last, as Python has it."""
         if self.problem:
             return {}
-        body = ast.parse(self.text).body
+        body = parse(self.text).body
         return {node.name: node for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+
+    @cached_property
+    def assigned(self) -> frozenset[str]:
+        """Other names that the module binds: `softmax = stable_softmax` and `from .mine import softmax`."""
+        return frozenset() if self.problem else frozenset(_bound_names(parse(self.text).body))
 
     @property
     def source(self) -> Source:
@@ -63,6 +74,27 @@ class File:
         """Where a definition begins, as `exercises/attention.py:48`."""
         node = self.definitions.get(name)
         return f"{self.path}:{node.lineno}" if node else self.path
+
+
+@lru_cache(maxsize=2)
+def parse(text: str) -> ast.Module:
+    """The tree of a learner's module; what Python warns of is not our business."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(text)
+
+
+def _bound_names(body: list[ast.stmt]) -> Iterator[str]:
+    for statement in body:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                yield node.id
+            elif isinstance(node, ast.Import | ast.ImportFrom):
+                yield from (alias.asname or alias.name for alias in node.names)
+            elif isinstance(node, ast.FunctionDef | ast.ClassDef) and not isinstance(
+                statement, ast.FunctionDef | ast.ClassDef
+            ):
+                yield node.name  # in an `if` or a `try`
 
 
 def _only_raises(function: ast.FunctionDef) -> bool:
@@ -109,7 +141,11 @@ def read(path: Path) -> Submission:
     if not path.is_dir():
         raise ValueError(f"{path} is not a folder. Give the folder that holds the learner's files.")
     folder = path / "exercises" if (path / "exercises").is_dir() else path
+    if folder != path and folder.is_symlink():  # it could lead to the solutions
+        raise ValueError(f"{folder} is a link. Hand in the folder itself.")
     found = sorted(file for file in folder.iterdir() if file.suffix == ".py" and file.stem.isidentifier())
+    if len(found) > MAX_FILES:
+        raise ValueError(f"{folder} holds {len(found)} Python files, more than {MAX_FILES}. Is it the right folder?")
     files = {file.stem: _read_file(file) for file in found if file.name != "__init__.py"}
     if not files:
         raise ValueError(f"{folder} holds no Python files. Give the folder that holds the learner's files.")
@@ -137,8 +173,10 @@ def from_bytes(shown: str, raw: bytes) -> File:
     name = shown.rpartition("/")[2]
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(raw).readline)
+        if ENCODINGS.fullmatch(codecs.lookup(encoding).name) is None:
+            return File(shown, "", f"{name} names the encoding {encoding[:40]}: save the file as UTF-8.")
         text = io.TextIOWrapper(io.BytesIO(raw), encoding).read()
-        ast.parse(text)
+        parse(text)
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         return File(shown, "", f"{name} line {line} is not UTF-8: save the file in that encoding.")

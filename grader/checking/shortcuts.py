@@ -8,13 +8,18 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 
-from grader.submission import File
+from grader.submission import File, parse
 
 _AROUND = (
     *("torch.ops", "torch._C", "torch._VF", "torch._refs", "torch._decomp", "torch._prims", "torch._dynamo"),
     *("torch.jit", "torch.compile", "torch.library", "torch.overrides", "torch.utils._python_dispatch"),
-    *("torch.utils.cpp_extension", "ctypes", "importlib", "sys.modules", "sys.settrace"),
-    *("eval", "exec", "__import__", "compile"),
+    *("torch.utils.cpp_extension", "ctypes", "importlib", "sys.modules", "sys.settrace", "sys.setprofile"),
+    *("sys._getframe", "sys.meta_path", "gc", "inspect", "builtins", "eval", "exec", "__import__", "compile"),
+)
+# Whatever they hang on: an alias, a call's result.
+_AROUND_ATTRIBUTES = frozenset(
+    "_C _VF _python_dispatch _disable_current_modes DisableTorchFunction _DisableTorchDispatch _getframe f_back "
+    "f_locals f_globals tb_frame gi_frame __globals__ __builtins__ __subclasses__ settrace setprofile meta_path".split()
 )
 _ANSWERS = ("solutions", "tests", "grader")
 
@@ -27,9 +32,9 @@ def find_shortcut(file: File, exercise: str, not_allowed: Sequence[str]) -> str:
         exercise: The function or class; what it calls in the same module is looked at too.
         not_allowed: Full names of torch functions.
     """
-    if file.problem or exercise not in file.definitions:
+    if file.problem:
         return ""
-    tree = ast.parse(file.text)
+    tree = parse(file.text)
     names = _imported(tree)
     forbidden = tuple(not_allowed) + (_AROUND if not_allowed else ())
     for node in _reachable(tree, exercise):
@@ -37,6 +42,8 @@ def find_shortcut(file: File, exercise: str, not_allowed: Sequence[str]) -> str:
             found = next((f for f in (*forbidden, *_ANSWERS) if name == f or name.startswith(f"{f}.")), "")
             if found:
                 return f"{found} ({file.path}:{getattr(node, 'lineno', 1)})"
+        if not_allowed and isinstance(node, ast.Attribute) and node.attr in _AROUND_ATTRIBUTES:
+            return f"{node.attr} ({file.path}:{node.lineno})"
     return ""
 
 
@@ -50,6 +57,9 @@ def _imported(tree: ast.Module) -> dict[str, str]:
                 )
         elif isinstance(node, ast.ImportFrom) and not node.level:
             names |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    for node in ast.walk(tree):  # `t = torch` is one more name of it
+        if isinstance(node, ast.Assign) and (meant := _dotted(node.value, names)):
+            names |= {target.id: meant for target in node.targets if isinstance(target, ast.Name)}
     return names
 
 
@@ -62,7 +72,7 @@ def _reachable(tree: ast.Module, exercise: str) -> Iterator[ast.AST]:
             definitions.setdefault(statement.name, []).append(statement)
         else:
             loose.append(statement)
-    queue = [*definitions[exercise], *loose]
+    queue = [*definitions.get(exercise, ()), *loose]
     seen = {exercise}
     while queue:
         for node in ast.walk(queue.pop()):
@@ -82,7 +92,7 @@ def _names_in(node: ast.AST, names: dict[str, str]) -> Iterator[str]:
     elif isinstance(node, ast.Call) and _dotted(node.func, names) in ("getattr", "vars") and node.args:
         target = _dotted(node.args[0], names)
         literal = node.args[1].value if len(node.args) > 1 and isinstance(node.args[1], ast.Constant) else None
-        if target.startswith("torch"):
+        if target.partition(".")[0] in ("torch", "sys"):
             # getattr(torch, "exp") is odd but plain; a computed name hides what it asks for.
             yield f"{target}.{literal}" if literal is not None else "__import__"
 

@@ -176,15 +176,16 @@ class IsolatedTarget:
         return nullcontext()
 
     def count_lines(self, work: Callable[[], object]) -> int:
-        """How many lines of Python run in the worker during `work`."""
+        """How many lines of Python run in the worker during `work`; here, if `work` asks the reference or a mistake."""
         session = self._session
         assert session is not None
-        before, session.counting = session.lines, True
+        before, asked, session.counting = session.lines, session.last_id(), True
         try:
-            work()
+            with watch.watching((), count=True) as here:
+                work()
         finally:
             session.counting = False
-        return session.lines - before
+        return session.lines - before if session.last_id() > asked else here.lines
 
     def close(self) -> None:
         """End the worker."""

@@ -221,7 +221,7 @@ class Session:
             self.zygote.reap(self._pid)
 
     def add_iterator(self, items: Any, encode: Callable[[Any], tuple[Any, list[torch.Tensor]]]) -> int:
-        """Keep an iterable that the worker may pull from, and what makes a tree and its buffers of an item; its number."""
+        """Keep an iterable that the worker may pull from, and what makes a tree and buffers of an item; its number."""
         self._iterators.append((iter(items), encode))
         return len(self._iterators) - 1
 
@@ -322,10 +322,17 @@ def _builtin(names: Any, message: str, without: set[str]) -> Exception:
         cls = getattr(builtins, name, None) if isinstance(name, str) and name not in without else None
         if isinstance(cls, type) and issubclass(cls, Exception):
             try:
-                return cls(message)
+                return cls(_Verbatim(message))
             except TypeError:  # as UnicodeDecodeError, which wants five arguments
                 continue
     return RuntimeError(message)
+
+
+class _Verbatim(str):
+    """Text that is its own repr: a KeyError shows that of its key, and the message that came is one already."""
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def clean(text: Any, limit: int = 500) -> str:

@@ -121,7 +121,11 @@ class RemoteOptimizer(RemoteObject):
             return found
 
         def method(*args: Any, **kwargs: Any) -> Any:
-            result = found(*args, **kwargs)
+            try:
+                result = found(*args, **kwargs)
+            except Exception:  # what it refused may have changed the groups all the same
+                self._refresh(self._calls.get(self, "param_groups"))
+                raise
             self._refresh(self._calls.get(self, "param_groups"))
             return result
 

@@ -92,7 +92,7 @@ class Worker:
             wire.send(self.sock, frame)
 
     def _load(self, header: Tree, body: memoryview) -> tuple[Tree, list[torch.Tensor]]:
-        torch.manual_seed(header["seed"])
+        torch.default_generator.manual_seed(header["seed"])
         random.seed(header["seed"])
         self.forbidden = tuple(header["forbidden"])
         sources = {name: modules.Source(path, text) for name, (path, text) in header["sources"].items()}
@@ -227,12 +227,18 @@ class _Reply:
         """The result, the inputs whose values the call changed, and those whose gradient it changed."""
         value = self._attribute(result.found) if isinstance(result, _Attribute) else self.encoder.encode(result)
         self.describing = True
-        changed, grads = [], []
-        for index, (tensor, (data, grad)) in enumerate(zip(self.request.inputs, self.request.before, strict=True)):
-            if not _same(tensor.detach(), data):
-                changed.append([index, self.encoder.encode(tensor.detach())])
-            if tensor.is_leaf and not _same(tensor.grad, grad):
-                grads.append([index, self.encoder.encode(tensor.grad)])
+        pairs = list(enumerate(zip(self.request.inputs, self.request.before, strict=True)))
+        # All of one and then all of the other, as they stand in the tree: buffers are read in its order.
+        changed = [
+            [index, self.encoder.encode(tensor.detach())]
+            for index, (tensor, (data, _)) in pairs
+            if not _same(tensor.detach(), data)
+        ]
+        grads = [
+            [index, self.encoder.encode(tensor.grad)]
+            for index, (tensor, (_, grad)) in pairs
+            if tensor.is_leaf and not _same(tensor.grad, grad)
+        ]
         return {"value": value, "changed": changed, "grads": grads}
 
     def _attribute(self, found: Any) -> Any:

@@ -7,7 +7,7 @@ whatever is not under attack is right. It is confined to one cheap exercise, so 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -27,6 +27,7 @@ class Attack:
         exercise: The exercise that is graded.
         base: The honest part where that is not the solution: added before `code`.
         source: The whole file, in place of solution, base and code.
+        change: What becomes of the file's bytes.
         files: Other files of the submission.
         seconds: What one call may take.
     """
@@ -39,12 +40,14 @@ class Attack:
     exercise: str = "causal_mask"
     base: str = ""
     source: bytes | None = None
+    change: Callable[[bytes], bytes] = bytes
     files: Mapping[str, bytes] = field(default_factory=dict)
     seconds: float = 5.0
 
     def text(self, solution: str) -> bytes:
         """The hostile file."""
-        return self.source if self.source is not None else f"{solution}\n\n{self.base}\n\n{self.code}\n".encode()
+        whole = f"{solution}\n\n{self.base}\n\n{self.code}\n".encode()
+        return self.change(whole if self.source is None else self.source)
 
     def honest_text(self, solution: str) -> bytes:
         """The same without the attack."""

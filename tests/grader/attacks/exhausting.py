@@ -7,18 +7,18 @@ NO_ANSWER = "your code sent what is no answer"
 ATTACKS = [
     Attack("tensor-of-30-gb", instead("return torch.zeros(30 << 27, dtype=torch.float64)"), says="allocate"),
     Attack("bytearray-of-30-gb", instead("return bytearray(30 << 30)"), says="MemoryError|RuntimeError"),
-    Attack("shared-mapping", refused("import mmap; mmap.mmap(-1, 30 << 30)")),
+    Attack("shared-mapping", refused("import mmap; mmap.mmap(-1, 30 << 30)"), "all"),
     Attack("memory-in-small-pieces", "_kept = []\n" + instead("while True: _kept.append(bytes(1 << 22))"), says="MemoryError|RuntimeError"),
     Attack("recursion", instead("return causal_mask(*args)"), says="RecursionError"),
     Attack("deep-recursion", "import sys; sys.setrecursionlimit(10**9)\n" + instead("return causal_mask(*args)"), says="SIGSEGV|RecursionError|MemoryError|RuntimeError|ended"),
-    Attack("fork", refused("os.fork()")),
-    Attack("vfork-and-exec", refused("import subprocess; subprocess.Popen(['/bin/true'])")),
-    Attack("thread", refused("import threading; threading.Thread(target=print).start()", "RuntimeError, OSError")),
-    Attack("process-pool", refused("import multiprocessing; multiprocessing.Process(target=print).start()")),
+    Attack("fork", refused("os.fork()"), "all"),
+    Attack("vfork-and-exec", refused("import subprocess; subprocess.Popen(['/bin/true'])"), "all"),
+    Attack("thread", refused("import threading; threading.Thread(target=print).start()", "RuntimeError, OSError"), "all"),
+    Attack("process-pool", refused("import multiprocessing; multiprocessing.Process(target=print).start()"), "all"),
     Attack("many-threads-in-torch", "torch.set_num_threads(8)\n" + first("torch.ones(2000, 2000).sum()"), "base", says="|thread|ended"),
-    Attack("descriptors", refused("for _ in range(1000): os.dup(0)")),
-    Attack("disk", refused("open('/tmp/llm-breach', 'wb').write(bytes(1 << 20))")),
-    Attack("anonymous-file", refused("os.memfd_create('llm-breach')")),
+    Attack("descriptors", refused("for _ in range(1000): os.dup(0)"), "all"),
+    Attack("disk", refused("open('/tmp/llm-breach', 'wb').write(bytes(1 << 20))"), "all"),
+    Attack("anonymous-file", refused("os.memfd_create('llm-breach')"), "all"),
     Attack("output-flood", first("print('x' * (1 << 20))"), "all"),
     Attack("stderr-flood", "import sys\n" + first("sys.stderr.write('x' * (1 << 20)); os_write = __import__('os').write(2, b'x' * (1 << 20))"), "all"),
     Attack("warnings-flood", first("import warnings\nfor i in range(100): warnings.warn('mind %d' % i)"), "all"),
@@ -43,6 +43,3 @@ ATTACKS = [
     Attack("answers-that-broadcast-into-each-other", "_turn = []\n" + instead("_turn.append(1); n = 1 << 17\nreturn torch.zeros((n, 1) if len(_turn) % 2 else (1, n), dtype=torch.float64)", "softmax"), "nothing", exercise="softmax"),
     Attack("endless-iterator-of-long-texts", "def stream_pretokens(*args, **kwargs):\n    while True: yield 'a' * (20 << 20)", says="never ends|did not answer", unit="tokenizer", exercise="stream_pretokens"),
 ]
-for _index, _attack in enumerate(ATTACKS):
-    if "BREACH" in _attack.code:
-        ATTACKS[_index] = Attack(_attack.id, _attack.code, "all")
