@@ -63,8 +63,8 @@ class CharTokenizer:
         * "\n", " " and "\t" are characters like any other.
 
     Source:
-        Sutskever, Martens and Hinton 2011, Generating Text with Recurrent Neural Networks, section 4: one symbol a
-        character. https://www.cs.toronto.edu/~jmartens/docs/RNN_Language.pdf
+        Sutskever, Martens and Hinton 2011, Generating Text with Recurrent Neural Networks: text as single
+        characters. https://www.cs.toronto.edu/~jmartens/docs/RNN_Language.pdf
     """
 
     def __init__(self, text: str) -> None:
@@ -347,8 +347,8 @@ def stream_pretokens(chunks: Iterable[str], special_tokens: Sequence[str] = ()) 
       Text that ends at a certain special token is complete, and so are its pretokens.
 
     At the end of the chunks, the rest is cut as it stands. This is a generator: it reads a chunk only when asked for a
-    piece that it does not have yet, keeps no more than what is still open, and hands out a piece at the latest when three
-    further pieces and then L more characters have been read.
+    piece that it does not have yet, keeps no more than what is still open, and hands out a piece at the latest when
+    three further pieces and then L more characters have been read.
 
     Math:
         list(stream_pretokens(chunks, special_tokens)) = the pieces of "".join(chunks):

@@ -14,8 +14,9 @@ from grader.checking.runner import Runner
 from grader.checking.target import IsolatedTarget, LocalTarget, Target
 from grader.curriculum import Unit, load
 from grader.isolation.client import Limits, Pool
+from grader.outcome import Outcome
 from grader.results import Isolation, Kit, Results, SubmissionId, UnitResult
-from grader.scoring import Outcome, score_unit
+from grader.scoring import score_unit
 from grader.submission import KIT, Submission
 
 Progress = Callable[[str, Outcome], None]

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-Kind = Literal["shape", "numerics", "gradient", "property", "stability", "efficiency", "shortcut"]
-Status = Literal["passed", "failed", "todo", "error"]
+from grader.outcome import Kind, Status
+
 Isolation = Literal["confined", "process", "none"]
 Points = Annotated[float, Field(ge=0)]
 

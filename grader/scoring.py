@@ -3,31 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from grader.curriculum import Exercise, Unit
-from grader.results import Check, ExerciseResult, Kind, Status, UnitResult
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How one check ended.
-
-    Args:
-        check: Its name.
-        kind: What it looks at.
-        status: How it ended; `error` until it has run.
-        seconds: Wall time.
-        message: What is wrong and why.
-        mistake: Id of the known mistake that it is.
-    """
-
-    check: str
-    kind: Kind
-    status: Status = "error"
-    seconds: float = 0.0
-    message: str = "The check did not run."
-    mistake: str = ""
+from grader.outcome import Outcome, Status
+from grader.results import Check, ExerciseResult, UnitResult
 
 
 def score_unit(unit: Unit, outcomes: Mapping[str, Sequence[Outcome]], only: Sequence[str] | None = None) -> UnitResult:

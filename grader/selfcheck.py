@@ -15,8 +15,7 @@ from grader.checking.runner import Runner
 from grader.checking.target import LocalTarget
 from grader.checking.variants import Alternative, Mistake
 from grader.curriculum import Exercise, Unit, load
-from grader.results import Status
-from grader.scoring import Outcome
+from grader.outcome import Outcome, Status
 from grader.submission import File, Submission, from_bytes
 
 SECTIONS = ("Args:", "Returns:", "Pitfalls:", "Source:")

@@ -172,7 +172,7 @@ def from_bytes(shown: str, raw: bytes) -> File:
     """A file of these bytes, decoded as Python would: a BOM, CRLF or an encoding line is no problem."""
     name = shown.rpartition("/")[2]
     try:
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(raw).readline)
+        encoding = _encoding_of(raw)
         if ENCODINGS.fullmatch(codecs.lookup(encoding).name) is None:
             return File(shown, "", f"{name} names the encoding {encoding[:40]}: save the file as UTF-8.")
         text = io.TextIOWrapper(io.BytesIO(raw), encoding).read()
@@ -186,3 +186,11 @@ def from_bytes(shown: str, raw: bytes) -> File:
     except (ValueError, RecursionError, MemoryError) as error:
         return File(shown, "", f"Python cannot read {name}: {type(error).__name__}: {str(error)[:200]}.")
     return File(shown, text)
+
+
+def _encoding_of(raw: bytes) -> str:
+    try:
+        return tokenize.detect_encoding(io.BytesIO(raw).readline)[0]
+    except SyntaxError:
+        raw.decode()  # where the first two lines are no UTF-8, that is said, with the line
+        raise

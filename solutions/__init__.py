@@ -1,0 +1,1 @@
+"""The reference: one module a unit, the one source of signatures and docstrings."""

@@ -7,7 +7,7 @@ whose answer is exactly the learner's is named.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -243,8 +243,10 @@ def _gradients(output: Any, wanted: dict[str, Tensor]) -> dict[str, Any]:
     outputs = [tensor for tensor in flatten(output) if tensor.requires_grad]
     if not outputs or not wanted:
         return {name: "none: no gradient reaches it" for name in wanted}
-    upstream = [noise(tensor.shape, index).to(tensor.dtype) for index, tensor in enumerate(outputs)]
-    found = torch.autograd.grad(outputs, list(wanted.values()), upstream, allow_unused=True)
+    # One number, and not grad_outputs: for those torch imports sympy, which takes half as long as torch itself.
+    weighted = [(noise(tensor.shape, index).to(tensor.dtype) * tensor).sum() for index, tensor in enumerate(outputs)]
+    total = torch.stack([number.double() for number in weighted]).sum()
+    found = torch.autograd.grad(total, list(wanted.values()), allow_unused=True)
     return {
         name: "none: no gradient reaches it" if grad is None else grad for name, grad in zip(wanted, found, strict=True)
     }
@@ -343,14 +345,14 @@ def _shape(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:60]} ... ({len(value) if hasattr(value, '__len__') else '?'} long)"
 
 
-def name_mistake(error: Disagreement, suspects: Callable[[], Iterator[tuple[Mistake, Any]]]) -> Mistake | None:
+def name_mistake(error: Disagreement, suspects: Iterable[tuple[Mistake, Any]]) -> Mistake | None:
     """The known mistake that gives exactly the learner's answer to the same question.
 
     Args:
         error: The disagreement.
         suspects: The known mistakes, most likely first, each with its unit.
     """
-    for mistake, unit in suspects():
+    for mistake, unit in suspects:
         try:
             if matches(_observed(put(error.question, unit)), error.got):
                 return mistake

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -40,12 +40,20 @@ def _load(file: Path) -> ModuleType:
     return module
 
 
-def suspects(unit: Unit, exercise: Exercise, below: tuple[str, ...]) -> Iterator[Suspect]:
-    """The known mistakes of an exercise, then those of what it builds on, each as a module."""
-    for name in (exercise.name, *reversed(below)):
-        for mistake in known_mistakes(unit.name):
-            if mistake.exercise == name:
-                yield mistake, (_load_mistake if mistake.stateful else _module)(unit.name, mistake)
+def suspects(unit: Unit, exercise: Exercise, below: Sequence[str], named: Container[str] = ()) -> Iterator[Suspect]:
+    """The known mistakes of an exercise, then those of what it builds on, each as a module.
+
+    Args:
+        unit: The unit.
+        exercise: The exercise.
+        below: The exercises that it builds on.
+        named: Ids of mistakes that come first: they have been recognised before.
+    """
+    order = [exercise.name, *reversed(below)]
+    likely = [mistake for mistake in known_mistakes(unit.name) if mistake.exercise in order]
+    likely.sort(key=lambda mistake: (mistake.id not in named, order.index(mistake.exercise)))
+    for mistake in likely:
+        yield mistake, (_load_mistake if mistake.stateful else _module)(unit.name, mistake)
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -32,29 +32,20 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class Checks:
-    """Runs the checks of one session.
-
-    Attributes:
-        outcomes: Unit to exercise to the outcomes of its checks, in the order of the files.
-    """
+    """Runs the checks of one session."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
-        self.outcomes: dict[tuple[str, str], dict[str, Any]] = {}
         self._runner: Any = None
         self._pool: Any = None
         self._verdicts: dict[str, tuple[Any, bool]] = {}
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Let -k match the exercise's name, and list every check before any has run."""
-        from grader.scoring import Outcome
-
+        """Let -k match the exercise's name and the kind."""
         for item in items:
             if (found := check_of(item)) is not None:
-                unit, exercise, kind = found
+                _, exercise, kind = found
                 item.extra_keyword_matches.update((exercise, kind))
-                name = _name(item)
-                self.outcomes.setdefault((unit.name, exercise), {})[name] = Outcome(name, kind)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool | None:
@@ -73,7 +64,6 @@ class Checks:
             pyfuncitem.obj(**arguments | {name: getattr(given, name) for name in FIXTURES if name in arguments})
 
         outcome, carried = self._get_runner().run(check, body)
-        self.outcomes[unit.name, exercise][check.name] = outcome
         self._verdicts[pyfuncitem.nodeid] = (outcome, carried)
         if outcome.status != "passed" or carried:
             pytest.fail(outcome.message, pytrace=False)
@@ -104,7 +94,7 @@ class Checks:
         return target.IsolatedTarget(submission, self._pool, Limits(), self.config.option.seed)
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item, call: Any) -> Iterator[None]:
+    def pytest_runtest_makereport(self, item: pytest.Item, call: Any) -> Generator[None, Any, Any]:
         """Show the message and nothing else."""
         report: Any = yield
         if call.when == "call" and item.nodeid in self._verdicts:

@@ -18,11 +18,11 @@ from grader.checking.oracle import Oracle, OracleFailed
 from grader.checking.randomness import Rand
 from grader.checking.shortcuts import find_shortcut
 from grader.checking.target import LocalTarget, Target, Unreadable, below, lower_units, resolve
+from grader.checking.variants import Mistake
 from grader.curriculum import Exercise, Unit
 from grader.isolation.client import GraderFault, WorkerEnded, clean
 from grader.isolation.watch import NotAllowed
-from grader.results import Kind
-from grader.scoring import Outcome
+from grader.outcome import Kind, Outcome
 from grader.submission import from_bytes
 
 _STUB = re.compile(r"(\w+)\.(\w+)(?:\.\w+)? is still a stub")
@@ -79,11 +79,14 @@ class Runner:
         target: What is under test.
         seed: From which every check derives its own.
         failed: Exercises of which a check has failed so far.
+        named: Mistakes that were recognised so far: where two give the same answer, it is the one made before.
     """
 
     target: Target
     seed: int
     failed: set[str] = field(default_factory=set)
+    named: dict[str, Mistake] = field(default_factory=dict)
+    _shortcuts: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         torch.set_num_threads(1)  # inputs are small: a second thread only waits, twenty times as long on a busy machine
@@ -118,15 +121,17 @@ class Runner:
             raise Refused(f"{file.path} defines no {name}; it defines {there}.")
         if file.is_stub(name):
             raise Todo(f"{check.unit.name}.{name} is still a stub")
-        if shortcut := find_shortcut(file, name, check.exercise.not_allowed):
-            raise NotAllowed(shortcut)
+        if name not in self._shortcuts:
+            self._shortcuts[name] = find_shortcut(file, name, check.exercise.not_allowed)
+        if self._shortcuts[name]:
+            raise NotAllowed(self._shortcuts[name])
 
     def _attempt(self, check: CheckId, body: Body, target: Target, given: bool) -> None:
         module = target.open(check.unit, check.exercise, given)
         oracle = Oracle(check.unit.name)
         agree = Agreement(module, oracle, check.unit.name, gradients=check.kind == "gradient")
         rand = Rand(self.seed, f"{check.unit.name}.{check.name}")
-        with target.guard(check.unit, check.exercise):
+        with target.guard(check.unit, check.exercise, check.kind):
             body(Given(module, agree, rand, target.count_lines))
 
     def _passes_on_reference(self, check: CheckId, body: Body, error: BaseException) -> bool:
@@ -176,7 +181,9 @@ class Runner:
     def _explain_wrong(self, check: CheckId, error: BaseException, say: Callable[..., Outcome]) -> Outcome:
         if isinstance(error, Disagreement):
             lower = below(check.unit, check.exercise)
-            mistake = name_mistake(error, lambda: diagnosis.suspects(check.unit, check.exercise, lower))
+            mistake = name_mistake(error, diagnosis.suspects(check.unit, check.exercise, lower, self.named))
+            if mistake is not None:
+                self.named[mistake.id] = mistake
             return say(f"{error.call}\n  {error.what}", mistake)
         if isinstance(error, AssertionError):
             return say(str(error).partition("\nassert ")[0])

@@ -18,8 +18,11 @@ _AROUND = (
 )
 # Whatever they hang on: an alias, a call's result.
 _AROUND_ATTRIBUTES = frozenset(
-    "_C _VF _python_dispatch _disable_current_modes DisableTorchFunction _DisableTorchDispatch _getframe f_back "
-    "f_locals f_globals tb_frame gi_frame __globals__ __builtins__ __subclasses__ settrace setprofile meta_path".split()
+    (
+        *("_C", "_VF", "_python_dispatch", "_disable_current_modes", "DisableTorchFunction", "_DisableTorchDispatch"),
+        *("_getframe", "f_back", "f_locals", "f_globals", "tb_frame", "gi_frame", "settrace", "setprofile"),
+        *("meta_path", "__globals__", "__builtins__", "__subclasses__"),
+    )
 )
 _ANSWERS = ("solutions", "tests", "grader")
 
@@ -94,7 +97,7 @@ def _names_in(node: ast.AST, names: dict[str, str]) -> Iterator[str]:
         literal = node.args[1].value if len(node.args) > 1 and isinstance(node.args[1], ast.Constant) else None
         if target.partition(".")[0] in ("torch", "sys"):
             # getattr(torch, "exp") is odd but plain; a computed name hides what it asks for.
-            yield f"{target}.{literal}" if literal is not None else "__import__"
+            yield f"{target}.{literal}" if isinstance(literal, str) else "__import__"
 
 
 def _dotted(node: ast.AST, names: dict[str, str]) -> str:

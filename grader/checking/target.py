@@ -1,4 +1,4 @@
-"""The target: what is under test. Resolved here and nowhere else; the same tests ask it locally and behind the boundary."""
+"""The target: what is under test. Resolved here and nowhere else; the same tests serve both sides of the boundary."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from grader.isolation import modules, watch
 from grader.isolation.client import Job, Limits, Pool, Session, WorkerEnded
 from grader.isolation.modules import Source
 from grader.isolation.proxy import RemoteUnit
+from grader.outcome import Kind
 from grader.submission import KIT, Submission
 
 PACKAGE = "exercises"
@@ -33,7 +34,7 @@ class Target(Protocol):
     def open(self, unit: Unit, exercise: Exercise, given: bool) -> Any:
         """The unit's module, with the reference's lower parts where `given`."""
 
-    def guard(self, unit: Unit, exercise: Exercise) -> AbstractContextManager[Any]:
+    def guard(self, unit: Unit, exercise: Exercise, kind: Kind) -> AbstractContextManager[Any]:
         """A context in which the learner's calls are watched for what the exercise forbids."""
 
     def count_lines(self, work: Callable[[], object]) -> int:
@@ -110,8 +111,10 @@ class LocalTarget:
             self._opened[unit.name, names] = module
         return self._opened[unit.name, names]
 
-    def guard(self, unit: Unit, exercise: Exercise) -> AbstractContextManager[Any]:
-        """Watch the calls that are made from the learner's file."""
+    def guard(self, unit: Unit, exercise: Exercise, kind: Kind) -> AbstractContextManager[Any]:
+        """In the check for shortcuts, watch the calls that are made from the learner's file: watching is slow."""
+        if kind != "shortcut":
+            return nullcontext()
         file = self.submission.file(unit.name)
         return watch.watching(exercise.not_allowed, count=False, files=frozenset({file.local_source.path}))
 
@@ -148,10 +151,13 @@ class IsolatedTarget:
         self._session: Session | None = None
         self._key: tuple[str, str, bool] | None = None
         self._deaths: dict[tuple[str, str, bool], int] = {}
+        self._broken: dict[tuple[str, str, bool], Exception] = {}
 
     def open(self, unit: Unit, exercise: Exercise, given: bool) -> Any:
         """The unit's module in a worker; lower units are always the reference's, lower exercises where `given`."""
         key = (unit.name, exercise.name, given)
+        if key in self._broken:  # every check says so, not only the first
+            raise self._broken[key].with_traceback(None)
         if self._session is None or self._session.ended or self._key != key:
             self._replace(key, unit, exercise, given)
         assert self._session is not None
@@ -169,9 +175,13 @@ class IsolatedTarget:
         job = Job(unit.name, sources, exercise.not_allowed, self.seed, names, reference)
         self._key = key
         self._session = Session(self.pool.get(), self.limits)
-        self._session.load(job)
+        try:
+            self._session.load(job)
+        except Exception as error:
+            self._broken[key] = error
+            raise
 
-    def guard(self, unit: Unit, exercise: Exercise) -> AbstractContextManager[Any]:
+    def guard(self, unit: Unit, exercise: Exercise, kind: Kind) -> AbstractContextManager[Any]:
         """Nothing to do here: the worker watches all its calls."""
         return nullcontext()
 

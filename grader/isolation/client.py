@@ -174,7 +174,7 @@ class Session:
     Attributes:
         lines: Lines executed by counted calls so far.
         counting: Whether calls are counted.
-        received: About how many bytes the worker has answered.
+        received: About how many bytes of memory the worker has answered.
     """
 
     def __init__(self, zygote: Zygote, limits: Limits) -> None:
@@ -262,8 +262,8 @@ class Session:
 
     def _await_answer(self, deadline: float) -> tuple[dict[str, Any], memoryview]:
         while True:
-            answer, body = wire.receive(self._socket, deadline)
-            self.received += len(body) + 1000  # its header costs something, too
+            answer, body, size = wire.receive_sized(self._socket, deadline)
+            self.received += size + 1000  # an object costs more than its bytes
             if answer.get("op") == "next":
                 wire.send(self._socket, self._next_item(answer), deadline)
                 continue

@@ -43,6 +43,7 @@ class Remote:
         self.__name__ = path[-1]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call it in the worker."""
         return self._calls.call(self._target, self._path, args, kwargs)
 
     def __getattr__(self, name: str) -> Remote:
@@ -69,13 +70,17 @@ class RemoteObject:
         return f"<{self._type} object of the submission>"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call it in the worker."""
         return self._calls.call(self, ("__call__",), args, kwargs)
 
     def __len__(self) -> int:
         try:
-            return int(self._calls.call(self, ("__len__",), (), {}))
+            length = self._calls.call(self, ("__len__",), (), {})
         except AttributeError as error:
             raise TypeError(str(error)) from None  # what list() expects of an object without a length
+        if type(length) is not int or not 0 <= length <= wire.MAX_NODES:  # list() makes room for as many at once
+            raise TypeError(f"a length of {str(length)[:40]}")
+        return length
 
     def __getitem__(self, key: Any) -> Any:
         return self._calls.call(self, ("__getitem__",), (key,), {})
@@ -94,6 +99,9 @@ class RemoteIterator(RemoteObject):
     def __init__(self, calls: Calls, node: Tree, retained: list[Any]) -> None:
         super().__init__(calls, node, retained)
         self.__dict__["_given"] = 0
+
+    def __len__(self) -> int:
+        raise TypeError("an iterator has no length")
 
     def __iter__(self) -> Iterator[Any]:
         return self
@@ -152,9 +160,9 @@ class RemoteModule(nn.Module):
             if kind == "parameter":
                 first = placed[same_as] if same_as < len(placed) else nn.Parameter(tensor, name not in frozen)
                 placed.append(first)
-                owner._parameters[last] = (
-                    first  # not register_parameter, which asks the worker whether the name is taken
-                )
+                # Not register_parameter, which asks the worker whether the name is taken. A tensor and not a Parameter
+                # only where a dishonest worker says that a parameter is the same as a buffer.
+                owner._parameters[last] = first  # type: ignore[assignment]
             else:
                 placed.append(tensor)
                 owner._buffers[last] = tensor

@@ -59,7 +59,10 @@ def watching(forbidden: Sequence[str], count: bool, files: frozenset[str] | None
             names = {name.rpartition(".")[2]: name for name in reversed(forbidden)}
             names |= {below: name for leaf, name in list(names.items()) for below in _BELOW.get(leaf, ())}
             stack.enter_context(_Functions(names, files, seen))
-            stack.enter_context(_Operators(names, files, seen))
+            if (
+                files is None
+            ):  # behind the boundary: its first use imports torch._dynamo, which a learner would wait for
+                stack.enter_context(_Operators(names, files, seen))
         if count:
             stack.enter_context(_counting(seen))
         yield seen

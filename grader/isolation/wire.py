@@ -217,7 +217,7 @@ class Decoder:
             raise WireError(f"a malformed {tag}") from None
 
     def _hashed(self, pairs: Iterable[Any]) -> dict[Any, Any]:
-        found = {}
+        found: dict[Any, Any] = {}
         for key, value in pairs:
             if not len(found) & 1023:
                 self._expect_time()
@@ -312,7 +312,7 @@ def pack(tree: Any, buffers: list[torch.Tensor]) -> bytes:
     offset = 0
     for buffer in buffers:
         padding = -offset % ALIGN if buffer.numel() else 0
-        data = memoryview(buffer.view(-1).view(torch.uint8).numpy()) if buffer.numel() else memoryview(b"")
+        data = buffer.view(-1).view(torch.uint8).numpy().data if buffer.numel() else memoryview(b"")
         parts += [bytes(padding), data]
         offset += padding + len(data)
     try:
@@ -324,7 +324,7 @@ def pack(tree: Any, buffers: list[torch.Tensor]) -> bytes:
     return b"".join((HEAD.pack(MAGIC, len(header), offset), header, *parts))
 
 
-def unpack_head(head: bytes) -> tuple[int, int]:
+def unpack_head(head: bytes | bytearray) -> tuple[int, int]:
     """The lengths of header and body.
 
     Raises:
@@ -338,7 +338,7 @@ def unpack_head(head: bytes) -> tuple[int, int]:
     return header_length, body_length
 
 
-def parse_header(raw: bytes) -> dict[str, Any]:
+def parse_header(raw: bytes | bytearray) -> dict[str, Any]:
     """The header of a frame: a JSON object.
 
     Raises:
@@ -356,7 +356,13 @@ def parse_header(raw: bytes) -> dict[str, Any]:
 
 
 def receive(sock: socket.socket, deadline: float | None = None) -> tuple[dict[str, Any], memoryview]:
-    """The next frame: its header and its body.
+    """The next frame: its header and its body."""
+    header, body, _ = receive_sized(sock, deadline)
+    return header, body
+
+
+def receive_sized(sock: socket.socket, deadline: float | None = None) -> tuple[dict[str, Any], memoryview, int]:
+    """The next frame: its header, its body, and how many bytes it took.
 
     Args:
         sock: A blocking stream socket.
@@ -364,7 +370,8 @@ def receive(sock: socket.socket, deadline: float | None = None) -> tuple[dict[st
     """
     header_length, body_length = unpack_head(_exactly(sock, HEAD.size, deadline))
     header = parse_header(_exactly(sock, header_length, deadline))
-    return header, memoryview(_exactly(sock, body_length, deadline))
+    body = memoryview(_exactly(sock, body_length, deadline))
+    return header, body, HEAD.size + header_length + body_length
 
 
 def send(sock: socket.socket, frame: bytes, deadline: float | None = None) -> None:

@@ -34,7 +34,8 @@ def warm_up() -> None:
     confine.available()
     with watch.watching(("torch.softmax",), count=False):
         weight = torch.randn(4, 4, dtype=torch.float64, requires_grad=True)
-        (weight @ weight).exp().sum().backward()
+        product = (weight @ weight).exp()
+        torch.autograd.grad([product], [weight], [torch.ones_like(product)])
         torch.nn.functional.dropout(torch.zeros(3), 0.5)
     torch.zeros(2).numpy()
 
@@ -203,7 +204,7 @@ class _Request:
         if "slot" in node:
             handle, name = node["slot"]
             owner, _, last = name.rpartition(".")
-            tensor = getattr(self.worker.objects[handle].get_submodule(owner), last)
+            tensor: torch.Tensor = getattr(self.worker.objects[handle].get_submodule(owner), last)
         elif "tag" in node:
             tensor = self.worker.parameters.setdefault(node["tag"], torch.nn.Parameter(sent, node["requires"]))
         else:
@@ -275,8 +276,9 @@ class _Reply:
     def _module(self, module: torch.nn.Module) -> Tree:
         self.describing = True
         names = set(module.state_dict(keep_vars=True))
-        state = [[name, "parameter", p] for name, p in module.named_parameters(remove_duplicate=False)]
-        state += [[name, "buffer", b] for name, b in module.named_buffers(remove_duplicate=False)]
+        state: list[tuple[str, str, torch.Tensor]] = []
+        state += [(name, "parameter", p) for name, p in module.named_parameters(remove_duplicate=False)]
+        state += [(name, "buffer", b) for name, b in module.named_buffers(remove_duplicate=False)]
         first: dict[int, int] = {}
         described = [
             [name, kind if name in names else "transient", first.setdefault(id(t), i), self.encoder.encode(t.detach())]

@@ -4,12 +4,18 @@ Started by exec, so that its heap has never seen a test or an expected value. It
 socket: `spawn` (with one end of a socket pair attached) and `reap`. It runs no learner code itself.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import signal
 import socket
 import sys
 import traceback
+from collections.abc import Callable
+from typing import Any
+
+RunWorker = Callable[[socket.socket, dict[str, Any]], None]
 
 
 def main() -> None:
@@ -27,7 +33,7 @@ def main() -> None:
     _serve(socket.socket(fileno=int(fd)), worker.main)
 
 
-def _serve(control: socket.socket, run_worker) -> None:
+def _serve(control: socket.socket, run_worker: RunWorker) -> None:
     control.sendall(b"ready\n")
     while True:
         request, fds, _, _ = socket.recv_fds(control, 4096, 1)
@@ -37,7 +43,7 @@ def _serve(control: socket.socket, run_worker) -> None:
         control.sendall(json.dumps(answer).encode() + b"\n")
 
 
-def _answer(request: dict, fds: list[int], control: socket.socket, run_worker) -> dict:
+def _answer(request: dict[str, Any], fds: list[int], control: socket.socket, run_worker: RunWorker) -> dict[str, Any]:
     if request["op"] == "spawn":
         pid = os.fork()
         if pid == 0:
@@ -53,7 +59,7 @@ def _answer(request: dict, fds: list[int], control: socket.socket, run_worker) -
     return {"code": os.waitstatus_to_exitcode(status)}
 
 
-def _become_worker(fd: int, control: socket.socket, run_worker, request: dict) -> None:
+def _become_worker(fd: int, control: socket.socket, run_worker: RunWorker, request: dict[str, Any]) -> None:
     try:
         control.detach()
         null = os.open("/dev/null", os.O_RDWR)

@@ -1,0 +1,238 @@
+"""The command line: `grader`, and what a learner, an instructor and the kit's own CI ask of it."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from grader import __version__
+from grader.curriculum import load
+
+app = typer.Typer(
+    help="Write your own LLM: see how far you are, get a hint, grade a submission.",
+    epilog="Begin with `grader`, then `pytest -k tokenizer`. Exit codes: 0 done, 1 something did not pass, "
+    "2 wrong usage, 3 the grader's own fault.",
+    no_args_is_help=False,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+Units = Annotated[list[str] | None, typer.Option("--unit", help="Only this unit; may be given several times.")]
+Seed = Annotated[int | None, typer.Option(help="Repeat a grading: the seed that it showed.")]
+
+
+def main() -> None:
+    """Run the command line; the grader's own faults end with exit code 3."""
+    from grader.checking.suite import BrokenSuite
+    from grader.isolation.client import GraderFault
+
+    try:
+        app()
+    except (GraderFault, BrokenSuite) as fault:
+        print(f"The grader itself failed: {fault}", file=sys.stderr)
+        sys.exit(3)
+
+
+@app.callback(invoke_without_command=True)
+def default(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Show the kit's version and stop.")] = False,
+) -> None:
+    """Show your progress; any other command is listed below."""
+    if version:
+        console.print(__version__)
+    elif context.invoked_subcommand is None:
+        progress()
+
+
+@app.command()
+def progress(
+    target: Annotated[str, typer.Option(help="exercises, solutions, or a folder")] = "exercises",
+    unit: Units = None,
+    seed: Seed = 0,
+) -> None:
+    """Your scorecard: a bar a unit, your points, and the next thing to do."""
+    from grader import reports, workbench
+
+    results = _grade(target, unit, seed, require_isolation=False)
+    console.print(reports.scorecard(results))
+    console.print()
+    following = workbench.next_exercise(results)
+    if following is None:
+        console.print("Everything is done. Congratulations!", style="green")
+    else:
+        name = ".".join(following)
+        console.print(f"Next: {name} in exercises/{following[0]}.py. Read its docstring, write it, then run")
+        console.print(f"  pytest -k {following[0]}        (stuck? grader hint {following[1]})")
+    _stop(results)
+
+
+@app.command()
+def grade(
+    path: Annotated[Path, typer.Argument(help="A folder with the learner's files, or their whole repository.")],
+    json: Annotated[Path | None, typer.Option(help="Write the whole result to this file, too.")] = None,
+    unit: Units = None,
+    seed: Seed = None,
+    require_isolation: Annotated[bool, typer.Option(help="Refuse where workers cannot be confined.")] = False,
+) -> None:
+    """Grade a submission that nobody has vetted, in confined workers."""
+    from grader import reports, results
+
+    graded = _grade(str(path), unit, seed, require_isolation)
+    if json is not None:
+        try:
+            results.write_atomically(json, results.to_json(graded))
+        except OSError as error:
+            _usage(f"{json} cannot be written: {error.strerror}")
+    console.print(reports.failures(graded))
+    console.print(reports.scorecard(graded))
+    if graded.isolation != "confined":
+        console.print("Learner code ran unconfined: see grader doctor.", style="yellow")
+    _stop(graded)
+
+
+@app.command()
+def hint(
+    exercise: Annotated[str, typer.Argument(help="As softmax, or attention.softmax.")],
+    number: Annotated[int, typer.Argument(help="Which hint.")] = 1,
+) -> None:
+    """A question that helps; ask for the next one if it does not."""
+    from grader import workbench
+
+    with _usage_errors():
+        console.print(workbench.hint(exercise, number))
+
+
+@app.command()
+def reset(exercise: Annotated[str, typer.Argument(help="An exercise, or a whole unit.")]) -> None:
+    """Put the stub back and start again; what you had is kept as a copy."""
+    from grader import workbench
+
+    with _usage_errors():
+        file, kept = workbench.reset(exercise)
+    console.print(f"{exercise} in {file} is a stub again." + (f" What you had: {kept}" if kept else ""))
+
+
+@app.command()
+def stubs(
+    check: Annotated[bool, typer.Option("--check", help="Only say whether they are up to date.")] = False,
+) -> None:
+    """Make exercises/ anew from solutions/ (for those who work on the kit; your own files are kept as copies)."""
+    from grader import stubs, workbench
+
+    stale = stubs.stale()
+    for path in stale:
+        console.print(f"{path.name} is not what the solutions make of it")
+    if check:
+        raise typer.Exit(1 if stale else 0)
+    for path in stale:
+        workbench.backup(path)
+    console.print(f"{len(stubs.write())} written")
+
+
+@app.command()
+def selfcheck(
+    units: Annotated[list[str] | None, typer.Argument(help="Only these units.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the first round.")] = 0,
+    rounds: Annotated[int, typer.Option(help="How often, each with the next seed.")] = 1,
+) -> None:
+    """Prove the kit: stubs are todo, solutions pass, mistakes fail by name, alternatives pass."""
+    from grader.selfcheck import selfcheck
+
+    _known_units(units)
+    wrong = 0
+    for round_seed in range(seed, seed + rounds):
+        counts: Counter[str] = Counter()
+        with _bar(f"seed {round_seed}", None) as advance:
+            for finding in selfcheck(units, round_seed):
+                counts[finding.what.partition(" ")[0]] += 1
+                advance()
+                if finding.problem:
+                    wrong += 1
+                    console.print(f"[red]{finding.unit}[/]: {finding.what}: {finding.problem}", markup=True)
+        listed = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+        console.print(f"seed {round_seed}: {listed}; {wrong} wrong")
+    raise typer.Exit(1 if wrong else 0)
+
+
+@app.command()
+def doctor() -> None:
+    """What is installed, what is confined here, and what is not."""
+    from grader.doctor import examine
+
+    healthy = True
+    for finding in examine():
+        mark = "[green]ok  [/]" if finding.good else "[red]no  [/]"
+        console.print(mark + finding.text)
+        healthy = healthy and finding.good
+    raise typer.Exit(0 if healthy else 1)
+
+
+def _grade(target: str, units: list[str] | None, seed: int | None, require_isolation: bool) -> Any:
+    from grader.checking import suite
+    from grader.checking.target import resolve
+    from grader.grade import grade
+    from grader.isolation import confine
+    from grader.isolation.client import Pool, supported
+
+    with _usage_errors():
+        submission = resolve(target)
+    _known_units(units)
+    missing = confine.available()
+    if require_isolation and missing:
+        _usage("--require-isolation: " + "; ".join(missing))
+    chosen = [name for name in load() if units is None or name in units]
+    total = sum(len(suite.collect(name)) for name in chosen)
+    pool = Pool(confined=not missing) if supported() else None
+    try:
+        with _bar("checks", total) as advance:
+            return grade(submission, units=chosen, seed=seed, pool=pool, progress=lambda unit, outcome: advance())
+    finally:
+        if pool is not None:
+            pool.close()
+
+
+def _stop(results: Any) -> None:
+    faults = [check for check in results.checks if check.status == "error"]
+    if faults:
+        print(f"The grader itself failed in {len(faults)} checks; {faults[0].message}", file=sys.stderr)
+        raise typer.Exit(3)
+    raise typer.Exit(0 if all(check.status == "passed" for check in results.checks) else 1)
+
+
+@contextmanager
+def _bar(label: str, total: int | None) -> Iterator[Any]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(label, total=total)
+        yield lambda: bar.advance(task)
+
+
+def _known_units(units: list[str] | None) -> None:
+    if unknown := [name for name in units or () if name not in load()]:
+        _usage(f"there is no unit {unknown[0]!r}. Units: {', '.join(load())}")
+
+
+@contextmanager
+def _usage_errors() -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        _usage(str(error))
+
+
+def _usage(message: str) -> None:
+    print(f"grader: {message}", file=sys.stderr)
+    raise typer.Exit(2)
+
+
+if __name__ == "__main__":
+    main()

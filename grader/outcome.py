@@ -1,0 +1,30 @@
+"""How one check ended: the words that checking and results share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["shape", "numerics", "gradient", "property", "stability", "efficiency", "shortcut"]
+Status = Literal["passed", "failed", "todo", "error"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one check ended.
+
+    Args:
+        check: Its name.
+        kind: What it looks at.
+        status: How it ended; `error` until it has run.
+        seconds: Wall time.
+        message: What is wrong and why.
+        mistake: Id of the known mistake that it is.
+    """
+
+    check: str
+    kind: Kind
+    status: Status = "error"
+    seconds: float = 0.0
+    message: str = "The check did not run."
+    mistake: str = ""

@@ -1,0 +1,77 @@
+"""Learners to try the grader on: the solution of attention with one thing changed, and what the grader says of it."""
+
+from functools import cache
+
+from grader.checking import suite
+from grader.checking.runner import CheckId, Runner
+from grader.checking.target import LocalTarget
+from grader.curriculum import load
+from grader.grade import grade
+from grader.stubs import make
+from grader.submission import KIT, Submission, from_bytes
+
+ATTENTION = load()["attention"]
+SOLUTION = (KIT / "solutions" / "attention.py").read_text(encoding="utf-8")
+STUB = make(ATTENTION, SOLUTION)
+
+# An own softmax to be put behind the solution's: the last definition of a name is the one that counts.
+OWN_SOFTMAX = """
+def my_softmax(scores, dim):
+    shares = torch.exp(scores - scores.amax(dim, keepdim=True))
+    return shares / shares.sum(dim, keepdim=True)
+"""
+
+
+def learner(text: str) -> Submission:
+    """A submission with this attention.py and nothing else."""
+    return Submission("learner", {"attention": from_bytes("exercises/attention.py", text.encode())})
+
+
+def edited(*edits: tuple[str, str]) -> str:
+    """The solution with some text exchanged that stands in it exactly once."""
+    text = SOLUTION
+    for old, new in edits:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return text
+
+
+def appended(code: str) -> str:
+    """The solution with code at its end."""
+    return f"{SOLUTION}\n\n{code}\n"
+
+
+def with_softmax(body: str) -> str:
+    """The solution with this body, one or more lines, for softmax."""
+    lines = "".join(f"    {line}\n" for line in body.splitlines())
+    return appended(f"def softmax(scores, dim):\n{lines}")
+
+
+@cache
+def checks(*exercises: str) -> tuple[suite.SuiteCheck, ...]:
+    """The checks of these exercises of attention, one of each kind."""
+    found = [check for check in suite.collect("attention") if check.id.exercise.name in exercises]
+    return tuple({(check.id.exercise.name, check.id.kind): check for check in found}.values())
+
+
+def tried(text: str, *exercises: str, seed: int = 0):
+    """What the checks of some exercises say locally, each with whether it was carried by the reference."""
+    runner = Runner(LocalTarget(learner(text)), seed)
+    try:
+        return [runner.run(check.id, check.body(seed)) for check in checks(*exercises)]
+    finally:
+        runner.target.close()
+
+
+def asked(text: str, exercise: str, body, kind: str = "numerics", seed: int = 0):
+    """The outcome of one check that a test makes up."""
+    runner = Runner(LocalTarget(learner(text)), seed)
+    try:
+        return runner.run(CheckId(ATTENTION, ATTENTION.exercise(exercise), kind, "made_up"), body)[0]
+    finally:
+        runner.target.close()
+
+
+def graded(text: str, *exercises: str, pool=None, seed: int = 0):
+    """The Results of these exercises of attention."""
+    return grade(learner(text), units=["attention"], only=exercises or None, seed=seed, pool=pool)
