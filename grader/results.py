@@ -18,7 +18,7 @@ from grader.outcome import Kind, Status
 Isolation = Literal["confined", "process", "none"]
 Points = Annotated[float, Field(ge=0)]
 
-_strict = ConfigDict(extra="forbid", strict=True)
+_strict = ConfigDict(extra="forbid", strict=True, json_schema_serialization_defaults_required=True)
 
 
 @dataclass(frozen=True, config=_strict)
@@ -83,11 +83,12 @@ class SubmissionId:
     sha256: str
 
 
-@dataclass(frozen=True, config=_strict)
+@dataclass(frozen=True, kw_only=True, config=_strict)
 class Results:
     """One grading of one submission.
 
     Args:
+        schema: Name and version of this format; first in the document, so that a reader knows what follows.
         kit: What graded it.
         submission: What was graded.
         isolation: `confined`: behind the whole boundary; `process`: in another process without confinement;
@@ -97,9 +98,9 @@ class Results:
         score: Sum of the units' scores.
         max_score: Full marks.
         units: In the curriculum's order.
-        schema: Name and version of this format.
     """
 
+    schema: Literal["grader/results/1"] = "grader/results/1"
     kit: Kit
     submission: SubmissionId
     isolation: Isolation
@@ -108,7 +109,6 @@ class Results:
     score: Points
     max_score: Points
     units: list[UnitResult]
-    schema: Literal["grader/results/1"] = "grader/results/1"
 
     @property
     def checks(self) -> list[Check]:
@@ -135,17 +135,20 @@ def from_json(text: str) -> Results:
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of the document, made from the types above."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_adapter.json_schema()}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_adapter.json_schema(mode="serialization")}
 
 
 def write_atomically(path: Path, text: str) -> None:
     """Write a file so that it is there whole or not at all."""
-    with tempfile.NamedTemporaryFile(
-        "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8"
-    ) as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary = Path(file.name)
-    temporary.chmod(0o644)
-    temporary.replace(path)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink()
+        raise

@@ -40,6 +40,11 @@ class File:
     location: str = ""
 
     @cached_property
+    def tree(self) -> ast.Module:
+        """The parsed source; an empty module where there is a problem."""
+        return ast.parse("" if self.problem else self.text)
+
+    @cached_property
     def definitions(self) -> dict[str, ast.stmt]:
         """The functions and classes of the module, by name; of two with one name the last, as Python has it."""
         if self.problem:
@@ -149,10 +154,12 @@ def read(path: Path) -> Submission:
     files = {file.stem: _read_file(file) for file in found if file.name != "__init__.py"}
     if not files:
         raise ValueError(f"{folder} holds no Python files. Give the folder that holds the learner's files.")
-    shown = path.resolve()
-    return Submission(
-        shown.parent.name if shown.name == "exercises" and shown != KIT / "exercises" else shown.name, files
-    )
+    return Submission(_name(path.resolve()), files)
+
+
+def _name(folder: Path) -> str:
+    name = folder.parent.name if folder.name == "exercises" and folder != KIT / "exercises" else folder.name
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in name)  # every report shows it
 
 
 def _read_file(file: Path) -> File:

@@ -23,7 +23,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker, load one unit alone if -k names it, and set hypothesis up."""
+    """Register the marker, load one unit alone if -k names it, and set hypothesis up before a test is imported."""
+    from grader.checking import settings  # noqa: F401
+
     config.addinivalue_line("markers", "check(exercise, kind): a check of an exercise, and what it looks at")
     keyword = config.option.keyword
     if keyword in load() and config.args_source is pytest.Config.ArgsSource.TESTPATHS:

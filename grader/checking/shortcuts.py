@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from grader.submission import File, parse
 
@@ -50,6 +51,7 @@ def find_shortcut(file: File, exercise: str, not_allowed: Sequence[str]) -> str:
     return ""
 
 
+@lru_cache(maxsize=4)
 def _imported(tree: ast.Module) -> dict[str, str]:
     names = {name: name for name in ("eval", "exec", "__import__", "compile", "getattr", "vars")}
     for node in ast.walk(tree):

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import fcntl
 import os
-import resource
 import signal
 import sys
 import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
+
+if sys.platform != "win32":  # which has neither, and no worker that could confine itself
+    import fcntl
+    import resource
 
 MEMORY_BUDGET = 3 << 30  # bytes of address space beyond what torch has mapped already
 
@@ -28,8 +30,8 @@ _TIME = "clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time 
 _SELF = """getpid getppid gettid getuid geteuid getgid getegid getgroups getrusage getpriority getcpu sched_yield
     sched_getaffinity sched_getparam sched_getscheduler uname sysinfo getrandom futex set_robust_list get_robust_list
     rseq arch_prctl set_tid_address exit exit_group getrlimit get_mempolicy"""
-# Not F_SETOWN and F_SETSIG: with them the kernel sends any signal to any process of the same user.
-_FCNTL = (fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC, fcntl.F_GETFD, fcntl.F_SETFD, fcntl.F_GETFL, fcntl.F_SETFL)
+# Not SETOWN and SETSIG: with them the kernel sends any signal to any process of the same user.
+_FCNTL = ("F_DUPFD", "F_DUPFD_CLOEXEC", "F_GETFD", "F_SETFD", "F_GETFL", "F_SETFL")
 ALLOWED = " ".join((_MEMORY, _FILES, _SOCKET, _SIGNALS, _TIME, _SELF)).split()
 
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -129,7 +131,7 @@ def _load_filter(seccompy: object) -> None:
     # tgkill to oneself is how abort() and raise() end a process; to anyone else it is a weapon.
     rules.allow("tgkill", args={0: os.getpid()})
     for command in _FCNTL:
-        rules.allow("fcntl", args={1: command})
+        rules.allow("fcntl", args={1: getattr(fcntl, command)})
     rules.allow("ioctl", args={1: 0x5421})  # FIONBIO, with which Python sets a socket's timeout
     rules.allow("prlimit64", args={0: 0, 2: 0})  # reading one's own limits
     rules.errno("clone3", errno.ENOSYS)

@@ -245,7 +245,8 @@ class Calls:
         if not any(tensor.requires_grad for tensor in outgoing.tensors):
             return result  # the worker claims a graph to nowhere
         graph = _Graph(self.session, self.session.last_id())
-        linked = _Link.apply(graph, incoming.outputs, incoming.requires, *outgoing.tensors)
+        outputs, requires = incoming.outputs, incoming.requires
+        linked = _Link.apply(graph, outputs, requires, *outgoing.tensors)  # type: ignore[no-untyped-call]
         return _replace(result, {id(old): new for old, new in zip(incoming.outputs, linked, strict=True)})
 
 

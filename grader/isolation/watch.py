@@ -88,7 +88,7 @@ class _Operators(TorchDispatchMode):
     """Sees every operator that runs, from compiled and scripted code too."""
 
     def __init__(self, names: dict[str, str], files: frozenset[str] | None, seen: Watched) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.names, self.files, self.seen = names, files, seen
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

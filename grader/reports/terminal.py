@@ -11,7 +11,7 @@ from rich.text import Text
 
 from grader.curriculum import load
 from grader.outcome import Status
-from grader.results import Check, ExerciseResult, Results
+from grader.results import Check, ExerciseResult, Isolation, Results
 
 _STYLES: dict[Status, str] = {"passed": "green", "failed": "red", "todo": "yellow", "error": "magenta"}
 _BAR = 24
@@ -39,12 +39,7 @@ def scorecard(results: Results) -> RenderableType:
             Text(f"{done} of {len(unit.exercises)}  ").append_text(names),
         )
     total = Text(f"{results.score:g} of {results.max_score:g} points", style="bold")
-    how = {
-        "confined": "confined workers",
-        "process": "workers without confinement",
-        "none": "this process, no isolation",
-    }
-    return Group(table, Text(), total.append(f"  (in {how[results.isolation]}, seed {results.seed})", style="dim"))
+    return Group(table, Text(), total.append(f"  (in {_WHERE[results.isolation]}, seed {results.seed})", style="dim"))
 
 
 def _bar(score: float, max_score: float) -> Text:

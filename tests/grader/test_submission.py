@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -119,6 +120,15 @@ def test_a_submission_knows_where_its_files_lie(tmp_path):
     file = read(tmp_path).file("attention")
     assert file.source.path == "exercises/attention.py"
     assert file.local_source.path == str((tmp_path / "attention.py").resolve())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are text")
+@pytest.mark.parametrize("name", [b"ad\xffa", b"ad\x1ba", b"ad\na", "ad\u202ea".encode()])
+def test_a_name_that_cannot_be_shown_is_made_harmless(tmp_path, name):
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
+    folder.mkdir()
+    (folder / "attention.py").write_text("x = 1")
+    assert read(folder).name == "ad\ufffda"
 
 
 @pytest.mark.parametrize("make", [lambda p: None, lambda p: p.write_text(""), lambda p: p.symlink_to("nowhere")])
