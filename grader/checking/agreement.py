@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from grader.checking.compare import SAME, Tolerance, difference
+from grader.checking.compare import NO_GRADIENT, SAME, Tolerance, difference
 from grader.checking.oracle import Oracle
 from grader.checking.variants import Mistake
 
@@ -27,7 +27,7 @@ class Raised:
 
     type: str
     message: str
-    where: str = ""
+    error: Exception | None = None
 
 
 @dataclass
@@ -66,8 +66,7 @@ def put(question: Question, unit: Any) -> Any:
     except NotImplementedError:
         raise
     except Exception as error:
-        where = getattr(error, "learner_where", "")
-        return Raised(getattr(error, "learner_type", type(error).__name__), str(error), where)
+        return Raised(getattr(error, "learner_type", type(error).__name__), str(error), error)
 
 
 class Agreement:
@@ -145,7 +144,7 @@ class Agreement:
         def ask(unit: Any, dtype: torch.dtype, args: Any, kwargs: Any) -> Any:
             module = getattr(unit, name)(**init)
             if not isinstance(module, nn.Module):
-                return {"the object": module}
+                raise TypeError(f"{name} is no nn.Module: write `class {name}(nn.Module):`")
             copy_weights(module, {key: value.to(dtype) for key, value in weights.items()})
             module.to(dtype).train(train)
             return observe(module, args, kwargs, names, dict(module.named_parameters()), gradients=gradients)
@@ -187,7 +186,7 @@ class Agreement:
             got = Raised(getattr(raised, "learner_type", type(raised).__name__), str(raised))
             if not isinstance(raised, error):
                 line = f"raised {got.type} ({got.message[:200]}), expected {error.__name__}"
-                raise Disagreement(call, line, question, got) from None
+                raise Disagreement(call, line, question, got) from raised
             if mentions.lower() not in got.message.lower():
                 line = f"the message of the {error.__name__} should mention {mentions!r}, got {got.message[:200]!r}"
                 raise Disagreement(call, line, question, got) from None
@@ -200,8 +199,8 @@ class Agreement:
         expected = self._oracle.answer(truth)
         got = put(question, self._target)
         if isinstance(got, Raised):
-            where = f" ({got.where})" if got.where else ""
-            raise Disagreement(call, f"raised {got.type}: {got.message[:300]}{where}", question, got)
+            # From the error: its traceback knows the line in the learner's file.
+            raise Disagreement(call, f"raised {got.type}: {got.message[:300]}", question, got) from got.error
         line = difference(got, expected, tolerance) or _dtype_difference(got, expected, dtype)
         if line:
             raise Disagreement(call, line, question, got)
@@ -242,13 +241,13 @@ def observe(
 def _gradients(output: Any, wanted: dict[str, Tensor]) -> dict[str, Any]:
     outputs = [tensor for tensor in flatten(output) if tensor.requires_grad]
     if not outputs or not wanted:
-        return {name: "none: no gradient reaches it" for name in wanted}
+        return {name: NO_GRADIENT for name in wanted}
     # One number, and not grad_outputs: for those torch imports sympy, which takes half as long as torch itself.
     weighted = [(noise(tensor.shape, index).to(tensor.dtype) * tensor).sum() for index, tensor in enumerate(outputs)]
     total = torch.stack([number.double() for number in weighted]).sum()
     found = torch.autograd.grad(total, list(wanted.values()), allow_unused=True)
     return {
-        name: "none: no gradient reaches it" if grad is None else grad for name, grad in zip(wanted, found, strict=True)
+        name: NO_GRADIENT if grad is None else grad for name, grad in zip(wanted, found, strict=True)
     }
 
 

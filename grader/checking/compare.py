@@ -28,6 +28,7 @@ TOLERANCES = {
     torch.bfloat16: Tolerance(3e-2, 2e-2),
     torch.float16: Tolerance(4e-3, 2e-3),
 }
+NO_GRADIENT = "none: no gradient reaches it"
 SAME = Tolerance(1e-6, 1e-8)  # "exactly those values", computed in another order
 
 
@@ -46,8 +47,8 @@ def difference(got: Any, expected: Any, tolerance: Tolerance | None = None, wher
     if isinstance(expected, dict | list | tuple) and isinstance(got, dict | list | tuple):
         return _containers(got, expected, tolerance, where)
     if isinstance(expected, float) and isinstance(got, float | int) and not isinstance(got, bool):
-        close = difference(torch.tensor(float(got), dtype=torch.float64), torch.tensor(expected, dtype=torch.float64))
-        return f"{prefix}got {got!r}, expected {expected!r}" if close else ""
+        one, other = (torch.tensor(float(value), dtype=torch.float64) for value in (got, expected))
+        return f"{prefix}got {got!r}, expected {expected!r}" if difference(one, other, tolerance) else ""
     if type(got) is not type(expected):
         return f"{prefix}got {describe(got)}, expected {describe(expected)}"
     return "" if got == expected else f"{prefix}got {_short(got)}, expected {_short(expected)}"
@@ -136,6 +137,8 @@ def describe(value: Any) -> str:
         return f"a {_dtype(value)} tensor of shape {tuple(value.shape)}"
     if isinstance(value, list | tuple | dict | set):
         return f"a {type(value).__name__} of {len(value)}"
+    if value is NO_GRADIENT:
+        return NO_GRADIENT
     kind = getattr(value, "_type", type(value).__name__)
     return f"{_short(value)} ({kind})" if isinstance(value, int | float | str | bytes) else f"an object of type {kind}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marker, load one unit alone if -k names it, and set hypothesis up before a test is imported."""
     from grader.checking import settings  # noqa: F401
 
+    gc.disable()  # until all is imported: torch makes many objects and drops none
     config.addinivalue_line("markers", "check(exercise, kind): a check of an exercise, and what it looks at")
     keyword = config.option.keyword
     if keyword in load() and config.args_source is pytest.Config.ArgsSource.TESTPATHS:
@@ -48,6 +50,11 @@ class Checks:
             if (found := check_of(item)) is not None:
                 _, exercise, kind = found
                 item.extra_keyword_matches.update((exercise, kind))
+
+    def pytest_collection_finish(self) -> None:
+        """Spare the garbage collector what stays for ever."""
+        gc.enable()
+        gc.freeze()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool | None:

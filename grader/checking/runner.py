@@ -184,13 +184,14 @@ class Runner:
             mistake = name_mistake(error, diagnosis.suspects(check.unit, check.exercise, lower, self.named))
             if mistake is not None:
                 self.named[mistake.id] = mistake
-            return say(f"{error.call}\n  {error.what}", mistake)
+            where = self._where(check, error.__cause__) if error.__cause__ is not None else ""
+            return say(f"{error.call}\n  {error.what}{where}", mistake)
         if isinstance(error, AssertionError):
             return say(str(error).partition("\nassert ")[0])
         if type(error).__name__.startswith("Flaky"):
             return say(f"{check.unit.name}.{check.exercise.name}: the same call gave another answer the second time.")
-        where = self._where(check, error)
-        return say(f"{check.unit.name}.{check.exercise.name} raised {type(error).__name__}: {error}{where}")
+        said = f"{type(error).__name__}: {error}".removesuffix(": ") + self._where(check, error)
+        return say(f"{check.unit.name}.{check.exercise.name} raised {said}")
 
     def _saying(self, check: CheckId) -> Callable[..., Outcome]:
         place = self.target.submission.file(check.unit.name).locate(check.exercise.name)

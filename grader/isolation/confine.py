@@ -64,15 +64,13 @@ def readable_paths(packages: Sequence[str]) -> list[Path]:
 
 
 def limit(memory: int = MEMORY_BUDGET) -> None:
-    """Set the rlimits: address space, no core dump, no file growth, few descriptors. No way back up."""
-    with open("/proc/self/statm") as statm:  # noqa: PTH123 - runs once a worker: no path object
-        size = int(statm.read().split()[0]) * resource.getpagesize()
-    for what, value in (
-        (resource.RLIMIT_AS, size + memory),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_NOFILE, 64),
-    ):
+    """Set the rlimits: address space (on Linux), no core dump, no file growth, few descriptors. No way back up."""
+    limits = [(resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_NOFILE, 64)]
+    if sys.platform == "linux":  # macOS has no /proc to ask for the size, and does not keep to this limit
+        with open("/proc/self/statm") as statm:  # noqa: PTH123 - runs once a worker: no path object
+            size = int(statm.read().split()[0]) * resource.getpagesize()
+        limits.append((resource.RLIMIT_AS, size + memory))
+    for what, value in limits:
         resource.setrlimit(what, (value, value))
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 

@@ -126,6 +126,8 @@ def test_a_tolerance_is_obeyed():
     assert difference(f64(1.05), f64(1), Tolerance(0.1, 0)) == ""
     assert difference(f64(1.2), f64(1), Tolerance(0.1, 0)) == "got 1.2, expected 1 (rtol 0.1, atol 0)"
     assert difference(f64(1 + 1e-5), f64(1), SAME)
+    assert difference(1.05, 1.0, Tolerance(0.1, 0)) == ""
+    assert difference(1 + 5e-6, 1.0, SAME) == "got 1.000005, expected 1.0"
 
 
 def test_a_tolerance_leaves_whole_numbers_exact():
