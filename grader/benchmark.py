@@ -1,0 +1,100 @@
+"""Benchmarks: how long people wait, as ratios within one run, since machines are shared and noisy.
+
+    python -m grader.benchmark
+
+Each pair is measured in turns, A B A B ..., and the ratio is that of the medians. No test depends on it.
+"""
+
+from __future__ import annotations
+
+import pydoc_data.topics
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+from grader.checking.target import resolve
+from grader.curriculum import load
+from grader.grade import grade
+from grader.isolation import confine
+from grader.isolation.client import Pool
+from grader.submission import KIT
+
+ROUNDS = 5
+
+
+def main() -> None:
+    """Measure, and print a line for each ratio."""
+    _cold()
+    _warm()
+    _tokenizer()
+
+
+def _cold() -> None:
+    suite = [sys.executable, "-m", "pytest", "-q", "-k", "attention", "--target", "solutions"]
+    imported = [sys.executable, "-c", "import torch"]
+    _compare("pytest -k attention, cold", lambda: _run(suite), "import torch", lambda: _run(imported), "1.8")
+
+
+def _warm() -> None:
+    solutions = resolve("solutions")
+    pool = Pool(confined=not confine.available())
+    try:
+        for units in (*([name] for name in load()), list(load())):
+            grade(solutions, units=units, pool=pool, seed=0)
+            _compare(
+                f"{', '.join(units)}: isolated, warm",
+                lambda units=units: grade(solutions, units=units, pool=pool, seed=0),
+                "locally, warm",
+                lambda units=units: grade(solutions, units=units, seed=0),
+                "1.5",
+            )
+    finally:
+        pool.close()
+
+
+def _tokenizer() -> None:
+    from grader.checking.oracle import load_solution
+
+    tokenizer = load_solution("tokenizer")
+    text = "\n".join(pydoc_data.topics.topics.values())
+    started = time.perf_counter()
+    vocab, merges = tokenizer.train_bpe(text, 4096)
+    trained = time.perf_counter()
+    ids = tokenizer.BPETokenizer(vocab, merges).encode(text)
+    encoded = time.perf_counter() - trained
+    print(f"train_bpe on Python's manual ({len(text) / 1e3:.0f} kB) to 4096 tokens: {trained - started:.2f} s")
+    print(f"encode it: {encoded:.2f} s, {len(text) / encoded / 1e6:.2f} MB/s, {len(text) / len(ids):.2f} characters a token")
+
+
+def _run(command: list[str]) -> None:
+    subprocess.run(command, cwd=KIT, check=True, stdout=subprocess.DEVNULL)
+
+
+def _compare(one: str, do_one: Callable[[], object], other: str, do_other: Callable[[], object], bound: str) -> None:
+    rounds = [(_measure(do_one), _measure(do_other)) for _ in range(ROUNDS)]
+    wall = [statistics.median(times[0] for times in column) for column in zip(*rounds, strict=True)]
+    cpu = [statistics.median(times[1] for times in column) for column in zip(*rounds, strict=True)]
+    print(
+        f"{one}: {wall[0]:.2f} s, {other}: {wall[1]:.2f} s; "
+        f"ratio {wall[0] / wall[1]:.2f} wall, {cpu[0] / cpu[1]:.2f} CPU (wanted: at most {bound})",
+        flush=True,
+    )
+
+
+def _measure(work: Callable[[], object]) -> tuple[float, float]:
+    before, started = _cpu(), time.perf_counter()
+    work()
+    return time.perf_counter() - started, _cpu() - before
+
+
+def _cpu() -> float:
+    """CPU seconds of this process and of its children that have ended; a running zygote's are not among them."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+if __name__ == "__main__":
+    main()
