@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -46,7 +47,13 @@ class SuiteCheck:
     def body(self, seed: int) -> Callable[[Given], None]:
         """The test as a runner wants it, with its search begun from this seed."""
         settings.seed_search(self.test, seed, self.id.name)
-        return lambda given: self.test(**self.arguments, **{name: getattr(given, name) for name in self.fixtures})
+
+        def body(given: Given) -> None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # a warning costs a learner nothing; pytest shows them
+                self.test(**self.arguments, **{name: getattr(given, name) for name in self.fixtures})
+
+        return body
 
 
 @cache

@@ -17,8 +17,9 @@ STUB = make(ATTENTION, SOLUTION)
 # An own softmax to be put behind the solution's: the last definition of a name is the one that counts.
 OWN_SOFTMAX = """
 def my_softmax(scores, dim):
-    shares = torch.exp(scores - scores.amax(dim, keepdim=True))
-    return shares / shares.sum(dim, keepdim=True)
+    wide = scores.double()
+    shares = torch.exp(wide - wide.amax(dim, keepdim=True))
+    return (shares / shares.sum(dim, keepdim=True)).to(scores.dtype)
 """
 
 

@@ -58,10 +58,10 @@ def test_the_message_of_a_known_mistake():
 
 def test_the_message_of_an_unknown_mistake_has_no_name():
     text = edited((SCALE, "scores = scores * 3.3"))
-    outcome = asked(text, SDPA, lambda given: given.agree(SDPA, fixed(1, 8), fixed(2, 8), fixed(2, 1)))
+    outcome = asked(text, SDPA, lambda given: given.agree(SDPA, fixed(5, 8), fixed(7, 8), fixed(7, 4)))
     assert outcome.mistake == ""
     assert outcome.message.splitlines()[0] == (
-        "attention.scaled_dot_product_attention(query=(1, 8), key=(2, 8), value=(2, 1))"
+        "attention.scaled_dot_product_attention(query=(5, 8), key=(7, 8), value=(7, 4))"
     )
     assert len(outcome.message.splitlines()) == 3
 

@@ -113,7 +113,7 @@ import math
 from grader.checking import alternative
 
 if "double" not in globals():
-    from solutions.nowhere import double
+    solutions = "as where the real ones import the reference"
 
 FACTOR = 2
 
@@ -141,7 +141,7 @@ class TwiceByShift:
 
 @pytest.fixture
 def collected(tmp_path):
-    (tmp_path / "alternatives.py").write_text(ALTERNATIVES.replace("from solutions.nowhere import double", "pass"))
+    (tmp_path / "alternatives.py").write_text(ALTERNATIVES)
     spec = importlib.util.spec_from_file_location("alternatives_to_collect", tmp_path / "alternatives.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
