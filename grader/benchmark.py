@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 from grader.checking.target import resolve
 from grader.curriculum import load
@@ -46,9 +47,9 @@ def _warm() -> None:
             grade(solutions, units=units, pool=pool, seed=0)
             _compare(
                 f"{', '.join(units)}: isolated, warm",
-                lambda units=units: grade(solutions, units=units, pool=pool, seed=0),
+                partial(grade, solutions, units=units, pool=pool, seed=0),
                 "locally, warm",
-                lambda units=units: grade(solutions, units=units, seed=0),
+                partial(grade, solutions, units=units, seed=0),
                 "1.5",
             )
     finally:
@@ -66,7 +67,8 @@ def _tokenizer() -> None:
     ids = tokenizer.BPETokenizer(vocab, merges).encode(text)
     encoded = time.perf_counter() - trained
     print(f"train_bpe on Python's manual ({len(text) / 1e3:.0f} kB) to 4096 tokens: {trained - started:.2f} s")
-    print(f"encode it: {encoded:.2f} s, {len(text) / encoded / 1e6:.2f} MB/s, {len(text) / len(ids):.2f} characters a token")
+    speed, length = len(text) / encoded / 1e6, len(text) / len(ids)
+    print(f"encode it: {encoded:.2f} s, {speed:.2f} MB/s, {length:.2f} characters a token")
 
 
 def _run(command: list[str]) -> None:

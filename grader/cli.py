@@ -24,7 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+console = Console(highlight=False, soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 100)
 Units = Annotated[list[str] | None, typer.Option("--unit", help="Only this unit; may be given several times.")]
 Seed = Annotated[int | None, typer.Option(help="Repeat a grading: the seed that it showed.")]
 
@@ -34,6 +34,8 @@ def main() -> None:
     from grader.checking.suite import BrokenSuite
     from grader.isolation.client import GraderFault
 
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # a terminal or pipe that has no character for a bar
     try:
         app()
     except (GraderFault, BrokenSuite) as fault:

@@ -18,7 +18,7 @@ from grader.outcome import Kind, Status
 Isolation = Literal["confined", "process", "none"]
 Points = Annotated[float, Field(ge=0)]
 
-_strict = ConfigDict(extra="forbid", strict=True, json_schema_serialization_defaults_required=True)
+_strict = ConfigDict(extra="ignore", strict=True, json_schema_serialization_defaults_required=True)
 
 
 @dataclass(frozen=True, config=_strict)

@@ -246,9 +246,7 @@ def _gradients(output: Any, wanted: dict[str, Tensor]) -> dict[str, Any]:
     weighted = [(noise(tensor.shape, index).to(tensor.dtype) * tensor).sum() for index, tensor in enumerate(outputs)]
     total = torch.stack([number.double() for number in weighted]).sum()
     found = torch.autograd.grad(total, list(wanted.values()), allow_unused=True)
-    return {
-        name: NO_GRADIENT if grad is None else grad for name, grad in zip(wanted, found, strict=True)
-    }
+    return {name: NO_GRADIENT if grad is None else grad for name, grad in zip(wanted, found, strict=True)}
 
 
 def noise(shape: Any, seed: int) -> Tensor:

@@ -138,7 +138,7 @@ def describe(value: Any) -> str:
     if isinstance(value, list | tuple | dict | set):
         return f"a {type(value).__name__} of {len(value)}"
     if value is NO_GRADIENT:
-        return NO_GRADIENT
+        return str(value)
     kind = getattr(value, "_type", type(value).__name__)
     return f"{_short(value)} ({kind})" if isinstance(value, int | float | str | bytes) else f"an object of type {kind}"
 

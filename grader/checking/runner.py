@@ -104,8 +104,8 @@ class Runner:
             self._preconditions(check)
             self._attempt(check, body, self.target, given=False)
             return Outcome(check.name, check.kind, "passed", message=""), False
-        except (KeyboardInterrupt, MemoryError):
-            raise
+        except KeyboardInterrupt:
+            raise  # and not MemoryError: a learner's answer may be the cause
         except BaseException as error:
             if self._passes_on_reference(check, body, error):
                 return Outcome(check.name, check.kind, "passed", message=self._below_message(check)), True
@@ -216,13 +216,9 @@ class Runner:
 
     def _same_shortcut(self, check: CheckId, shortcut: str) -> Any:
         name = shortcut.partition(" ")[0]
-        solution = _reference().submission.file(check.unit.name)
-        for mistake in diagnosis.known_mistakes(check.unit.name):
-            if mistake.exercise == check.exercise.name:
-                file = from_bytes(solution.path, mistake.apply(solution.text).encode())
-                if find_shortcut(file, mistake.exercise, check.exercise.not_allowed).startswith(f"{name} "):
-                    return mistake
-        return None
+        exercise = check.exercise
+        known = (m for m in diagnosis.known_mistakes(check.unit.name) if m.exercise == exercise.name)
+        return next((m for m in known if _shortcut_of(m, check.unit.name, exercise.not_allowed) == name), None)
 
     def _reference_passes(self, check: CheckId, body: Body) -> bool:
         try:
@@ -237,3 +233,10 @@ class Runner:
 @cache
 def _reference() -> LocalTarget:
     return LocalTarget(resolve("solutions"), package="reference")
+
+
+@cache  # it is asked in every check of an exercise with a shortcut, and parses the unit
+def _shortcut_of(mistake: Mistake, unit: str, not_allowed: tuple[str, ...]) -> str:
+    solution = _reference().submission.file(unit)
+    file = from_bytes(solution.path, mistake.apply(solution.text).encode())
+    return find_shortcut(file, mistake.exercise, not_allowed).partition(" ")[0]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import builtins
 import hashlib
 import json
-import os
 import re
 import signal
 import socket
@@ -13,7 +12,8 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -251,6 +251,15 @@ class Session:
             raise _error_of(answer, at_the_end=header.get("path") == ["__next__"])
         return answer, body
 
+    @contextmanager
+    def charged(self) -> Iterator[None]:
+        """Count what is spent on reading an answer as the worker's own time: a long one costs its sender."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self._left -= time.monotonic() - started
+
     def last_id(self) -> int:
         """The number of the last question."""
         return self._id
@@ -370,5 +379,5 @@ class Pool:
 
 
 def supported() -> bool:
-    """Whether this machine can fork workers at all."""
-    return hasattr(os, "fork")
+    """Whether this machine can fork workers: elsewhere than on Linux, forking after torch is loaded is not safe."""
+    return sys.platform == "linux"

@@ -18,7 +18,7 @@ from grader.isolation.client import Session, WorkerEnded, clean
 Tree = dict[str, Any]
 MAX_STATE = 4096  # parameters and buffers of a module; each part of a name costs a module on this side
 MAX_MODULE_DEPTH = 12
-MAX_ITERATED = 1 << 30  # bytes of the answers that one iterator may give: a test may collect them in a list
+MAX_ITERATED = 1 << 28  # bytes of the answers that one iterator may give: a test may collect them in a list
 
 
 class RemoteUnit:
@@ -222,7 +222,8 @@ class Calls:
         header |= {"grad": torch.is_grad_enabled(), "count": self.session.counting}
         answer, body = self.session.ask(header, outgoing.encoder.buffers)
         try:
-            result = self._take(answer, body, outgoing)
+            with self.session.charged():
+                result = self._take(answer, body, outgoing)
         except Exception as error:  # what a reply makes this side stumble over is the worker's doing, whatever it is
             raise self.session.violated(_as_violation(error)) from None
         if isinstance(target, RemoteObject):  # a parameter may come later than the constructor: add_param_group

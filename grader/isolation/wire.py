@@ -30,7 +30,7 @@ MAX_TENSORS = 20_000
 MAX_DIMS = 16
 MAX_DIGITS = 3000  # hexadecimal; Python refuses to print an integer of more than 4300 decimal ones
 MAX_ELEMENTS = 1 << 31  # of a tensor without its empty axes: a sum over those is a tensor of that size
-DECODE_SECONDS = 10.0  # of processor time: keys that all have one hash make a dict slow
+DECODE_SECONDS = 3.0  # of processor time: keys that all have one hash make a dict slow
 
 DTYPES = {
     str(dtype).removeprefix("torch."): dtype

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from textwrap import indent
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -74,11 +74,9 @@ def _exercise(unit: str, exercise: ExerciseResult, limit: int) -> Iterator[Rende
     yield Text(f"{exercise.status:7} {unit}.{exercise.exercise}: {score}", style=_STYLES[exercise.status])
     shown = _distinct([check for check in wrong if check.status != "todo"])
     for check in shown[:limit]:
-        yield Padding(Text(f"{check.check}\n{check.message}"), (0, 0, 0, 8))
+        yield Text(indent(f"{check.check}\n{check.message}", " " * 8))
     if len(wrong) > len(shown[:limit]):
-        yield Padding(
-            Text(f"and {len(wrong) - len(shown[:limit])} more of its {len(exercise.checks)} checks"), (0, 0, 0, 8)
-        )
+        yield Text(f"        and {len(wrong) - len(shown[:limit])} more of its {len(exercise.checks)} checks")
 
 
 def _distinct(checks: list[Check]) -> list[Check]:

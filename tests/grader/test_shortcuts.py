@@ -1,10 +1,12 @@
 """Shortcuts: torch's own version of the very thing is seen however it is reached, and nothing else is taken for it."""
 
+import re
+
 import pytest
 
 from grader.checking.shortcuts import find_shortcut
 from grader.submission import from_bytes
-from tests.grader.learners import ATTENTION, OWN_SOFTMAX, appended, graded, learner, tried, with_softmax
+from tests.grader.learners import ATTENTION, OWN_SOFTMAX, SOLUTION, appended, graded, learner, tried, with_softmax
 
 SOFTMAX = ATTENTION.exercise("softmax")
 HEAD = "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n\n\n"
@@ -51,7 +53,7 @@ SHORTCUTS = {
     "importlib": (body("import importlib; return importlib.import_module('torch').x"), "importlib"),
     "__import__": (body("return __import__('torch').x"), "__import__"),
     "sys.modules": (body("import sys; return sys.modules['torch'].x"), "sys.modules"),
-    "frames": (body("import sys; return sys._getframe().f_back"), "sys._getframe"),
+    "frames": (body("import sys; return sys._getframe(1)"), "sys._getframe"),
     "a default": (f"{HEAD}def softmax(scores, dim, do=F.softmax): return do(scores, dim)", "torch.nn.functional.softmax"),
     "a decorator": (f"{HEAD}@torch.jit.script\ndef softmax(scores, dim): return scores", "torch.jit"),
     "the solution": (body("from solutions.attention import softmax as s; return s(scores, dim)"), "solutions"),
@@ -81,12 +83,11 @@ FINE = {
     "getattr with a plain name": body("return getattr(torch, 'exp')(scores)"),
     "getattr of an own object": body("return getattr(scores, 'ex' + 'p')()"),
     "a similar name": body("return torch.softmax_like(scores)"),
-    "an unused import": "from torch.nn.functional import softmax as torch_softmax\ndef softmax(scores, dim): return scores",
     "a module that begins alike": "import grader_of_eggs, testsuite\ndef softmax(s, d): return testsuite",
 }
 
 
-@pytest.mark.parametrize("code", [c for name, c in FINE.items() if name != "an unused import"])
+@pytest.mark.parametrize("code", FINE.values(), ids=FINE)
 def test_what_is_written_by_hand_is_no_shortcut(code):
     assert found(code) == ""
 
@@ -121,11 +122,10 @@ AT_RUN_TIME = {
 @pytest.mark.parametrize("code", AT_RUN_TIME.values(), ids=AT_RUN_TIME)
 def test_a_shortcut_is_seen_as_it_runs(code):
     text = with_softmax(code).replace("def softmax(scores, dim)", f"{OWN_SOFTMAX}\n\ndef softmax(scores, dim)")
-    outcomes = [outcome for outcome, _ in tried(text, "softmax")]
-    assert {outcome.status for outcome in outcomes} == {"failed"}
-    for outcome in outcomes:
-        assert outcome.message.startswith("Not allowed in this exercise: torch.")
-        assert "softmax (exercises/attention.py:" in outcome.message or "softmax (" in outcome.message
+    (outcome,) = [outcome for outcome, _ in tried(text, "softmax") if outcome.kind == "shortcut"]
+    assert outcome.status == "failed"
+    place = rf"exercises/attention\.py:{len(SOLUTION.splitlines()) + 1}\d"
+    assert re.match(rf"Not allowed in this exercise: torch\.(log_)?softmax \({place}\)", outcome.message)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_shortcut_is_seen_as_it_runs(code):
         "def softmax(scores, dim):\n    return torch.softmax(scores, dim)",
         "def softmax(scores, dim):\n    return scores.softmax(dim)",
         "def softmax(scores, dim):\n    return torch.ops.aten.softmax(scores, dim)",
-        "from solutions.attention import softmax",
+        "def softmax(scores, dim):\n    from solutions.attention import softmax\n    return softmax(scores, dim)",
     ],
 )
 def test_a_shortcut_fails_its_exercise_and_only_that(pool, code):
@@ -144,6 +144,12 @@ def test_a_shortcut_fails_its_exercise_and_only_that(pool, code):
     assert all("Not allowed in this exercise" in check.message for check in softmax.checks)
     assert mask.status == "passed"
     assert found.score == mask.max_score + attention.score
+
+
+def test_answers_imported_for_the_whole_module_cost_every_exercise(pool):
+    found = graded(appended("from solutions.attention import softmax"), "softmax", "causal_mask", pool=pool)
+    assert found.score == 0
+    assert all("Not allowed in this exercise: solutions" in check.message for check in found.checks)
 
 
 def test_the_whole_message_of_a_shortcut():

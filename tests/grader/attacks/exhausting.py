@@ -24,22 +24,22 @@ ATTACKS = [
     Attack("warnings-flood", first("import warnings\nfor i in range(100): warnings.warn('mind %d' % i)"), "all"),
     Attack("giant-message", instead("raise ValueError('x' * (1 << 26))"), says=r"x{100}"),
     Attack("giant-class-name", "Long = type('L' * (1 << 22), (Exception,), {})\n" + instead("raise Long('far too long')"), says="far too long"),
-    Attack("reply-of-1-gb", instead("return torch.zeros(1 << 27, dtype=torch.float64)"), says="too large to cross"),
-    Attack("list-of-empty-lists", instead("return [[] for _ in range(3_000_000)]"), says=f"too large|too many parts|{NO_ANSWER}"),
+    Attack("reply-of-256-mb", instead("return torch.zeros(1 << 25, dtype=torch.float64)"), says="too large to cross"),
+    Attack("list-of-empty-lists", instead("return [[] for _ in range(3_000_000)]"), says=f"too large|too many parts|{NO_ANSWER}|did not answer", seconds=1.0),
     Attack("brackets", FRAME + instead("_say(_frame(b'{\"v\":[' + b'{},' * 9_000_000 + b'0]}')); time.sleep(9)"), says="too many parts"),
     Attack("claimed-length", FRAME + instead("_say(_frame({'id': 2}, claim=1 << 60)); time.sleep(9)"), says="larger than the limits"),
-    Attack("module-of-a-million-parts", FRAME + instead(
-        "names = [f'{i}' + '.a' * 90 for i in range(90_000)]\n"
+    Attack("module-of-millions-of-parts", FRAME + instead(
+        "names = [f'{i}' + '.a' * 90 for i in range(20_000)]\n"
         "tensor = {'!': 'tensor', 'dtype': 'float32', 'shape': [0]}\n"
         "state = [[name, 'buffer', 0, tensor] for name in names]\n"
         "module = {'!': 'object', 'id': 1, 'kind': 'module', 'type': 'M', 'training': True, 'state': state}\n"
         "_say(_frame({'id': 2, 'op': 'result', 'value': module, 'changed': [], 'grads': [], 'lines': 0})); time.sleep(9)"
     ), says="malformed module|parameters and buffers|too many parts"),
     Attack("empty-tensor-of-huge-axes", instead("return torch.empty(1 << 31, 0, 2, dtype=torch.bool)"), says=NO_ANSWER),
-    Attack("keys-of-one-hash", instead("return {k * ((1 << 61) - 1): 0 for k in range(1 << 4, 30_000)}", "count_pairs"), says="count_pairs|no answer|did not answer", unit="tokenizer", exercise="count_pairs", seconds=20.0),
+    Attack("keys-of-one-hash", instead("return {k * ((1 << 61) - 1): 0 for k in range(1 << 4, 20_000)}", "count_pairs"), says="count_pairs|no answer|did not answer", unit="tokenizer", exercise="count_pairs", seconds=4.0),
     Attack("integer-of-a-million-digits", instead("return 10 ** 1_000_000"), says="cannot cross"),
     Attack("value-that-holds-itself", instead("box = []; box.append(box); return box"), says="nested"),
     Attack("dict-that-never-ends", "class Endless(dict):\n    def items(self):\n        while True: yield (0, 0)\n" + instead("return Endless(a=1)"), says="causal_mask"),
     Attack("answers-that-broadcast-into-each-other", "_turn = []\n" + instead("_turn.append(1); n = 1 << 17\nreturn torch.zeros((n, 1) if len(_turn) % 2 else (1, n), dtype=torch.float64)", "softmax"), "nothing", exercise="softmax"),
-    Attack("endless-iterator-of-long-texts", "def stream_pretokens(*args, **kwargs):\n    while True: yield 'a' * (20 << 20)", says="never ends|did not answer", unit="tokenizer", exercise="stream_pretokens"),
+    Attack("endless-iterator-of-long-texts", "def stream_pretokens(*args, **kwargs):\n    while True: yield 'a' * (20 << 20)", says="never ends|did not answer", unit="tokenizer", exercise="stream_pretokens", seconds=1.0),
 ]
