@@ -7,14 +7,15 @@ whose answer is exactly the learner's is named.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from grader.checking.compare import NO_GRADIENT, SAME, Tolerance, difference
+from grader.checking.compare import SAME, Tolerance, difference
+from grader.checking.observation import copy_weights, detached, dtype_of, flatten, observe, random_weights, widened
 from grader.checking.oracle import Oracle
 from grader.checking.variants import Mistake
 
@@ -103,13 +104,13 @@ class Agreement:
         signature = inspect.signature(self._oracle.signature_of(name))
         named = signature.bind(*args, **kwargs).arguments
         call = f"{self._unit}.{name}({_arguments(named)})"
-        dtype = _dtype_of(named)
+        dtype = dtype_of(named)
 
         def question(unit: Any) -> Any:
             return observe(getattr(unit, name), args, kwargs, list(named), gradients=gradients)
 
         def truth(unit: Any) -> Any:
-            return observe(getattr(unit, name), _widen(args), _widen(kwargs), list(named), gradients=gradients)
+            return observe(getattr(unit, name), widened(args), widened(kwargs), list(named), gradients=gradients)
 
         self._compare(call, question, truth, dtype, tolerance)
 
@@ -138,22 +139,23 @@ class Agreement:
         """
         gradients = self._gradients if gradients is None else gradients
         call = f"{self._unit}.{name}({_arguments(init)})({', '.join(map(_shape, (*args, *kwargs.values())))})"
-        weights: dict[str, Tensor] = self._oracle.answer(lambda unit: _random_weights(getattr(unit, name)(**init)))
+        drawn: dict[str, Tensor] = self._oracle.answer(lambda unit: random_weights(getattr(unit, name)(**init)))
+        weights = {key: value.to(dtype) for key, value in drawn.items()}  # both sides get them rounded
         names = [f"input {i}" if len(args) > 1 else "the input" for i in range(len(args))] + list(kwargs)
 
-        def ask(unit: Any, dtype: torch.dtype, args: Any, kwargs: Any) -> Any:
+        def ask(unit: Any, width: torch.dtype, args: Any, kwargs: Any) -> Any:
             module = getattr(unit, name)(**init)
             if not isinstance(module, nn.Module):
                 raise TypeError(f"{name} is no nn.Module: write `class {name}(nn.Module):`")
-            copy_weights(module, {key: value.to(dtype) for key, value in weights.items()})
-            module.to(dtype).train(train)
+            copy_weights(module, {key: value.to(width) for key, value in weights.items()})
+            module.to(width).train(train)
             return observe(module, args, kwargs, names, dict(module.named_parameters()), gradients=gradients)
 
         self._compare(
             call,
             lambda unit: ask(unit, dtype, args, kwargs),
-            lambda unit: ask(unit, torch.float64, _widen(args), _widen(kwargs)),
-            _dtype_of({"args": args}) or dtype,
+            lambda unit: ask(unit, torch.float64, widened(args), widened(kwargs)),
+            dtype_of({"args": args}) or dtype,
             tolerance,
         )
 
@@ -191,7 +193,7 @@ class Agreement:
                 line = f"the message of the {error.__name__} should mention {mentions!r}, got {got.message[:200]!r}"
                 raise Disagreement(call, line, question, got) from None
             return
-        raise Disagreement(call, f"raised nothing, expected {error.__name__}", question, _observed(got))
+        raise Disagreement(call, f"raised nothing, expected {error.__name__}", question, detached(got))
 
     def _compare(
         self, call: str, question: Question, truth: Question, dtype: torch.dtype | None, tolerance: Tolerance | None
@@ -204,120 +206,6 @@ class Agreement:
         line = difference(got, expected, tolerance) or _dtype_difference(got, expected, dtype)
         if line:
             raise Disagreement(call, line, question, got)
-
-
-def observe(
-    call: Callable[..., Any],
-    args: Any,
-    kwargs: dict[str, Any],
-    names: list[str],
-    parameters: dict[str, Tensor] | None = None,
-    *,
-    gradients: bool,
-) -> dict[str, Any]:
-    """All that a call can be seen to do: its output, its gradients, what it left of its inputs.
-
-    Args:
-        call: A function or module.
-        args: Its arguments; tensors are copied first.
-        kwargs: Its keyword arguments.
-        names: What the arguments are called in messages.
-        parameters: Of the module, by name.
-        gradients: Whether to ask for gradients.
-    """
-    args, kwargs = _copies(args, gradients), _copies(kwargs, gradients)
-    inputs = dict(zip(names, (*args, *kwargs.values()), strict=False))
-    tensors = {name: value for name, value in inputs.items() if isinstance(value, Tensor)}
-    output = call(*args, **kwargs)
-    seen: dict[str, Any] = {"the result": _observed(output)}
-    if gradients:
-        wanted = {n: t for n, t in {**tensors, **(parameters or {})}.items() if t.requires_grad}
-        seen |= {f"the gradient of {n}": g for n, g in _gradients(output, wanted).items()}
-    after = {n: t.detach() for n, t in tensors.items()}
-    seen |= {f"{n} after the call (it must not change)": t for n, t in after.items()}
-    return seen
-
-
-def _gradients(output: Any, wanted: dict[str, Tensor]) -> dict[str, Any]:
-    outputs = [tensor for tensor in flatten(output) if tensor.requires_grad]
-    if not outputs or not wanted:
-        return {name: NO_GRADIENT for name in wanted}
-    # One number, and not grad_outputs: for those torch imports sympy, which takes half as long as torch itself.
-    weighted = [(noise(tensor.shape, index).to(tensor.dtype) * tensor).sum() for index, tensor in enumerate(outputs)]
-    total = torch.stack([number.double() for number in weighted]).sum()
-    found = torch.autograd.grad(total, list(wanted.values()), allow_unused=True)
-    return {name: NO_GRADIENT if grad is None else grad for name, grad in zip(wanted, found, strict=True)}
-
-
-def noise(shape: Any, seed: int) -> Tensor:
-    """Random float64 values that are the same for the same shape and seed."""
-    return torch.randn(tuple(shape), generator=torch.Generator().manual_seed(1000 + seed), dtype=torch.float64)
-
-
-def copy_weights(module: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Give a module these weights, by the documented names.
-
-    Raises:
-        KeyError: It has no parameter or buffer of a documented name, or one of another shape; the message says which.
-    """
-    own = {**dict(module.named_parameters(remove_duplicate=False)), **dict(module.named_buffers())}
-    for name, value in weights.items():
-        if name not in own:
-            raise KeyError(f"there is no parameter {name!r}; there are {sorted(own) or 'none'}")
-        if own[name].shape != value.shape:
-            raise ValueError(f"parameter {name!r} has shape {tuple(own[name].shape)}, expected {tuple(value.shape)}")
-        own[name].data = value.clone()
-
-
-def flatten(value: Any) -> Iterator[Tensor]:
-    """All tensors of a nested value."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from flatten(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from flatten(item)
-
-
-def _random_weights(module: nn.Module) -> dict[str, Tensor]:
-    return {name: noise(value.shape, i) for i, (name, value) in enumerate(module.named_parameters())}
-
-
-def _observed(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return value.detach()
-    if isinstance(value, list | tuple) and type(value) in (list, tuple):
-        return type(value)(map(_observed, value))
-    if isinstance(value, dict):
-        return {key: _observed(item) for key, item in value.items()}
-    return value
-
-
-def _copies(value: Any, gradients: bool) -> Any:
-    if isinstance(value, Tensor):
-        copy = value.detach().clone()
-        return copy.requires_grad_(gradients and copy.is_floating_point())
-    if isinstance(value, list | tuple) and type(value) in (list, tuple):
-        return type(value)(_copies(item, gradients) for item in value)
-    if isinstance(value, dict):
-        return {key: _copies(item, gradients) for key, item in value.items()}
-    return value
-
-
-def _widen(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return value.double() if value.is_floating_point() else value
-    if isinstance(value, list | tuple) and type(value) in (list, tuple):
-        return type(value)(map(_widen, value))
-    if isinstance(value, dict):
-        return {key: _widen(item) for key, item in value.items()}
-    return value
-
-
-def _dtype_of(values: Any) -> torch.dtype | None:
-    return next((tensor.dtype for tensor in flatten(values) if tensor.is_floating_point()), None)
 
 
 def _dtype_difference(got: Any, expected: Any, dtype: torch.dtype | None) -> str:
@@ -351,7 +239,7 @@ def name_mistake(error: Disagreement, suspects: Iterable[tuple[Mistake, Any]]) -
     """
     for mistake, unit in suspects:
         try:
-            if matches(_observed(put(error.question, unit)), error.got):
+            if matches(detached(put(error.question, unit)), error.got):
                 return mistake
         except Exception:  # a mistake that cannot even answer is not this one
             continue

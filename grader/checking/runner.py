@@ -190,7 +190,8 @@ class Runner:
             return say(str(error).partition("\nassert ")[0])
         if type(error).__name__.startswith("Flaky"):
             return say(f"{check.unit.name}.{check.exercise.name}: the same call gave another answer the second time.")
-        said = f"{type(error).__name__}: {error}".removesuffix(": ") + self._where(check, error)
+        kind = getattr(error, "learner_type", "") or type(error).__name__
+        said = f"{kind}: {error}".removesuffix(": ") + self._where(check, error)
         return say(f"{check.unit.name}.{check.exercise.name} raised {said}")
 
     def _saying(self, check: CheckId) -> Callable[..., Outcome]:

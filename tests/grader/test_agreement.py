@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from grader.checking.agreement import Raised, flatten, matches
+from grader.checking.agreement import Raised, matches
+from grader.checking.observation import flatten
 from tests.grader.learners import SOLUTION, appended, asked, edited, with_softmax
 
 SDPA = "scaled_dot_product_attention"

@@ -36,10 +36,10 @@ ATTACKS = [
         "_say(_frame({'id': 2, 'op': 'result', 'value': module, 'changed': [], 'grads': [], 'lines': 0})); time.sleep(9)"
     ), says="malformed module|parameters and buffers|too many parts"),
     Attack("empty-tensor-of-huge-axes", instead("return torch.empty(1 << 31, 0, 2, dtype=torch.bool)"), says=NO_ANSWER),
-    Attack("keys-of-one-hash", instead("return {k * ((1 << 61) - 1): 0 for k in range(1 << 4, 20_000)}", "count_pairs"), says="count_pairs|no answer|did not answer", unit="tokenizer", exercise="count_pairs", seconds=4.0),
+    Attack("keys-of-one-hash", instead("return {k * ((1 << 61) - 1): 0 for k in range(1 << 4, 8_000)}", "count_pairs"), says="count_pairs|no answer|did not answer", unit="tokenizer", exercise="count_pairs", seconds=4.0),
     Attack("integer-of-a-million-digits", instead("return 10 ** 1_000_000"), says="cannot cross"),
     Attack("value-that-holds-itself", instead("box = []; box.append(box); return box"), says="nested"),
     Attack("dict-that-never-ends", "class Endless(dict):\n    def items(self):\n        while True: yield (0, 0)\n" + instead("return Endless(a=1)"), says="causal_mask"),
     Attack("answers-that-broadcast-into-each-other", "_turn = []\n" + instead("_turn.append(1); n = 1 << 17\nreturn torch.zeros((n, 1) if len(_turn) % 2 else (1, n), dtype=torch.float64)", "softmax"), "nothing", exercise="softmax"),
-    Attack("endless-iterator-of-long-texts", "def stream_pretokens(*args, **kwargs):\n    while True: yield 'a' * (20 << 20)", says="never ends|did not answer", unit="tokenizer", exercise="stream_pretokens", seconds=1.0),
+    Attack("endless-iterator-of-long-texts", "def stream_pretokens(*args, **kwargs):\n    while True: yield 'a' * (20 << 20)", says="never ends|did not answer", unit="tokenizer", exercise="stream_pretokens", seconds=0.5),
 ]

@@ -1,0 +1,122 @@
+"""Observation: all that a call can be seen to do, as plain values, so that two calls can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from grader.checking.compare import NO_GRADIENT
+
+
+def observe(
+    call: Callable[..., Any],
+    args: Any,
+    kwargs: dict[str, Any],
+    names: list[str],
+    parameters: dict[str, Tensor] | None = None,
+    *,
+    gradients: bool,
+) -> dict[str, Any]:
+    """All that a call can be seen to do: its output, its gradients, what it left of its inputs.
+
+    Args:
+        call: A function or module.
+        args: Its arguments; tensors are copied first.
+        kwargs: Its keyword arguments.
+        names: What the arguments are called in messages.
+        parameters: Of the module, by name.
+        gradients: Whether to ask for gradients.
+    """
+    args, kwargs = copies(args, gradients), copies(kwargs, gradients)
+    inputs = dict(zip(names, (*args, *kwargs.values()), strict=False))
+    tensors = {name: value for name, value in inputs.items() if isinstance(value, Tensor)}
+    output = call(*args, **kwargs)
+    seen: dict[str, Any] = {"the result": detached(output)}
+    if gradients:
+        wanted = {n: t for n, t in {**tensors, **(parameters or {})}.items() if t.requires_grad}
+        seen |= {f"the gradient of {n}": g for n, g in _gradients(output, wanted).items()}
+    after = {n: t.detach() for n, t in tensors.items()}
+    seen |= {f"{n} after the call (it must not change)": t for n, t in after.items()}
+    return seen
+
+
+def _gradients(output: Any, wanted: dict[str, Tensor]) -> dict[str, Any]:
+    outputs = [tensor for tensor in flatten(output) if tensor.requires_grad]
+    if not outputs or not wanted:
+        return {name: NO_GRADIENT for name in wanted}
+    # One number, and not grad_outputs: for those torch imports sympy, which takes half as long as torch itself.
+    weighted = [(noise(tensor.shape, index).to(tensor.dtype) * tensor).sum() for index, tensor in enumerate(outputs)]
+    total = torch.stack([number.double() for number in weighted]).sum()
+    found = torch.autograd.grad(total, list(wanted.values()), allow_unused=True)
+    return {name: NO_GRADIENT if grad is None else grad for name, grad in zip(wanted, found, strict=True)}
+
+
+def noise(shape: Any, seed: int) -> Tensor:
+    """Random float64 values that are the same for the same shape and seed."""
+    return torch.randn(tuple(shape), generator=torch.Generator().manual_seed(1000 + seed), dtype=torch.float64)
+
+
+def copy_weights(module: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Give a module these weights, by the documented names.
+
+    Raises:
+        KeyError: It has no parameter or buffer of a documented name, or one of another shape; the message says which.
+    """
+    own = {**dict(module.named_parameters(remove_duplicate=False)), **dict(module.named_buffers())}
+    for name, value in weights.items():
+        if name not in own:
+            raise KeyError(f"there is no parameter {name!r}; there are {sorted(own) or 'none'}")
+        if own[name].shape != value.shape:
+            raise ValueError(f"parameter {name!r} has shape {tuple(own[name].shape)}, expected {tuple(value.shape)}")
+        own[name].data = value.clone()
+
+
+def flatten(value: Any) -> Iterator[Tensor]:
+    """All tensors of a nested value."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from flatten(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from flatten(item)
+
+
+def random_weights(module: nn.Module) -> dict[str, Tensor]:
+    """Random float64 weights for every parameter of a module, by name."""
+    return {name: noise(value.shape, i) for i, (name, value) in enumerate(module.named_parameters())}
+
+
+def map_tensors(change: Callable[[Tensor], Any], value: Any) -> Any:
+    """A nested value with every tensor changed, lists, tuples and dicts made anew."""
+    if isinstance(value, Tensor):
+        return change(value)
+    if type(value) in (list, tuple):
+        return type(value)(map_tensors(change, item) for item in value)
+    if isinstance(value, dict):
+        return {key: map_tensors(change, item) for key, item in value.items()}
+    return value
+
+
+def detached(value: Any) -> Any:
+    """A nested value without its graph."""
+    return map_tensors(Tensor.detach, value)
+
+
+def copies(value: Any, gradients: bool) -> Any:
+    """Copies of all tensors; leaves that ask for a gradient, where they can have one and `gradients` says so."""
+    return map_tensors(lambda t: t.detach().clone().requires_grad_(gradients and t.is_floating_point()), value)
+
+
+def widened(value: Any) -> Any:
+    """A nested value with all floating point tensors in float64."""
+    return map_tensors(lambda t: t.double() if t.is_floating_point() else t, value)
+
+
+def dtype_of(value: Any) -> torch.dtype | None:
+    """The dtype of the first floating point tensor of a nested value."""
+    return next((tensor.dtype for tensor in flatten(value) if tensor.is_floating_point()), None)
