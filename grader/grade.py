@@ -6,6 +6,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import cache
 
 from grader import __version__
@@ -13,6 +14,7 @@ from grader.checking import suite
 from grader.checking.runner import Runner
 from grader.checking.target import IsolatedTarget, LocalTarget, Target
 from grader.curriculum import Unit, load
+from grader.isolation import confine
 from grader.isolation.client import Limits, Pool
 from grader.outcome import Outcome
 from grader.results import Isolation, Kit, Results, SubmissionId, UnitResult
@@ -50,7 +52,8 @@ def grade(
     )
     try:
         chosen = [unit for unit in load().values() if units is None or unit.name in units]
-        results = [_grade_unit(unit, Runner(target, seed), only, progress) for unit in chosen]
+        with nullcontext() if pool is None else confine.frugal():
+            results = [_grade_unit(unit, Runner(target, seed), only, progress) for unit in chosen]
     finally:
         target.close()
     return Results(

@@ -20,7 +20,7 @@ def make(unit: Unit, solution: str) -> str:
         solution: The source of its solution.
     """
     tree = ast.parse(solution)
-    lines = solution.splitlines()
+    lines = solution.split("\n")
     kept: list[str] = []
     for index, node in enumerate(tree.body):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
@@ -28,9 +28,9 @@ def make(unit: Unit, solution: str) -> str:
                 continue
             kept += ["", "", *_definition(unit.name, node, lines)]
         else:
-            first = _first_line(tree.body, index, lines)
+            between = "\n".join(lines[_first_line(tree.body, index, lines) : node.end_lineno])
             after_definition = kept and isinstance(tree.body[index - 1], ast.FunctionDef | ast.ClassDef)
-            kept += ["", ""] * bool(after_definition) + lines[first : node.end_lineno]
+            kept += ["", "", between.lstrip("\n")] if after_definition else [between]
     return "\n".join(kept).strip() + "\n"
 
 

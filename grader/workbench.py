@@ -108,12 +108,16 @@ def _with_stub(file: Path, stub: str, unit: Unit, exercise: str) -> str:
     if exercise not in mine.definitions:
         return mine.text.rstrip("\n") + "\n\n\n" + "\n".join(fresh) + "\n"
     node = mine.definitions[exercise]
-    lines = mine.text.splitlines()
+    lines = _split(mine.text)
     return "\n".join([*lines[: _first(node)], *fresh, *lines[node.end_lineno :]]) + "\n"
 
 
 def _lines_of(node: ast.stmt, text: str) -> list[str]:
-    return text.splitlines()[_first(node) : node.end_lineno]
+    return _split(text)[_first(node) : node.end_lineno]
+
+
+def _split(text: str) -> list[str]:
+    return text.removesuffix("\n").split("\n")  # and not splitlines(), which sees more ends of lines than Python
 
 
 def _first(node: ast.stmt) -> int:

@@ -18,7 +18,9 @@ FIXTURES = ("unit", "agree", "rand", "count_lines")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the kit's own options."""
     group = parser.getgroup("kit", "write your own LLM")
-    group.addoption("--target", default="exercises", help="what is tested: exercises (default), solutions, or a folder")
+    group.addoption(
+        "--target", default="exercises", help="what is tested: exercises (default), solutions, or --target=FOLDER"
+    )
     group.addoption("--isolated", action="store_true", help="run the target in confined workers, as grading does")
     group.addoption("--seed", type=int, default=0, help="seed of the checks' random inputs (default 0)")
 
@@ -51,10 +53,12 @@ class Checks:
                 _, exercise, kind = found
                 item.extra_keyword_matches.update((exercise, kind))
 
-    def pytest_collection_finish(self) -> None:
-        """Spare the garbage collector what stays for ever."""
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Spare the garbage collector what stays for ever; refuse a wrong target before the first check."""
         gc.enable()
         gc.freeze()
+        if not self.config.option.collectonly and any(check_of(item) for item in session.items):
+            self._get_runner()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool | None:

@@ -67,6 +67,10 @@ class Refused(Exception):
     """The check need not run: the source says enough."""
 
 
+class InSource(NotAllowed):
+    """The shortcut stands in the exercise's own source: no other version of what lies below makes it good."""
+
+
 class Todo(Exception):
     """The exercise is still a stub."""
 
@@ -122,9 +126,10 @@ class Runner:
         if file.is_stub(name):
             raise Todo(f"{check.unit.name}.{name} is still a stub")
         if name not in self._shortcuts:
-            self._shortcuts[name] = find_shortcut(file, name, check.exercise.not_allowed)
+            lower = below(check.unit, check.exercise)
+            self._shortcuts[name] = find_shortcut(file, name, check.exercise.not_allowed, lower)
         if self._shortcuts[name]:
-            raise NotAllowed(self._shortcuts[name])
+            raise InSource(self._shortcuts[name])
 
     def _attempt(self, check: CheckId, body: Body, target: Target, given: bool) -> None:
         module = target.open(check.unit, check.exercise, given)
@@ -138,7 +143,7 @@ class Runner:
         lower = below(check.unit, check.exercise)
         if not lower and (self.target.isolated or not lower_units(check.unit)):
             return False
-        if isinstance(error, Refused | Todo | NotAllowed | Unreadable | GraderFault | OracleFailed):
+        if isinstance(error, Refused | Todo | InSource | Unreadable | GraderFault | OracleFailed):
             return False
         if isinstance(error, NotImplementedError) and self._is_own_stub(check, error):
             return False

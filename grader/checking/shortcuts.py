@@ -6,7 +6,7 @@ What the source does not show, such as `x.softmax(-1)`, is seen as it runs (`iso
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from grader.submission import File, parse
@@ -28,25 +28,38 @@ _AROUND_ATTRIBUTES = frozenset(
 _ANSWERS = ("solutions", "tests", "grader")
 
 
-def find_shortcut(file: File, exercise: str, not_allowed: Sequence[str]) -> str:
+def find_shortcut(file: File, exercise: str, not_allowed: Sequence[str], below: Sequence[str] = ()) -> str:
     """The first forbidden name that the exercise's code reaches, with its place; empty where there is none.
 
     Args:
         file: The learner's module.
         exercise: The function or class; what it calls in the same module is looked at too.
         not_allowed: Full names of torch functions.
+        below: Exercises that this one may call: a shortcut in them costs them alone, and is seen here as it runs,
+            but no way around being seen may hide in them.
     """
     if file.problem:
         return ""
     tree = parse(file.text)
     names = _imported(tree)
-    forbidden = tuple(not_allowed) + (_AROUND if not_allowed else ())
-    for node in _reachable(tree, exercise):
+    own = {name: meant for name, meant in names.items() if name not in below}
+    return _first(file, _reachable(tree, exercise, below), own, not_allowed, ()) or _first(
+        file,
+        _reachable(tree, exercise),
+        names,
+        (*_AROUND, *_ANSWERS) if not_allowed else _ANSWERS,
+        _AROUND_ATTRIBUTES if not_allowed else (),
+    )
+
+
+def _first(
+    file: File, nodes: Iterable[ast.AST], names: dict[str, str], forbidden: Sequence[str], attributes: Container[str]
+) -> str:
+    for node in nodes:
         for name in _names_in(node, names):
-            found = next((f for f in (*forbidden, *_ANSWERS) if name == f or name.startswith(f"{f}.")), "")
-            if found:
+            if found := next((f for f in forbidden if name == f or name.startswith(f"{f}.")), ""):
                 return f"{found} ({file.path}:{getattr(node, 'lineno', 1)})"
-        if not_allowed and isinstance(node, ast.Attribute) and node.attr in _AROUND_ATTRIBUTES:
+        if isinstance(node, ast.Attribute) and node.attr in attributes:
             return f"{node.attr} ({file.path}:{node.lineno})"
     return ""
 
@@ -68,23 +81,37 @@ def _imported(tree: ast.Module) -> dict[str, str]:
     return names
 
 
-def _reachable(tree: ast.Module, exercise: str) -> Iterator[ast.AST]:
-    """Every node of the exercise, of what it names in the module, and of the module's own statements."""
+def _reachable(tree: ast.Module, exercise: str, apart: Sequence[str] = ()) -> Iterator[ast.AST]:
+    """Every node of the exercise, of what it names in the module, and of the module's own statements.
+
+    Args:
+        tree: The module.
+        exercise: Where to begin.
+        apart: Names that are not followed, nor are statements that bind nothing else.
+    """
     definitions: dict[str, list[ast.stmt]] = {}
     loose: list[ast.stmt] = []
     for statement in tree.body:
         if isinstance(statement, ast.FunctionDef | ast.ClassDef):
             definitions.setdefault(statement.name, []).append(statement)
-        else:
+        elif not (bound := _bound(statement)) or bound - set(apart):
             loose.append(statement)
     queue = [*definitions.get(exercise, ()), *loose]
-    seen = {exercise}
+    seen = {exercise, *apart}
     while queue:
         for node in ast.walk(queue.pop()):
             yield node
             if isinstance(node, ast.Name) and node.id in definitions and node.id not in seen:
                 seen.add(node.id)
                 queue += definitions[node.id]
+
+
+def _bound(statement: ast.stmt) -> set[str]:
+    if isinstance(statement, ast.Assign):
+        return {target.id if isinstance(target, ast.Name) else "" for target in statement.targets}
+    if isinstance(statement, ast.ImportFrom):
+        return {alias.asname or alias.name for alias in statement.names}
+    return set()
 
 
 def _names_in(node: ast.AST, names: dict[str, str]) -> Iterator[str]:

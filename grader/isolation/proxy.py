@@ -16,6 +16,8 @@ from grader.isolation import wire
 from grader.isolation.client import Session, WorkerEnded, clean
 
 Tree = dict[str, Any]
+# Never asked of the worker: hypothesis and notebooks try the last two on all that they show.
+_LOCAL = ("__", "_repr_", "_ipython_")
 MAX_STATE = 4096  # parameters and buffers of a module; each part of a name costs a module on this side
 MAX_MODULE_DEPTH = 12
 MAX_ITERATED = 1 << 28  # bytes of the answers that one iterator may give: a test may collect them in a list
@@ -28,7 +30,7 @@ class RemoteUnit:
         self._calls = Calls(session)
 
     def __getattr__(self, name: str) -> Remote:
-        if name.startswith("__"):
+        if name.startswith(_LOCAL):
             raise AttributeError(name)
         return Remote(self._calls, None, (name,))
 
@@ -47,7 +49,7 @@ class Remote:
         return self._calls.call(self._target, self._path, args, kwargs)
 
     def __getattr__(self, name: str) -> Remote:
-        if name.startswith("__"):
+        if name.startswith(_LOCAL):
             raise AttributeError(name)
         return Remote(self._calls, self._target, (*self._path, name))
 
@@ -59,7 +61,7 @@ class RemoteObject:
         self.__dict__.update(_calls=calls, _handle=node["id"], _type=clean(node["type"], 100), _retained=retained)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
+        if name.startswith(_LOCAL):
             raise AttributeError(name)
         return self._calls.get(self, name)
 
@@ -183,7 +185,7 @@ class RemoteModule(nn.Module):
         try:
             return super().__getattr__(name)
         except AttributeError:
-            if name.startswith("__"):
+            if name.startswith(_LOCAL):
                 raise
             return self._calls.get(self, name)
 

@@ -109,7 +109,8 @@ def test_however_it_is_written_it_counts(code):
 
 @pytest.mark.parametrize("text", [DOUBLED, RAISING], ids=["wrong", "raising"])
 def test_a_wrong_softmax_costs_its_own_points_and_no_others(pool, text):
-    found = graded(text, "softmax", SDPA, "SelfAttention", "sliding_window_mask", pool=pool)
+    workers = pool if text is DOUBLED else None
+    found = graded(text, "softmax", SDPA, "SelfAttention", "sliding_window_mask", pool=workers)
     (unit,) = found.units
     softmax, *others = unit.exercises
     assert softmax.status == "failed"
@@ -137,9 +138,9 @@ def test_what_is_wrong_itself_is_not_blamed_on_what_is_below():
     assert not any("The fault is below" in o.message for o in failed)
 
 
-def test_a_mistake_below_is_named_where_it_is_not_carried(pool):
+def test_what_builds_on_a_mistake_is_carried_and_the_mistake_is_not():
     text = SOLUTION.replace("output = weights @ _widen(value)", "output = weights @ _widen(value) * 2")
-    found = graded(text, SDPA, "SelfAttention", pool=pool)
+    found = graded(text, SDPA, "SelfAttention")
     assert [e.status for e in found.units[0].exercises] == ["failed", "passed"]
 
 

@@ -6,9 +6,10 @@ import pytest
 
 from grader.checking.shortcuts import find_shortcut
 from grader.submission import from_bytes
-from tests.grader.learners import ATTENTION, OWN_SOFTMAX, SOLUTION, appended, graded, learner, tried, with_softmax
+from tests.grader.learners import ATTENTION, OWN_SOFTMAX, appended, graded, learner, tried, with_softmax
 
 SOFTMAX = ATTENTION.exercise("softmax")
+LOWER = ("softmax", "causal_mask", "scaled_dot_product_attention")
 HEAD = "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n\n\n"
 
 
@@ -54,10 +55,16 @@ SHORTCUTS = {
     "__import__": (body("return __import__('torch').x"), "__import__"),
     "sys.modules": (body("import sys; return sys.modules['torch'].x"), "sys.modules"),
     "frames": (body("import sys; return sys._getframe(1)"), "sys._getframe"),
-    "a default": (f"{HEAD}def softmax(scores, dim, do=F.softmax): return do(scores, dim)", "torch.nn.functional.softmax"),
+    "a default": (
+        f"{HEAD}def softmax(scores, dim, do=F.softmax): return do(scores, dim)",
+        "torch.nn.functional.softmax",
+    ),
     "a decorator": (f"{HEAD}@torch.jit.script\ndef softmax(scores, dim): return scores", "torch.jit"),
     "the solution": (body("from solutions.attention import softmax as s; return s(scores, dim)"), "solutions"),
-    "the whole solution": ("import solutions\ndef softmax(s, d): return solutions.attention.softmax(s, d)", "solutions"),
+    "the whole solution": (
+        "import solutions\ndef softmax(s, d): return solutions.attention.softmax(s, d)",
+        "solutions",
+    ),
     "the tests": ("from tests.test_attention import x\ndef softmax(s, d): return x", "tests"),
     "the grader": ("import grader.checking as g\ndef softmax(s, d): return g", "grader"),
 }
@@ -124,8 +131,10 @@ def test_a_shortcut_is_seen_as_it_runs(code):
     text = with_softmax(code).replace("def softmax(scores, dim)", f"{OWN_SOFTMAX}\n\ndef softmax(scores, dim)")
     (outcome,) = [outcome for outcome, _ in tried(text, "softmax") if outcome.kind == "shortcut"]
     assert outcome.status == "failed"
-    place = rf"exercises/attention\.py:{len(SOLUTION.splitlines()) + 1}\d"
-    assert re.match(rf"Not allowed in this exercise: torch\.(log_)?softmax \({place}\)", outcome.message)
+    does = re.search(r"scores\.\w*softmax|getattr", code)[0]
+    line = next(n for n, line in enumerate(text.splitlines(), 1) if does in line and line.strip() in code)
+    assert re.match(r"Not allowed in this exercise: torch\.(log_)?softmax \(", outcome.message)
+    assert f"(exercises/attention.py:{line})" in outcome.message
 
 
 @pytest.mark.parametrize(
@@ -133,17 +142,40 @@ def test_a_shortcut_is_seen_as_it_runs(code):
     [
         "def softmax(scores, dim):\n    return torch.softmax(scores, dim)",
         "def softmax(scores, dim):\n    return scores.softmax(dim)",
-        "def softmax(scores, dim):\n    return torch.ops.aten.softmax(scores, dim)",
-        "def softmax(scores, dim):\n    from solutions.attention import softmax\n    return softmax(scores, dim)",
     ],
 )
 def test_a_shortcut_fails_its_exercise_and_only_that(pool, code):
-    found = graded(appended(code), "softmax", "causal_mask", "scaled_dot_product_attention", pool=pool)
+    found = graded(appended(code), *LOWER, pool=pool)
     softmax, mask, attention = found.units[0].exercises
     assert (softmax.status, softmax.score) == ("failed", 0)
     assert all("Not allowed in this exercise" in check.message for check in softmax.checks)
-    assert mask.status == "passed"
-    assert found.score == mask.max_score + attention.score
+    assert mask.status == attention.status == "passed"
+    assert found.score == 4 + 12
+
+
+def test_a_way_around_costs_what_builds_on_it_too(pool):
+    code = "def softmax(scores, dim):\n    return torch.ops.aten.softmax(scores, dim)"
+    softmax, mask, attention = graded(appended(code), *LOWER, pool=pool).units[0].exercises
+    assert (softmax.score, mask.score, attention.score) == (0, 4, 0)
+    assert "Not allowed in this exercise: torch.ops (" in attention.checks[0].message
+
+
+def test_a_way_around_may_not_hide_in_what_lies_below():
+    code = body("return torch._C._softmax(scores)") + "\n\ndef other(x):\n    return softmax(x, 0)\n"
+    file = from_bytes("exercises/attention.py", code.encode())
+    assert find_shortcut(file, "other", ["torch.softmax"], below=["softmax"]).startswith("torch._C ")
+
+
+def test_what_lies_below_is_not_searched_for_what_is_seen_as_it_runs():
+    file = from_bytes("exercises/attention.py", SHORTCUTS["through a helper"][0].encode())
+    assert find_shortcut(file, "softmax", SOFTMAX.not_allowed)
+    assert find_shortcut(file, "softmax", SOFTMAX.not_allowed, below=["helper"]) == ""
+
+
+def test_an_answer_imported_inside_costs_that_exercise_alone(pool):
+    code = "def softmax(scores, dim):\n    from solutions.attention import softmax\n    return softmax(scores, dim)"
+    softmax, mask = graded(appended(code), "softmax", "causal_mask", pool=pool).units[0].exercises
+    assert (softmax.score, mask.score) == (0, 4)
 
 
 def test_answers_imported_for_the_whole_module_cost_every_exercise(pool):
@@ -157,7 +189,5 @@ def test_the_whole_message_of_a_shortcut():
     place = f"exercises/attention.py:{len(text.rstrip().splitlines())}"
     start = learner(text).file("attention").locate("softmax")
     lines = tried(text, "softmax")[0][0].message.splitlines()
-    assert lines[0] == (
-        f"Not allowed in this exercise: torch.softmax ({place}). It asks you to write that very thing."
-    )
+    assert lines[0] == (f"Not allowed in this exercise: torch.softmax ({place}). It asks you to write that very thing.")
     assert lines[-1] == f"  {start}"

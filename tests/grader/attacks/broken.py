@@ -3,9 +3,15 @@
 from tests.grader.attacks import Attack, first, instead
 
 ATTACKS = [
-    Attack("syntax-error", source=b"def causal_mask(:\n    pass\n", says=r"Python cannot read attention\.py line 1: SyntaxError"),
+    Attack(
+        "syntax-error",
+        source=b"def causal_mask(:\n    pass\n",
+        says=r"Python cannot read attention\.py line 1: SyntaxError",
+    ),
     Attack("indentation", source=b"def causal_mask():\n  x = 1\n    y = 2\n", says="IndentationError"),
-    Attack("tabs-and-spaces", source=b"def causal_mask():\n\tif 1:\n        return 1\n", says="TabError|IndentationError"),
+    Attack(
+        "tabs-and-spaces", source=b"def causal_mask():\n\tif 1:\n        return 1\n", says="TabError|IndentationError"
+    ),
     Attack("empty-file", source=b"", says="defines no causal_mask"),
     Attack("null-bytes", source=b"x = 1\0\n", says="Python cannot read"),
     Attack("windows-1252", source="# na\u00efve\n".encode("cp1252"), says="not UTF-8"),
@@ -27,8 +33,18 @@ ATTACKS = [
     Attack("latin-1-with-its-line", earns="all", change=lambda raw: b"# coding: latin-1\n# \xe9\n" + raw),
     Attack("wrong-name", "causal_masks = causal_mask\ndel causal_mask", says="causal_mask"),
     Attack("stub", instead("raise NotImplementedError('attention.causal_mask is still a stub')"), says="still a stub"),
-    Attack("class-for-function", "class causal_mask:\n    def __init__(self, *args): pass", says="object of type causal_mask|causal_mask"),
-    Attack("function-for-class", "def RMSNorm(*args, **kwargs): return 1", says="RMSNorm", unit="normalization", exercise="RMSNorm"),
+    Attack(
+        "class-for-function",
+        "class causal_mask:\n    def __init__(self, *args): pass",
+        says="object of type causal_mask|causal_mask",
+    ),
+    Attack(
+        "function-for-class",
+        "def RMSNorm(*args, **kwargs): return 1",
+        says="RMSNorm",
+        unit="normalization",
+        exercise="RMSNorm",
+    ),
     Attack("wrong-signature", "def causal_mask(): return 1", says="TypeError"),
     Attack("returns-none", instead("pass"), says="return"),
     Attack("generator", instead("yield 1"), says="generator"),
@@ -39,11 +55,21 @@ ATTACKS = [
     Attack("prints-a-lot", first("print('here', args)"), "all"),
     Attack("reads-input", first("input('go on? ')"), says="EOF"),
     Attack("lambda", "_right = causal_mask\ncausal_mask = lambda *args: _right(*args)", "all"),
-    Attack("decorated", "import functools\n_right = causal_mask\n@functools.lru_cache\ndef causal_mask(*args): return _right(*args)", "all"),
+    Attack(
+        "decorated",
+        "import functools\n_right = causal_mask\n@functools.lru_cache\ndef causal_mask(*args): return _right(*args)",
+        "all",
+    ),
     Attack("main-block", "if __name__ == '__main__': 1 / 0", "all"),
     Attack("debugger", instead("breakpoint()"), says="causal_mask"),
     Attack("not-a-number", "causal_mask = 3", says="causal_mask"),
     Attack("imports-itself", "import exercises.attention", "all"),
     Attack("optimizer-without-step", "class SGD: pass", says="SGD", unit="optim", exercise="SGD"),
-    Attack("tokenizer-that-returns-bytes", instead("return b'abc'", "count_pairs"), says="count_pairs", unit="tokenizer", exercise="count_pairs"),
+    Attack(
+        "tokenizer-that-returns-bytes",
+        instead("return b'abc'", "count_pairs"),
+        says="count_pairs",
+        unit="tokenizer",
+        exercise="count_pairs",
+    ),
 ]

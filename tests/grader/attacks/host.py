@@ -41,7 +41,11 @@ ATTACKS = [
     Attack("user-id", refused("os.setuid(65534)"), "all"),
     Attack("working-folder", refused("os.chdir('KIT')"), "all"),
     Attack("scheduler", refused("os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))"), "all"),
-    Attack("raise-own-limits", refused("import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1, 1))", "OSError, ValueError"), "all"),
+    Attack(
+        "raise-own-limits",
+        refused("import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1, 1))", "OSError, ValueError"),
+        "all",
+    ),
     Attack("write-to-a-device", refused("open('/dev/urandom', 'wb')"), "all"),
     Attack("terminal", refused("open('/dev/tty', 'w')"), "all"),
     syscall("ptrace", 101, 0, 0, 0, 0),

@@ -29,11 +29,14 @@ ATTACKS = [
     says("html", "<script>alert(1)</script>", "script"),
     says("formula", "=cmd|'/c calc'!A1", "cmd"),
     says("format", "%s%n{0.__class__}"),
-    Attack("class-name-with-escapes", f"Odd = type('O{ESC}[2J\\n::error::', (Exception,), {{}})\n" + instead("raise Odd('x')")),
+    Attack(
+        "class-name-with-escapes",
+        f"Odd = type('O{ESC}[2J\\n::error::', (Exception,), {{}})\n" + instead("raise Odd('x')"),
+    ),
     Attack("object-type-with-escapes", f"Odd = type('O{ESC}[2J\\n::error::', (), {{}})\n" + instead("return Odd()")),
     Attack("string-with-escapes", instead(f"return '{ESC}[2J::error::'")),
     Attack("attribute-with-escapes", instead(f"raise KeyError('{ESC}[2J\\n::error::')")),
     Attack("file-name-with-escapes", instead(f"exec(compile('1 / 0', 'exercises/{ESC}[2J\\n::error::', 'exec'))")),
-    Attack("names-of-definitions", source="def ａttention(): pass\ndef ﷽(): pass\n".encode(), says="defines no causal_mask"),
+    Attack("names-of-definitions", source="def ａttention(): pass\n".encode(), says="defines no causal_mask"),
     Attack("error-in-a-named-tuple", instead("raise ValueError(*['x'] * 9)")),
 ]

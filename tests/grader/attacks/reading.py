@@ -4,7 +4,9 @@ from tests.grader.attacks import Attack, instead, refused
 
 ATTACKS = [
     # In the second try of a check that builds on others, their reference is in the worker: theirs, and no more.
-    Attack("frames-hold-the-reference", '''
+    Attack(
+        "frames-hold-the-reference",
+        """
 import sys
 def _find():
     frame, found = sys._getframe(), []
@@ -19,8 +21,15 @@ for _text in _find():
     exec(_text, _space)
     if "scaled_dot_product_attention" in _space:
         scaled_dot_product_attention = _space["scaled_dot_product_attention"]
-''', base=instead("raise ValueError('I do not know')", "scaled_dot_product_attention"), earns="base", says="I do not know|Not allowed", exercise="scaled_dot_product_attention"),
-    Attack("frames-of-the-caller", '''
+""",
+        base=instead("raise ValueError('I do not know')", "scaled_dot_product_attention"),
+        earns="base",
+        says="I do not know|Not allowed",
+        exercise="scaled_dot_product_attention",
+    ),
+    Attack(
+        "frames-of-the-caller",
+        """
 import sys
 frame = sys._getframe()
 while frame is not None:
@@ -28,17 +37,27 @@ while frame is not None:
         assert not (isinstance(value, str) and "def test_" in value), name
         assert "oracle" not in name and "expected" not in name, name
     frame = frame.f_back
-''', "all"),
-    Attack("garbage-collector", '''
+""",
+        "all",
+    ),
+    Attack(
+        "garbage-collector",
+        """
 import gc
 for _found in gc.get_objects():
     _name = str(getattr(_found, "__name__", "")) if type(_found).__name__ == "module" else ""
     assert not _name.startswith(("solutions", "tests", "grader.checking", "grader.grade")), _name
-''', "all"),
-    Attack("loaded-modules", '''
+""",
+        "all",
+    ),
+    Attack(
+        "loaded-modules",
+        """
 import sys
 assert not [n for n in sys.modules if n.startswith(("solutions", "tests", "grader.checking", "grader.grade", "_pytest"))]
-''', "all"),
+""",
+        "all",
+    ),
     Attack("paths", "import sys\nassert not [p for p in sys.path if p == 'KIT' or not p], sys.path", "all"),
     Attack("proc-mem", refused("open('/proc/self/mem', 'rb')"), "all"),
     Attack("proc-of-the-parent", refused("open(f'/proc/{os.getppid()}/mem', 'rb')"), "all"),
@@ -53,10 +72,30 @@ assert not [n for n in sys.modules if n.startswith(("solutions", "tests", "grade
     Attack("home", refused("os.listdir(os.path.expanduser('~'))"), "all"),
     Attack("temporary-folder", refused("os.listdir('/tmp')"), "all"),
     Attack("dot-dot", refused("open('/usr/lib/../../KIT/solutions/attention.py').read()"), "all"),
-    Attack("open-by-file-descriptor-of-root", refused("os.open('KIT', os.O_PATH | os.O_DIRECTORY) and os.listdir('KIT')"), "all"),
-    Attack("environment", "import os\nassert set(os.environ) <= {'PYTHONHASHSEED', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'LC_ALL', 'LC_CTYPE', 'KMP_DUPLICATE_LIB_OK', 'KMP_INIT_AT_FORK', 'TORCHINDUCTOR_CACHE_DIR', 'TRITON_CACHE_DIR'}, dict(os.environ)", "all"),
-    Attack("uninitialised-memory", "for _ in range(20):\n    _raw = torch.empty(1 << 20, dtype=torch.uint8).numpy().tobytes()\n    assert b'def test_softmax' not in _raw and b'Milakov' not in _raw.replace(__doc__.encode(), b'')", "all"),
-    Attack("source-of-the-worker", "import inspect, grader.isolation.worker as w\ninspect.getsource(w)", says="Not allowed|source"),
+    Attack(
+        "open-by-file-descriptor-of-root",
+        refused("os.open('KIT', os.O_PATH | os.O_DIRECTORY) and os.listdir('KIT')"),
+        "all",
+    ),
+    Attack(
+        "environment",
+        "import os\nassert set(os.environ) <= {'PYTHONHASHSEED', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'LC_ALL', 'LC_CTYPE', 'KMP_DUPLICATE_LIB_OK', 'KMP_INIT_AT_FORK', 'TORCHINDUCTOR_CACHE_DIR', 'TRITON_CACHE_DIR'}, dict(os.environ)",
+        "all",
+    ),
+    Attack(
+        "uninitialised-memory",
+        "for _ in range(20):\n    _raw = torch.empty(1 << 20, dtype=torch.uint8).numpy().tobytes()\n    assert b'def test_softmax' not in _raw and b'Milakov' not in _raw.replace(__doc__.encode(), b'')",
+        "all",
+    ),
+    Attack(
+        "source-of-the-worker",
+        "import inspect, grader.isolation.worker as w\ninspect.getsource(w)",
+        says="Not allowed|source",
+    ),
     Attack("seed-of-the-grading", "import torch\nassert torch.initial_seed() != 7", "all"),
-    Attack("line-cache", "import linecache\nassert not [f for f in linecache.cache if f.startswith(('solutions', 'tests'))], list(linecache.cache)", "all"),
+    Attack(
+        "line-cache",
+        "import linecache\nassert not [f for f in linecache.cache if f.startswith(('solutions', 'tests'))], list(linecache.cache)",
+        "all",
+    ),
 ]

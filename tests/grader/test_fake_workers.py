@@ -1,0 +1,228 @@
+"""Workers that speak garbage, against `client.py` and `proxy.py`: WorkerEnded comes out of those, and nothing else."""
+
+import json
+import socket
+import threading
+import time
+
+import pytest
+import torch
+
+from grader.isolation import wire
+from grader.isolation.client import Limits, Session, WorkerEnded
+from grader.isolation.proxy import RemoteUnit
+
+
+class FakeZygote:
+    """Hands out a connection on whose other end a script speaks in place of a worker."""
+
+    confined = True
+
+    def __init__(self, script):
+        self.script = script
+        self.thread = None
+
+    def spawn(self, limits):
+        ours, theirs = socket.socketpair()
+        self.thread = threading.Thread(target=self._speak, args=(theirs,), daemon=True)
+        self.thread.start()
+        return 0, ours
+
+    def _speak(self, sock):
+        with sock:
+            try:
+                sock.sendall(frame({"op": "ready", "confined": True}))
+                self.script(sock)
+            except (OSError, wire.WireError):
+                pass
+
+    def reap(self, pid):
+        return -9
+
+    def last_words(self):
+        return ""
+
+
+def frame(header, body=b""):
+    raw = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return wire.HEAD.pack(wire.MAGIC, len(raw), len(body)) + raw + body
+
+
+def reply(id, value, body=b"", **more):
+    return frame({"id": id, "op": "result", "value": value, "changed": [], "grads": [], "lines": 0} | more, body)
+
+
+def answering(*replies):
+    """A worker that reads a question and says the next of these, whatever was asked."""
+
+    def script(sock):
+        for said in replies:
+            header, _ = wire.receive(sock)
+            sock.sendall(said(header["id"]) if callable(said) else said)
+        wire.receive(sock)
+
+    return script
+
+
+def open_unit(script, seconds=1.0):
+    return RemoteUnit(Session(FakeZygote(script), Limits(seconds, 10 * seconds)))
+
+
+@pytest.fixture
+def unit_of():
+    opened = []
+
+    def open_and_remember(script, seconds=1.0):
+        opened.append(open_unit(script, seconds))
+        return opened[-1]
+
+    yield open_and_remember
+    for unit in opened:
+        unit._calls.session.close()
+
+
+def dribble(sock):
+    for byte in reply(1, [0] * 100):
+        sock.sendall(bytes([byte]))
+        time.sleep(0.01)
+
+
+TENSOR = {"!": "tensor", "dtype": "float64", "shape": [2], "requires": True}
+
+
+def thing(kind, **facts):
+    return {"!": "object", "id": 1, "kind": kind, "type": "T", **facts}
+
+
+def module(*state, **facts):
+    return thing("module", state=list(state), training=True, **facts)
+
+
+PARAMETER = {"!": "tensor", "dtype": "float32", "shape": [0]}
+ENDED = r"your code (sent what is no answer|ended the process|did not answer)"
+GARBAGE = {
+    "silence": lambda sock: time.sleep(1.5),
+    "closes at once": lambda sock: None,
+    "text": answering(b"63 passed\n" * 9),
+    "one byte at a time": dribble,
+    "wrong id": answering(reply(7, None)),
+    "no id": answering(frame({"op": "result", "value": None})),
+    "no operation": answering(frame({"id": 1})),
+    "unknown operation": answering(frame({"id": 1, "op": "call"})),
+    "an operation that is a list": answering(frame({"id": 1, "op": ["result"]})),
+    "huge claimed body": answering(wire.HEAD.pack(wire.MAGIC, 2, 1 << 50) + b"{}"),
+    "claimed body that never comes": answering(wire.HEAD.pack(wire.MAGIC, 2, 1 << 20) + b"{}"),
+    "unknown kind": answering(reply(1, {"!": "pickle", "v": "x"})),
+    "unhashable kind": answering(reply(1, {"!": {}})),
+    "parameter that was never sent": answering(reply(1, {"!": "same", "tag": 0})),
+    "tensor without a body": answering(reply(1, TENSOR)),
+    "bytes left over": answering(reply(1, None, bytes(9))),
+    "change of nothing": answering(reply(1, None, changed=[[5, None]])),
+    "change of a negative place": answering(reply(1, None, changed=[[-1, None]])),
+    "change that is no pair": answering(reply(1, None, changed=[7])),
+    "change to nothing": answering(reply(1, None, changed=[[0, None]])),
+    "change of another shape": answering(reply(1, None, bytes(16), changed=[[0, TENSOR]])),
+    "gradient of another dtype": answering(reply(1, None, bytes(8), grads=[[0, TENSOR | {"dtype": "float32"}]])),
+    "question for an iterator": answering(frame({"op": "next", "iterator": 0})),
+    "question for a negative iterator": answering(frame({"op": "next", "iterator": -1})),
+    "object without a number": answering(reply(1, thing("object", id="1"))),
+    "object without a type": answering(reply(1, {"!": "object", "id": 1})),
+    "parameter groups of numbers": answering(reply(1, thing("optimizer", groups=[1, 2]))),
+    "module at a negative place": answering(reply(1, module(["w", "parameter", -1, PARAMETER]))),
+    "module of integers": answering(reply(1, module(["w", "parameter", 0, PARAMETER | {"dtype": "int64"}]))),
+    "module of tuples": answering(reply(1, module(["w", "parameter", 0, {"!": "tuple", "v": []}]))),
+    "module of deep names": answering(reply(1, module([".".join("a" * 99), "buffer", 0, PARAMETER]))),
+    "module of many names": answering(reply(1, module(*[[f"{i}.a", "buffer", 0, PARAMETER] for i in range(5000)]))),
+    "module with odd frozen names": answering(reply(1, module(frozen=5))),
+    "module of nonsense": answering(reply(1, module(5))),
+    "deep value": answering(reply(1, json.loads("[" * 40 + "]" * 40))),
+    "result that is a huge number": answering(reply(1, {"!": "bigint", "v": "0x" + "f" * 9999})),
+}
+
+
+@pytest.mark.parametrize("script", GARBAGE.values(), ids=GARBAGE)
+def test_garbage_ends_the_worker_and_says_why(unit_of, script):
+    unit = unit_of(script, 0.5)
+    with pytest.raises(WorkerEnded, match=ENDED) as found:
+        unit.softmax(torch.zeros(3, requires_grad=True), dim=0)
+    with pytest.raises(WorkerEnded) as again:
+        unit.softmax(torch.zeros(3), dim=0)
+    assert str(again.value) == str(found.value), "an ended worker is never asked again"
+
+
+def test_an_answer_that_was_stuffed_ahead_is_taken_for_no_other_question(unit_of):
+    def script(sock):
+        sock.sendall(reply(1, 1) + reply(1, 1) + reply(1, 1))
+        time.sleep(1)
+
+    unit = unit_of(script)
+    assert unit.f() == 1
+    with pytest.raises(WorkerEnded, match="does not belong"):
+        unit.f()
+
+
+def linked(id):
+    return reply(id, TENSOR | {"shape": [3]}, bytes(24), lines=-5)
+
+
+@pytest.mark.parametrize(
+    ("grads", "body"),
+    [
+        (None, b""),
+        ([], b""),
+        ([None, None], b""),
+        ([1.0], b""),
+        ([{"!": "tensor", "dtype": "float64", "shape": [2]}], bytes(16)),
+        ([{"!": "tensor", "dtype": "float32", "shape": [3]}], bytes(12)),
+        ([{"!": "tensor", "dtype": "float64", "shape": [1, 3]}], bytes(24)),
+        ([{"!": "object", "id": 1, "kind": "module", "type": "T"}], b""),
+    ],
+    ids=str,
+)
+def test_gradient_of_another_shape_ends_the_worker(unit_of, grads, body):
+    unit = unit_of(answering(linked, lambda id: frame({"id": id, "op": "result", "value": grads}, body)))
+    scores = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    output = unit.softmax(scores, 0)
+    with pytest.raises(WorkerEnded, match="no answer"):
+        output.sum().backward()
+    assert unit._calls.session.lines == 0, "lines cannot be taken back"
+
+
+@pytest.mark.parametrize(
+    ("types", "becomes"),
+    [
+        (["ValueError"], ValueError),
+        (["KeyboardInterrupt", "BaseException"], RuntimeError),
+        (["SystemExit"], RuntimeError),
+        (["StopIteration"], RuntimeError),
+        (["MemoryError"], RuntimeError),
+        (["ExceptionGroup"], RuntimeError),
+        (["UnicodeDecodeError", "ValueError"], ValueError),
+        (["exit", "print", "__import__", 5, None, []], RuntimeError),
+        ("ValueError", RuntimeError),
+        (None, RuntimeError),
+    ],
+    ids=str,
+)
+def test_claimed_error_becomes_an_ordinary_one(unit_of, types, becomes):
+    error = {"op": "error", "types": types, "message": "\x1b[2J::error::x", "name": ["x"], "where": 5}
+    unit = unit_of(answering(lambda id: frame({"id": id, **error})))
+    with pytest.raises(becomes) as found:
+        unit.f()
+    assert type(found.value) is becomes
+    assert "\x1b" not in str(found.value)
+    assert "::" not in str(found.value)
+
+
+def test_iterator_that_never_ends_is_given_up(unit_of, monkeypatch):
+    monkeypatch.setattr("grader.isolation.proxy.MAX_ITERATED", 1 << 20)
+
+    def script(sock):
+        header, _ = wire.receive(sock)
+        sock.sendall(reply(header["id"], thing("iterator")))
+        while True:
+            header, _ = wire.receive(sock)
+            sock.sendall(reply(header["id"], "a" * 100_000))
+
+    with pytest.raises(WorkerEnded, match="never ends"):
+        list(unit_of(script).f())

@@ -1,0 +1,106 @@
+"""What a learner sees of `pytest`: each line, the exit code, and none of the grader's own tests."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from grader.submission import KIT
+from tests.grader.learners import STUB, edited
+
+SHIFT = "shifted = wide - wide.amax(dim=dim, keepdim=True)"
+WRONG = edited((SHIFT, "shifted = wide"))
+
+
+def run(*arguments):
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--color=no", *map(str, arguments)]
+    return subprocess.run(command, cwd=KIT, capture_output=True, encoding="utf-8", timeout=120, check=False)
+
+
+def target(folder):
+    # With =, or pytest takes a folder outside of the kit for the place where its settings are.
+    return f"--target={folder}"
+
+
+def counts(done):
+    """The last line of a run, as {"failed": 3, "passed": 4}."""
+    *_, last = done.stdout.splitlines()
+    return {word: int(number) for number, word in re.findall(r"(\d+) (\w+)", last.partition(" in ")[0])}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    def make(text):
+        (tmp_path / "attention.py").write_text(text, encoding="utf-8")
+        return tmp_path
+
+    return make
+
+
+def test_on_stubs_every_line_is_todo(folder):
+    done = run("-k", "attention", target(folder(STUB)))
+    assert done.returncode == 1
+    assert list(counts(done)) == ["todo"]
+    lines = [line for line in done.stdout.splitlines() if line.startswith("todo  ")]
+    assert len(lines) == counts(done)["todo"] > 50
+    assert all(
+        re.fullmatch(r"todo  tests/test_attention\.py::test_.+: attention\.\w+ is still a stub", x) for x in lines
+    )
+    assert "tests/grader" not in done.stdout
+    assert "Error" not in done.stdout
+    assert done.stderr == ""
+
+
+def test_nothing_is_collected_but_the_units_tests():
+    done = run("--collect-only", "-qq", "-k", "attention")
+    files = {line.partition(":")[0] for line in done.stdout.splitlines() if line}
+    assert files == {"tests/test_attention.py"}
+
+
+def test_without_k_the_graders_own_tests_stay_out():
+    done = run("--collect-only", "-qq")
+    files = {line.partition(":")[0] for line in done.stdout.splitlines() if line.startswith("tests")}
+    assert "tests/test_attention.py" in files
+    assert not any(file.startswith("tests/grader") for file in files)
+
+
+def test_an_exercise_can_be_named(folder):
+    done = run("-k", "causal_mask and shape", target(folder(STUB)))
+    assert set(re.findall(r"attention\.(\w+) is still", done.stdout)) == {"causal_mask"}
+
+
+def test_a_wrong_exercise_is_told_its_mistake_and_no_traceback(folder):
+    done = run("-k", "softmax_of_large_scores", target(folder(WRONG)))
+    assert done.returncode == 1
+    assert counts(done)["failed"] > 1
+    place = next(i for i, line in enumerate(WRONG.splitlines(), 1) if line.startswith("def softmax("))
+    shown = done.stdout
+    assert "attention.softmax(scores=(2, 2), dim=-1)\n" in shown
+    assert re.search(r"  the result: 2 of 4 values differ .*; worst at \[\d, \d\]: got nan, expected \d", shown)
+    assert (
+        "  Known mistake: your values are exactly those without subtracting the maximum: exp of a large score is inf.\n"
+        f"  exercises/attention.py:{place}\n"
+    ) in shown
+    assert "Traceback" not in shown
+    assert "agree(" not in shown
+
+
+@pytest.mark.usefixtures("pool")  # where there are no workers, there is nothing to compare
+def test_isolated_and_local_have_the_same_outcome(folder):
+    arguments = ("-k", "causal_mask and not sliding", target(folder(WRONG.replace("<= query_pos", "< query_pos"))))
+    local, isolated = run(*arguments, "-v"), run(*arguments, "-v", "--isolated")
+    assert local.returncode == isolated.returncode == 1
+
+    def lines(done):
+        return [line for line in done.stdout.splitlines() if "::" in line or line.startswith("  ")]
+
+    assert {"passed", "failed"} <= set(counts(local))
+    assert lines(isolated) == lines(local)
+
+
+def test_a_target_that_does_not_exist_is_a_usage_error():
+    done = run("-k", "attention", target("/no/such/folder"))
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert done.stderr == "ERROR: /no/such/folder is not a folder. Give the folder that holds the learner's files.\n\n"
+    assert "FAILED" not in done.stdout
