@@ -174,6 +174,7 @@ class Runner:
         if isinstance(error, Refused | Unreadable):
             return say(str(error), located=False)
         if isinstance(error, NotAllowed):
+            self._shortcuts[check.exercise.name] = str(error)  # from now on, no check of it can pass
             mistake = self._same_shortcut(check, str(error))
             return say(f"Not allowed in this exercise: {error}. It asks you to write that very thing.", mistake)
         if isinstance(error, WorkerEnded):

@@ -60,6 +60,8 @@ class SuiteCheck:
 def collect(unit: str) -> tuple[SuiteCheck, ...]:
     """All checks of a unit, exercise by exercise, in the order of the curriculum and of the file.
 
+    An exercise's shortcut checks come first: what they find fails the others, too.
+
     Raises:
         BrokenSuite: The test file is missing or does not import.
     """
@@ -72,7 +74,9 @@ def collect(unit: str) -> tuple[SuiteCheck, ...]:
     if code != pytest.ExitCode.OK:
         raise BrokenSuite(f"the tests of {unit} cannot be collected ({code!r}):\n{said.getvalue()[-2000:]}")
     order = [exercise.name for exercise in load()[unit].exercises]
-    return tuple(sorted(found.checks, key=lambda check: order.index(check.id.exercise.name)))
+    return tuple(
+        sorted(found.checks, key=lambda check: (order.index(check.id.exercise.name), check.id.kind != "shortcut"))
+    )
 
 
 class _Collector:
