@@ -20,7 +20,7 @@ from grader.checking.target import resolve
 from grader.curriculum import load
 from grader.grade import grade
 from grader.isolation import confine
-from grader.isolation.client import Pool
+from grader.isolation.pool import Pool
 from grader.submission import KIT
 
 ROUNDS = 5

@@ -32,7 +32,7 @@ Seed = Annotated[int | None, typer.Option(help="Repeat a grading: the seed that 
 def main() -> None:
     """Run the command line; the grader's own faults end with exit code 3."""
     from grader.checking.suite import BrokenSuite
-    from grader.isolation.client import GraderFault
+    from grader.isolation.pool import GraderFault
 
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a terminal or pipe that has no character for a bar
@@ -183,7 +183,7 @@ def _grade(target: str, units: list[str] | None, seed: int | None, require_isola
     from grader.checking.target import resolve
     from grader.grade import grade
     from grader.isolation import confine
-    from grader.isolation.client import Pool, supported
+    from grader.isolation.pool import Pool, supported
 
     with _usage_errors():
         submission = resolve(target)

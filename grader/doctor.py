@@ -10,8 +10,9 @@ from importlib import metadata
 
 from grader import __version__
 from grader.isolation import confine
-from grader.isolation.client import GraderFault, Job, Limits, Session, Zygote, supported
+from grader.isolation.client import Job, Session
 from grader.isolation.modules import Source
+from grader.isolation.pool import GraderFault, Limits, Zygote, supported
 from grader.isolation.proxy import RemoteUnit
 
 PACKAGES = ("torch", "numpy", "pytest", "hypothesis", "landlockpy", "seccompy")

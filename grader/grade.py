@@ -15,7 +15,7 @@ from grader.checking.runner import Runner
 from grader.checking.target import IsolatedTarget, LocalTarget, Target
 from grader.curriculum import Unit, load
 from grader.isolation import confine
-from grader.isolation.client import Limits, Pool
+from grader.isolation.pool import Limits, Pool
 from grader.outcome import Outcome
 from grader.results import Isolation, Kit, Results, SubmissionId, UnitResult
 from grader.scoring import score_unit

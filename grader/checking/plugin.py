@@ -101,7 +101,7 @@ class Checks:
         if not self.config.option.isolated:
             return target.LocalTarget(submission)
         from grader.isolation import confine
-        from grader.isolation.client import Limits, Pool, supported
+        from grader.isolation.pool import Limits, Pool, supported
 
         if not supported():
             raise pytest.UsageError("--isolated needs Linux: see grader doctor")

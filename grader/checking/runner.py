@@ -20,7 +20,8 @@ from grader.checking.shortcuts import find_shortcut
 from grader.checking.target import LocalTarget, Target, Unreadable, below, lower_units, resolve
 from grader.checking.variants import Mistake
 from grader.curriculum import Exercise, Unit
-from grader.isolation.client import GraderFault, WorkerEnded, clean
+from grader.isolation.client import WorkerEnded, clean
+from grader.isolation.pool import GraderFault
 from grader.isolation.watch import NotAllowed
 from grader.outcome import Kind, Outcome
 from grader.submission import from_bytes

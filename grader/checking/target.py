@@ -12,8 +12,9 @@ from grader import submission
 from grader.checking import oracle
 from grader.curriculum import Exercise, Unit, load
 from grader.isolation import modules, watch
-from grader.isolation.client import Job, Limits, Pool, Session, WorkerEnded
+from grader.isolation.client import Job, Session, WorkerEnded
 from grader.isolation.modules import Source
+from grader.isolation.pool import Limits, Pool
 from grader.isolation.proxy import RemoteUnit
 from grader.outcome import Kind
 from grader.submission import KIT, Submission

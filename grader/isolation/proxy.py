@@ -12,15 +12,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from grader.isolation import wire
-from grader.isolation.client import Session, WorkerEnded, clean
+from grader.isolation import codec, wire
+from grader.isolation.client import Session, WorkerEnded
+from grader.isolation.graph import Graph, Link, as_violation, expect_like, replace
+from grader.isolation.remote import (
+    LOCAL,
+    MAX_MODULE_DEPTH,
+    Remote,
+    RemoteIterator,
+    RemoteModule,
+    RemoteObject,
+    RemoteOptimizer,
+)
 
 Tree = dict[str, Any]
-# Never asked of the worker: hypothesis and notebooks try the last two on all that they show.
-_LOCAL = ("__", "_repr_", "_ipython_")
 MAX_STATE = 4096  # parameters and buffers of a module; each part of a name costs a module on this side
-MAX_MODULE_DEPTH = 12
-MAX_ITERATED = 1 << 28  # bytes of the answers that one iterator may give: a test may collect them in a list
 
 
 class RemoteUnit:
@@ -30,171 +36,9 @@ class RemoteUnit:
         self._calls = Calls(session)
 
     def __getattr__(self, name: str) -> Remote:
-        if name.startswith(_LOCAL):
+        if name.startswith(LOCAL):
             raise AttributeError(name)
         return Remote(self._calls, None, (name,))
-
-
-class Remote:
-    """A callable behind the boundary."""
-
-    def __init__(self, calls: Calls, target: Any, path: tuple[str, ...]) -> None:
-        self._calls = calls
-        self._target = target
-        self._path = path
-        self.__name__ = path[-1]
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call it in the worker."""
-        return self._calls.call(self._target, self._path, args, kwargs)
-
-    def __getattr__(self, name: str) -> Remote:
-        if name.startswith(_LOCAL):
-            raise AttributeError(name)
-        return Remote(self._calls, self._target, (*self._path, name))
-
-
-class RemoteObject:
-    """A plain object behind the boundary, with the parameters of the tests that it was given."""
-
-    def __init__(self, calls: Calls, node: Tree, retained: list[Any]) -> None:
-        self.__dict__.update(_calls=calls, _handle=node["id"], _type=clean(node["type"], 100), _retained=retained)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith(_LOCAL):
-            raise AttributeError(name)
-        return self._calls.get(self, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        self._calls.call(self, (name,), (value,), {}, act="set")
-
-    def __repr__(self) -> str:
-        return f"<{self._type} object of the submission>"
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call it in the worker."""
-        return self._calls.call(self, ("__call__",), args, kwargs)
-
-    def __len__(self) -> int:
-        try:
-            length = self._calls.call(self, ("__len__",), (), {})
-        except AttributeError as error:
-            raise TypeError(str(error)) from None  # what list() expects of an object without a length
-        if type(length) is not int or not 0 <= length <= wire.MAX_NODES:  # list() makes room for as many at once
-            raise TypeError(f"a length of {str(length)[:40]}")
-        return length
-
-    def __getitem__(self, key: Any) -> Any:
-        return self._calls.call(self, ("__getitem__",), (key,), {})
-
-    def __iter__(self) -> Iterator[Any]:
-        items: Iterator[Any] = self._calls.call(self, ("__iter__",), (), {})
-        return items
-
-    def __contains__(self, key: Any) -> bool:
-        return bool(self._calls.call(self, ("__contains__",), (key,), {}))
-
-
-class RemoteIterator(RemoteObject):
-    """An iterator behind the boundary."""
-
-    def __init__(self, calls: Calls, node: Tree, retained: list[Any]) -> None:
-        super().__init__(calls, node, retained)
-        self.__dict__["_given"] = 0
-
-    def __len__(self) -> int:
-        raise TypeError("an iterator has no length")
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        session = self._calls.session
-        if self._given > MAX_ITERATED:
-            raise session.violated(wire.WireError("an iterator that never ends"))
-        before = session.received
-        item = self._calls.call(self, ("__next__",), (), {})
-        self.__dict__["_given"] += session.received - before
-        return item
-
-
-class RemoteOptimizer(RemoteObject):
-    """An optimizer behind the boundary; `param_groups` is live, as schedules and tests expect."""
-
-    def __init__(self, calls: Calls, node: Tree, retained: list[Any], groups: Any) -> None:
-        super().__init__(calls, node, retained)
-        self.__dict__["param_groups"] = groups
-
-    def __getattr__(self, name: str) -> Any:
-        found = super().__getattr__(name)
-        if not isinstance(found, Remote):
-            return found
-
-        def method(*args: Any, **kwargs: Any) -> Any:
-            try:
-                result = found(*args, **kwargs)
-            except Exception:  # what it refused may have changed the groups all the same
-                self._refresh(self._calls.get(self, "param_groups"))
-                raise
-            self._refresh(self._calls.get(self, "param_groups"))
-            return result
-
-        return method
-
-    def _refresh(self, groups: Any) -> None:
-        if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
-            raise TypeError(f"param_groups must be a list of dicts, got {type(groups).__name__}")
-        for mine, new in zip(self.param_groups, groups, strict=False):
-            mine.clear()
-            mine.update(new)
-        self.param_groups[:] = [*self.param_groups[: len(groups)], *groups[len(self.param_groups) :]]
-
-
-class RemoteModule(nn.Module):
-    """An `nn.Module` behind the boundary; its parameters live here and go along with every call."""
-
-    def __init__(self, calls: Calls, node: Tree, state: list[tuple[str, str, int, Tensor]], frozen: set[str]) -> None:
-        super().__init__()
-        self.__dict__.update(_calls=calls, _handle=node["id"], _type=clean(node["type"], 100))
-        placed: list[Tensor] = []
-        for name, kind, same_as, tensor in state:
-            owner, last = self._owner(name)
-            if kind == "parameter":
-                first = placed[same_as] if same_as < len(placed) else nn.Parameter(tensor, name not in frozen)
-                placed.append(first)
-                # Not register_parameter, which asks the worker whether the name is taken. A tensor and not a Parameter
-                # only where a dishonest worker says that a parameter is the same as a buffer.
-                owner._parameters[last] = first  # type: ignore[assignment]
-            else:
-                placed.append(tensor)
-                owner._buffers[last] = tensor
-                if kind == "transient":
-                    owner._non_persistent_buffers_set.add(last)
-        self.train(node["training"] is True)
-
-    def _owner(self, name: str) -> tuple[nn.Module, str]:
-        *path, last = name.split(".")
-        owner: nn.Module = self
-        for part in path:
-            if part not in owner._modules:
-                owner._modules[part] = nn.Module()
-            owner = owner._modules[part] or nn.Module()
-        return owner, last
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            if name.startswith(_LOCAL):
-                raise
-            return self._calls.get(self, name)
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """The learner's forward, with the parameters as they are here."""
-        return self._calls.call(self, ("__call__",), args, kwargs)
-
-    def __repr__(self) -> str:
-        return f"<{self._type} module of the submission>"
 
 
 class Calls:
@@ -227,7 +71,7 @@ class Calls:
             with self.session.charged():
                 result = self._take(answer, body, outgoing)
         except Exception as error:  # what a reply makes this side stumble over is the worker's doing, whatever it is
-            raise self.session.violated(_as_violation(error)) from None
+            raise self.session.violated(as_violation(error)) from None
         if isinstance(target, RemoteObject):  # a parameter may come later than the constructor: add_param_group
             target.__dict__["_retained"] = list({id(kept): kept for kept in outgoing.retained}.values())
         return result
@@ -247,10 +91,10 @@ class Calls:
     def _link(self, result: Any, incoming: _Incoming, outgoing: _Outgoing) -> Any:
         if not any(tensor.requires_grad for tensor in outgoing.tensors):
             return result  # the worker claims a graph to nowhere
-        graph = _Graph(self.session, self.session.last_id())
+        graph = Graph(self.session, self.session.last_id())
         outputs, requires = incoming.outputs, incoming.requires
-        linked = _Link.apply(graph, outputs, requires, *outgoing.tensors)  # type: ignore[no-untyped-call]
-        return _replace(result, {id(old): new for old, new in zip(incoming.outputs, linked, strict=True)})
+        linked = Link.apply(graph, outputs, requires, *outgoing.tensors)  # type: ignore[no-untyped-call]
+        return replace(result, {id(old): new for old, new in zip(incoming.outputs, linked, strict=True)})
 
 
 _METHOD = object()
@@ -265,7 +109,7 @@ class _Outgoing:
         self.retained: list[Any] = []
         self._slot: list[Any] | None = None
         self._quiet = False
-        self.encoder = wire.Encoder(self._special, self._facts)
+        self.encoder = codec.Encoder(self._special, self._facts)
 
     def _special(self, value: Any) -> Tree | None:
         if isinstance(value, RemoteModule):
@@ -282,7 +126,7 @@ class _Outgoing:
 
     def _item(self, value: Any) -> tuple[Any, list[Tensor]]:
         # Encoded as an argument is, so that a parameter out of `model.parameters()` stays that parameter.
-        self.encoder = wire.Encoder(self._special, self._facts)
+        self.encoder = codec.Encoder(self._special, self._facts)
         return self.encoder.encode(value), self.encoder.buffers
 
     def _in_slot(self, handle: int, name: str, tensor: Tensor) -> Any:
@@ -336,15 +180,15 @@ class _Incoming:
         self.outputs: list[Tensor] = []
         self.requires: list[bool] = []
         self._describing = False
-        self.decoder = wire.Decoder(body, self._special, self._tensor)
+        self.decoder = codec.Decoder(body, self._special, self._tensor)
 
-    def _tensor(self, tensor: Tensor, node: Tree, decoder: wire.Decoder, depth: int) -> Tensor:
+    def _tensor(self, tensor: Tensor, node: Tree, decoder: codec.Decoder, depth: int) -> Tensor:
         if not self._describing and "requires" in node:
             self.outputs.append(tensor)
             self.requires.append(node["requires"] is True and tensor.is_floating_point())
         return tensor
 
-    def _special(self, node: Tree, decoder: wire.Decoder, depth: int) -> Any:
+    def _special(self, node: Tree, decoder: codec.Decoder, depth: int) -> Any:
         kind = node["!"] if isinstance(node.get("!"), str) else ""
         if kind == "method":
             return _METHOD
@@ -384,86 +228,20 @@ class _Incoming:
         return state
 
 
-class _Graph:
-    """A call whose backward may still be asked for; the worker is told when nobody can ask any more."""
-
-    def __init__(self, session: Session, id: int) -> None:
-        self.session = session
-        self.id = id
-
-    def __del__(self) -> None:
-        self.session.freed.append(self.id)
-
-    def backward(self, grads: tuple[Tensor | None, ...], inputs: list[Tensor]) -> list[Tensor | None]:
-        """The gradients of the inputs that require one, checked against them."""
-        encoder = wire.Encoder()
-        question = {"op": "backward", "graph": self.id, "value": encoder.encode(list(grads))}
-        answer, body = self.session.ask(question, encoder.buffers)
-        try:
-            found = wire.Decoder(body).decode(answer.get("value"))
-            if not isinstance(found, list) or len(found) != len(inputs):
-                raise wire.WireError("the wrong number of gradients")
-            for grad, tensor in zip(found, inputs, strict=True):
-                _expect_like(grad, tensor)
-        except Exception as error:
-            raise self.session.violated(_as_violation(error)) from None
-        return found
-
-
-class _Link(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, graph: _Graph, outputs: list[Tensor], requires: list[bool], *inputs: Tensor) -> Any:
-        ctx.graph = graph
-        ctx.inputs = list(inputs)
-        ctx.set_materialize_grads(False)
-        plain = [output for output, required in zip(outputs, requires, strict=True) if not required]
-        ctx.mark_non_differentiable(*plain)
-        return tuple(outputs)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor | None) -> Any:
-        if torch.is_grad_enabled():
-            raise NotImplementedError("a gradient of a gradient does not cross the boundary")
-        wanted = [tensor for tensor in ctx.inputs if tensor.requires_grad]
-        found = iter(ctx.graph.backward(grads, wanted))
-        return (None, None, None, *(next(found) if tensor.requires_grad else None for tensor in ctx.inputs))
-
-
-def _replace(value: Any, by_id: dict[int, Tensor]) -> Any:
-    if isinstance(value, Tensor):
-        return by_id.get(id(value), value)
-    if isinstance(value, list | tuple | set):
-        return type(value)(_replace(item, by_id) for item in value)
-    if isinstance(value, dict):
-        return {key: _replace(item, by_id) for key, item in value.items()}
-    return value
-
-
 def _all_state(module: RemoteModule) -> list[tuple[str, Tensor]]:
     parameters: list[tuple[str, Tensor]] = list(module.named_parameters(remove_duplicate=True))
     return parameters + list(module.named_buffers(remove_duplicate=True))
 
 
-def _as_violation(error: Exception) -> wire.WireError:
-    return error if isinstance(error, wire.WireError) else wire.WireError(f"malformed ({type(error).__name__})")
-
-
-def _expect_like(value: Any, tensor: Tensor) -> None:
-    if value is None:
-        return
-    if not isinstance(value, Tensor) or value.shape != tensor.shape or value.dtype != tensor.dtype:
-        raise wire.WireError("a gradient differs in shape or dtype from its tensor")
-
-
 def _write_data(tensor: Tensor, value: Tensor | None) -> None:
-    _expect_like(value, tensor)
+    expect_like(value, tensor)
     if value is None:
         raise wire.WireError("a malformed change")
     tensor.data.copy_(value)
 
 
 def _write_grad(tensor: Tensor, value: Tensor | None) -> None:
-    _expect_like(value, tensor)
+    expect_like(value, tensor)
     tensor.grad = value
 
 

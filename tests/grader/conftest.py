@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from grader.isolation import confine
-from grader.isolation.client import Pool, supported
+from grader.isolation.pool import Pool, supported
 
 HERE = Path(__file__).parent
 

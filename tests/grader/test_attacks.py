@@ -17,7 +17,7 @@ from grader.checking import suite
 from grader.curriculum import load
 from grader.grade import grade
 from grader.isolation import confine
-from grader.isolation.client import Limits, Pool
+from grader.isolation.pool import Limits, Pool
 from grader.submission import KIT, Submission, from_bytes, read
 
 FAMILIES = (

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from grader import cli, stubs, workbench
 from grader.checking import suite
 from grader.curriculum import load
-from grader.isolation import client
+from grader.isolation import pool as workers
 from grader.submission import KIT
 from tests.grader.learners import SOLUTION, STUB, checks, edited
 
@@ -32,14 +32,14 @@ def run_apart(*arguments):
 def one_zygote(pool, monkeypatch):
     """Have the command line take its workers from the zygote that is there, and leave it alive."""
 
-    class Borrowed(client.Pool):
+    class Borrowed(workers.Pool):
         def get(self):
             return pool.get()
 
         def close(self):
             pass
 
-    monkeypatch.setattr(client, "Pool", Borrowed)
+    monkeypatch.setattr(workers, "Pool", Borrowed)
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def test_a_fault_of_the_grader_is_exit_code_3(folder, one_zygote, monkeypatch):
     assert done.stderr.startswith("The grader itself failed in 7 checks; The grader has no check for this exercise.")
 
 
-@pytest.mark.parametrize("fault", [suite.BrokenSuite("the tests are gone"), client.GraderFault("the zygote has died")])
+@pytest.mark.parametrize("fault", [suite.BrokenSuite("the tests are gone"), workers.GraderFault("the zygote has died")])
 def test_a_fault_that_ends_the_run_is_exit_code_3_and_a_sentence(fault, monkeypatch, capsys):
     def fail(unit):
         raise fault

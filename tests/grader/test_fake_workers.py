@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from grader.isolation import wire
-from grader.isolation.client import Limits, Session, WorkerEnded
+from grader.isolation.client import Session, WorkerEnded
+from grader.isolation.pool import Limits
 from grader.isolation.proxy import RemoteUnit
 
 
@@ -215,7 +216,7 @@ def test_claimed_error_becomes_an_ordinary_one(unit_of, types, becomes):
 
 
 def test_iterator_that_never_ends_is_given_up(unit_of, monkeypatch):
-    monkeypatch.setattr("grader.isolation.proxy.MAX_ITERATED", 1 << 20)
+    monkeypatch.setattr("grader.isolation.remote.MAX_ITERATED", 1 << 20)
 
     def script(sock):
         header, _ = wire.receive(sock)

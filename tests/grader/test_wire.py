@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from grader.isolation import wire
+from grader.isolation import codec, wire
 
 pytestmark = pytest.mark.filterwarnings("error")
 
 
 def there_and_back(value):
-    encoder = wire.Encoder()
+    encoder = codec.Encoder()
     frame = wire.pack({"v": encoder.encode(value)}, encoder.buffers)
     ours, theirs = socket.socketpair()
     with ours, theirs:
@@ -23,14 +23,14 @@ def there_and_back(value):
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22)
         wire.send(ours, frame, time.monotonic() + 5)
         header, body = wire.receive(theirs, time.monotonic() + 5)
-    decoder = wire.Decoder(body)
+    decoder = codec.Decoder(body)
     result = decoder.decode(header["v"])
     decoder.finish()
     return result
 
 
 def decode(tree, body=b""):
-    return wire.Decoder(memoryview(body)).decode(tree)
+    return codec.Decoder(memoryview(body)).decode(tree)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_nan_comes_back():
     assert math.isnan(there_and_back(math.nan))
 
 
-@pytest.mark.parametrize("dtype", wire.DTYPES.values(), ids=str)
+@pytest.mark.parametrize("dtype", codec.DTYPES.values(), ids=str)
 @pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 0, 4), (2, 3, 4)], ids=str)
 def test_tensor_comes_back_with_shape_dtype_and_values(dtype, shape):
     tensor = torch.arange(math.prod(shape)).reshape(shape).to(dtype)
@@ -100,14 +100,14 @@ def test_scalars_of_numpy_and_subclasses_become_plain():
 )
 def test_what_cannot_cross_is_named(value, says):
     with pytest.raises(wire.WireError, match=says):
-        wire.Encoder().encode(value)
+        codec.Encoder().encode(value)
 
 
 def test_value_that_holds_itself_is_refused():
     box = []
     box.append(box)
     with pytest.raises(wire.WireError, match="nested more than 32 deep"):
-        wire.Encoder().encode(box)
+        codec.Encoder().encode(box)
 
 
 def test_frame_beyond_the_limits_is_not_packed():
@@ -156,19 +156,19 @@ def test_malformed_tree_is_refused(tree, says):
 
 def test_nesting_and_size_are_limited():
     deep = 0
-    for _ in range(wire.MAX_DEPTH + 1):
+    for _ in range(codec.MAX_DEPTH + 1):
         deep = [[], deep]
     with pytest.raises(wire.WireError, match="nested too deeply"):
         decode(deep)
     with pytest.raises(wire.WireError, match="too many tensors"):
-        decode([TENSOR | {"shape": [0]}] * (wire.MAX_TENSORS + 1))
+        decode([TENSOR | {"shape": [0]}] * (codec.MAX_TENSORS + 1))
     wide = [[0] * 1000]
     with pytest.raises(wire.WireError, match="too many parts"):
-        decode(wide * (wire.MAX_NODES // 1000 + 1))
+        decode(wide * (codec.MAX_NODES // 1000 + 1))
 
 
 def test_keys_that_all_have_one_hash_are_given_up(monkeypatch):
-    monkeypatch.setattr(wire, "DECODE_SECONDS", 0.2)
+    monkeypatch.setattr(codec, "DECODE_SECONDS", 0.2)
     keys = [[{"!": "bigint", "v": hex(k * ((1 << 61) - 1))}, 0] for k in range(50, 60_000)]
     with pytest.raises(wire.WireError, match="too long"):
         decode({"!": "dict", "v": keys})
@@ -182,7 +182,7 @@ def test_boolean_bytes_other_than_0_and_1_are_refused():
 
 
 def test_bytes_that_no_tensor_used_are_refused():
-    decoder = wire.Decoder(memoryview(bytes(8)))
+    decoder = codec.Decoder(memoryview(bytes(8)))
     decoder.decode(None)
     with pytest.raises(wire.WireError, match="left over"):
         decoder.finish()
@@ -212,7 +212,7 @@ def test_head_is_checked_before_anything_is_read(head, says):
         (b"[" * 100_000, "not JSON"),
         (b'{"a":' + b"9" * 5000 + b"}", "not JSON"),
         (b"[" * (wire.MAX_BRACKETS + 1), "too many parts"),
-        (b"[" + b"0," * (wire.MAX_NODES + 1), "too many parts"),
+        (b"[" + b"0," * (codec.MAX_NODES + 1), "too many parts"),
     ],
     ids=["empty", "list", "bytes", "deep", "digits", "brackets", "commas"],
 )
@@ -242,8 +242,8 @@ def test_a_question_that_nobody_takes_is_given_up():
 
 def test_generator_crosses_by_its_state():
     state = torch.Generator().manual_seed(3).get_state()
-    again = torch.rand(3, generator=wire.generator(torch.cat([state, state])[: len(state)]))
+    again = torch.rand(3, generator=codec.generator(torch.cat([state, state])[: len(state)]))
     assert torch.equal(again, torch.rand(3, generator=torch.Generator().manual_seed(3)))
     for wrong in (None, torch.zeros(5), torch.zeros(5, dtype=torch.uint8), state[:-1], state.view(2, -1)):
         with pytest.raises(wire.WireError, match="malformed generator"):
-            wire.generator(wrong)
+            codec.generator(wrong)

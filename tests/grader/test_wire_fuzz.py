@@ -18,7 +18,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from grader.isolation import wire
+from grader.isolation import codec, wire
 from grader.isolation.client import WorkerEnded
 from tests.grader.test_fake_workers import answering, open_unit, reply
 
@@ -29,7 +29,7 @@ plain = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st
 tags = st.sampled_from(["tensor", "tuple", "set", "frozenset", "dict", "bytes", "bigint", "dtype", "device", "object",
                         "same", "method", "module", "handle", "generator", "iterator", "?"])  # fmt: skip
 shapes = st.lists(st.integers(-2, 5) | st.sampled_from([1 << 31, 1 << 47, 1 << 48, True, None, 1.0]), max_size=18)
-names = st.sampled_from([*wire.DTYPES, "complex64", "object", "__class__"])
+names = st.sampled_from([*codec.DTYPES, "complex64", "object", "__class__"])
 
 
 def nodes(children):
@@ -62,7 +62,7 @@ def receive_all(data):
         ours.shutdown(socket.SHUT_WR)
         while True:
             header, body = wire.receive(theirs, time.monotonic() + 10)
-            decoder = wire.Decoder(body)
+            decoder = codec.Decoder(body)
             decoder.decode(header.get("v"))
             decoder.finish()
 
@@ -97,7 +97,7 @@ def test_any_header_gives_a_value_or_a_wire_error(header, body):
 @given(tree=trees, body=st.binary(max_size=256))
 def test_any_tree_gives_a_value_or_a_wire_error(tree, body):
     try:
-        value = wire.Decoder(memoryview(body)).decode(tree)
+        value = codec.Decoder(memoryview(body)).decode(tree)
     except wire.WireError:
         return
     assert bytes_of(value) <= len(body), "a value holds more than its frame brought"
@@ -114,7 +114,7 @@ def bytes_of(value):
 @fuzz
 @given(value=values, seed=st.integers(0, 1 << 32))
 def test_mutated_frame_gives_a_value_or_a_wire_error(value, seed):
-    encoder = wire.Encoder()
+    encoder = codec.Encoder()
     frame = bytearray(wire.pack({"v": encoder.encode(value)}, encoder.buffers))
     chance = random.Random(seed)
     for _ in range(chance.randint(1, 4)):
@@ -137,13 +137,13 @@ def test_mutated_frame_gives_a_value_or_a_wire_error(value, seed):
 @fuzz
 @given(value=values)
 def test_whole_frame_comes_back(value):
-    encoder = wire.Encoder()
+    encoder = codec.Encoder()
     header = wire.parse_header(json.dumps({"v": encoder.encode(value)}).encode())
     frame = wire.pack(header, encoder.buffers)
     length, size = wire.unpack_head(frame[: wire.HEAD.size])
     body = memoryview(frame)[wire.HEAD.size + length :]
     assert len(body) == size
-    result = wire.Decoder(body).decode(header["v"])
+    result = codec.Decoder(body).decode(header["v"])
     assert repr(result) == repr(value)
 
 

@@ -1,0 +1,159 @@
+"""A call as the worker sees it: what comes with a question, and what goes with its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from grader.isolation import codec, wire
+
+Tree = dict[str, Any]
+
+
+class Attribute:
+    """What a `get` found: a method is named, not sent."""
+
+    def __init__(self, found: Any) -> None:
+        self.found = found
+
+
+class Request:
+    """A call's values as the learner's code sees them, and what they were before it ran."""
+
+    def __init__(self, worker: Any, tree: Any, body: memoryview) -> None:
+        self.worker = worker
+        self.inputs: list[torch.Tensor] = []
+        self.before: list[tuple[torch.Tensor, torch.Tensor | None]] = []
+        self.value = self.decode(tree, body)
+
+    def decode(self, tree: Any, body: memoryview) -> Any:
+        """A value of this call, or an item of an iterator that came with it."""
+        return codec.Decoder(body, self._special, self._tensor).decode(tree)
+
+    def _special(self, node: Tree, decoder: codec.Decoder, depth: int) -> Any:
+        kind = node["!"]
+        if kind == "handle":
+            return self.worker.objects[node["id"]]
+        if kind == "module":
+            module = self.worker.objects[node["id"]]
+            module.train(node["training"])
+            decoder.decode(node["state"], depth + 1)
+            return module
+        if kind == "iterator":
+            return self.worker.pull(node["n"], self)
+        if kind == "generator":
+            return codec.generator(decoder.decode(node["v"], depth + 1))
+        raise wire.WireError(f"unknown kind of value {kind!r}")
+
+    def _tensor(self, sent: torch.Tensor, node: Tree, decoder: codec.Decoder, depth: int) -> torch.Tensor:
+        grad = decoder.decode(node["leaf"], depth + 1) if node.get("leaf") else None
+        if "requires" not in node:  # a gradient, or a generator's state
+            return sent
+        tensor = self._own(sent, node)
+        if tensor.requires_grad != node["requires"]:
+            tensor.requires_grad_(node["requires"])
+        if "tag" in node or "slot" in node:
+            tensor.grad = grad
+        self.inputs.append(tensor)
+        self.before.append((tensor.detach().clone(), None if grad is None else grad.clone()))
+        return tensor
+
+    def _own(self, sent: torch.Tensor, node: Tree) -> torch.Tensor:
+        if "slot" in node:
+            handle, name = node["slot"]
+            owner, _, last = name.rpartition(".")
+            tensor: torch.Tensor = getattr(self.worker.objects[handle].get_submodule(owner), last)
+        elif "tag" in node:
+            tensor = self.worker.parameters.setdefault(node["tag"], torch.nn.Parameter(sent, node["requires"]))
+        else:
+            return sent
+        tensor.grad = None
+        tensor.data = sent
+        return tensor
+
+
+class Reply:
+    """A call's result, and what else it changed, as trees."""
+
+    def __init__(self, worker: Any, request: Request) -> None:
+        self.worker = worker
+        self.request = request
+        self.outputs: list[torch.Tensor] = []
+        self.describing = False
+        self.encoder = codec.Encoder(self._special, self._tensor_facts)
+
+    def of(self, result: Any) -> Tree:
+        """The result, the inputs whose values the call changed, and those whose gradient it changed."""
+        value = self._attribute(result.found) if isinstance(result, Attribute) else self.encoder.encode(result)
+        self.describing = True
+        pairs = list(enumerate(zip(self.request.inputs, self.request.before, strict=True)))
+        # All of one and then all of the other, as they stand in the tree: buffers are read in its order.
+        changed = [
+            [index, self.encoder.encode(tensor.detach())]
+            for index, (tensor, (data, _)) in pairs
+            if not _same(tensor.detach(), data)
+        ]
+        grads = [
+            [index, self.encoder.encode(tensor.grad)]
+            for index, (tensor, (_, grad)) in pairs
+            if tensor.is_leaf and not _same(tensor.grad, grad)
+        ]
+        return {"value": value, "changed": changed, "grads": grads}
+
+    def _attribute(self, found: Any) -> Any:
+        if callable(found) and not isinstance(found, torch.nn.Module):
+            return {"!": "method"}
+        return self.encoder.encode(found)
+
+    def _tensor_facts(self, tensor: torch.Tensor) -> Tree:
+        for tag, parameter in self.worker.parameters.items():
+            if parameter is tensor:
+                return {"!": "same", "tag": tag}
+        if self.describing:
+            return {"requires": tensor.requires_grad}
+        self.outputs.append(tensor)
+        return {"requires": tensor.requires_grad}
+
+    def _special(self, value: Any) -> Tree | None:
+        if isinstance(value, str | int | float | tuple | list | dict) or type(value).__module__ == "numpy":
+            return None if not hasattr(value, "ndim") or value.ndim == 0 else self._object(value, "object")
+        if isinstance(value, torch.nn.Module):
+            return self._module(value)
+        if isinstance(getattr(value, "param_groups", None), list) and hasattr(value, "step"):
+            self.describing = True
+            return {**self._object(value, "optimizer"), "groups": self.encoder.encode(value.param_groups)}
+        return self._object(value, "iterator" if isinstance(value, Iterator) else "object")
+
+    def _object(self, value: Any, kind: str) -> Tree:
+        handle = next((handle for handle, known in self.worker.objects.items() if known is value), None)
+        if handle is None:
+            handle = len(self.worker.objects) + 1
+            self.worker.objects[handle] = value
+        return {"!": "object", "id": handle, "kind": kind, "type": type(value).__name__}
+
+    def _module(self, module: torch.nn.Module) -> Tree:
+        self.describing = True
+        names = set(module.state_dict(keep_vars=True))
+        state: list[tuple[str, str, torch.Tensor]] = []
+        state += [(name, "parameter", p) for name, p in module.named_parameters(remove_duplicate=False)]
+        state += [(name, "buffer", b) for name, b in module.named_buffers(remove_duplicate=False)]
+        first: dict[int, int] = {}
+        described = [
+            [name, kind if name in names else "transient", first.setdefault(id(t), i), self.encoder.encode(t.detach())]
+            for i, (name, kind, t) in enumerate(state)
+        ]
+        frozen = [name for name, _, tensor in state if not tensor.requires_grad]
+        node = self._object(module, "module")
+        return {**node, "training": module.training, "state": described, "frozen": frozen}
+
+
+def _same(now: torch.Tensor | None, before: torch.Tensor | None) -> bool:
+    if now is None or before is None:
+        return now is before
+    if now.shape != before.shape or now.dtype != before.dtype:
+        return False
+    return bool(torch.equal(now, before)) or bool(
+        torch.equal(now.isnan(), before.isnan()) and torch.equal(now.nan_to_num(), before.nan_to_num())
+    )

@@ -1,0 +1,159 @@
+"""Where workers come from: the zygote, the limits that it gives them, and the pool that keeps it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import sysconfig
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from grader.isolation import confine
+
+KIT = Path(__file__).parents[2]
+STARTUP_SECONDS = 120.0
+CONTROL_SECONDS = 60.0
+
+
+class GraderFault(BaseException):
+    """The grader's own machinery failed; never the learner's fault.
+
+    Like the next one no `Exception`: neither a test nor a search for a smaller example goes on after it.
+    """
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a worker may use.
+
+    Args:
+        call_seconds: Wall time of one question; checks take milliseconds.
+        total_seconds: Wall time of all questions to one worker.
+        memory: Bytes beyond what torch has mapped already.
+    """
+
+    call_seconds: float = 10.0
+    total_seconds: float = 60.0
+    memory: int = confine.MEMORY_BUDGET
+
+
+class Zygote:
+    """A process with torch loaded, from which confined workers are forked. Use as a context manager.
+
+    Args:
+        confined: Whether its workers confine themselves.
+    """
+
+    def __init__(self, confined: bool = True) -> None:
+        self.confined = confined
+        self._control, theirs = socket.socketpair()
+        self._packages = _package_folders()
+        command = [sys.executable, "-s", "-S", "-P", "-B", str(Path(__file__).with_name("zygote.py"))]
+        # Not -I: it would ignore PYTHONHASHSEED, and a grading must come out the same when it is repeated.
+        environment = {"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}
+        self._process = subprocess.Popen(
+            [*command, str(theirs.fileno()), str(KIT), *self._packages],
+            env=environment,
+            cwd="/",
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        theirs.close()
+        self._started = False
+
+    def __enter__(self) -> Zygote:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the zygote; the kernel ends its workers with it."""
+        self._control.close()
+        self._process.kill()
+        self._process.wait()
+        if self._process.stderr:
+            self._process.stderr.close()
+
+    def spawn(self, limits: Limits) -> tuple[int, socket.socket]:
+        """Fork a worker; its pid and the connection to it.
+
+        Raises:
+            GraderFault: The zygote has died or does not answer.
+        """
+        ours, theirs = socket.socketpair()
+        request = {"confined": self.confined, "memory": limits.memory, "readable": self._packages}
+        with theirs:
+            pid = self._ask({"op": "spawn", **request}, [theirs.fileno()])["pid"]
+        return pid, ours
+
+    def reap(self, pid: int) -> int | None:
+        """End a worker and tell how it ended: its exit code, or minus the signal; None if unknown."""
+        return self._ask({"op": "reap", "pid": pid}, []).get("code")
+
+    def _ask(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        try:
+            if not self._started:
+                self._control.settimeout(STARTUP_SECONDS)
+                if self._line() != b"ready":
+                    raise OSError("it did not start")
+                self._started = True
+            self._control.settimeout(CONTROL_SECONDS)
+            socket.send_fds(self._control, [json.dumps(request).encode()], fds)
+            answer: dict[str, Any] = json.loads(self._line())
+            return answer
+        except (OSError, ValueError) as error:
+            raise GraderFault(f"the zygote failed: {error}; {self.last_words()}") from error
+
+    def _line(self) -> bytes:
+        line = b""
+        while not line.endswith(b"\n"):
+            piece = self._control.recv(4096)
+            if not piece:
+                raise OSError("it has ended")
+            line += piece
+        return line.strip()
+
+    def last_words(self) -> str:
+        """End the zygote and tell what it and its workers wrote to stderr."""
+        self._process.kill()
+        assert self._process.stderr is not None
+        return self._process.stderr.read().decode(errors="replace")[-2000:]
+
+
+def _package_folders() -> list[str]:
+    folders = {sysconfig.get_paths()["purelib"], sysconfig.get_paths()["platlib"]}
+    folders.add(str(Path(torch.__file__).parents[1]))
+    return sorted(folder for folder in folders if Path(folder) != KIT)
+
+
+@dataclass
+class Pool:
+    """The zygote of this process, started at the first use."""
+
+    confined: bool
+    zygote: Zygote | None = field(default=None)
+
+    def get(self) -> Zygote:
+        """The zygote, alive."""
+        if self.zygote is None or self.zygote._process.poll() is not None:
+            self.zygote = Zygote(self.confined)
+        return self.zygote
+
+    def close(self) -> None:
+        """End it."""
+        if self.zygote is not None:
+            self.zygote.close()
+            self.zygote = None
+
+
+def supported() -> bool:
+    """Whether this machine can fork workers: elsewhere than on Linux, forking after torch is loaded is not safe."""
+    return sys.platform == "linux"
