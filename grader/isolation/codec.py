@@ -194,7 +194,10 @@ class Decoder:
 
     def _hashed(self, pairs: Iterable[Any]) -> dict[Any, Any]:
         found: dict[Any, Any] = {}
-        for key, value in pairs:
+        for pair in pairs:
+            if type(pair) is not list:  # a tensor of two rows falls apart into two values of one memory
+                raise TypeError
+            key, value = pair
             if not len(found) & 1023:
                 self._expect_time()
             found[key] = value

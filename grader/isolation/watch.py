@@ -24,6 +24,9 @@ _BELOW = {
     "MultiheadAttention": ("_native_multi_head_attention", "_transformer_encoder_layer_fwd"),
     "layer_norm": ("native_layer_norm",),
     "rms_norm": ("_fused_rms_norm",),
+    "cross_entropy": ("cross_entropy_loss",),
+    "nll_loss": ("nll_loss_nd", "nll_loss_forward", "nll_loss2d_forward"),
+    "dropout": ("native_dropout",),
     "group_norm": ("native_group_norm",),
     "batch_norm": ("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_functional"),
 }

@@ -129,6 +129,8 @@ TENSOR = {"!": "tensor", "dtype": "float32", "shape": [2]}
         ({"!": "tuple"}, "field 'v'"),
         ({"!": "dict", "v": [1, 2]}, "malformed dict"),
         ({"!": "dict", "v": [[1, 2, 3]]}, "malformed dict"),
+        ({"!": "dict", "v": ["ab"]}, "malformed dict"),
+        ({"!": "dict", "v": [TENSOR]}, "malformed dict"),
         ({"!": "dict", "v": [[[], 1]]}, "malformed dict"),
         ({"!": "set", "v": [[1]]}, "malformed set"),
         ({"!": "bytes", "v": "€"}, "malformed bytes"),

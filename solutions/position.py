@@ -1,0 +1,345 @@
+r"""Position: tell the model where in the text each token stands.
+
+Attention compares vectors and mixes them; nothing in it knows which token came first. Shuffle the words of a sentence,
+and without further help every word would gather the same from the same others: "dog bites man" and "man bites dog"
+would be one. So position has to be put into the numbers, and this unit holds the ways that models have used, from the
+oldest to those of today:
+
+1. `sinusoidal_encoding` (the first transformer): a fixed table, one row a position, to be added to the token vectors.
+   Its columns are the hands of clocks, each slower than the one before.
+2. `LearnedPositionalEmbedding` (GPT-2): the same table, but learned, with an end that no text may pass.
+3. `rope_frequencies` (how fast each clock of RoPE runs), which is what the next exercise begins with.
+4. `apply_rope` (Llama and most models since): nothing is added. Queries and keys are turned by an angle that grows
+   with their position, so that the score of a query with a key depends on how far they are apart and on nothing else.
+5. `alibi_bias` (BLOOM, MPT): the vectors stay as they are; each score loses a little for every step of distance.
+
+1, 2 and 5 stand on their own; 4 calls 3. A position is a whole number, and the first one is 0, throughout.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+
+def sinusoidal_encoding(length: int, d_model: int, base: float = 10000.0) -> Float[Tensor, "length d_model"]:
+    r"""Write every position as the readings of many clocks, each a sine and a cosine, each slower than the last.
+
+    Sine and cosine take turns: column 0 is the sine of the fastest clock, column 1 its cosine, column 2 the sine of
+    the next one. The fastest turns by 1 radian a position, so neighbours differ; the slowest has hardly moved after
+    thousands of positions, so that far positions differ too. Going k positions on turns each clock by the same angle
+    wherever one starts, which makes "k steps back" easy to learn. Clock i is of the columns 2i and 2i + 1; where
+    d_model is odd, the last clock has its sine and no cosine.
+
+    Math:
+        PE[p, 2i]     = sin(p / base^(2i / d_model))
+        PE[p, 2i + 1] = cos(p / base^(2i / d_model)),  p = 0 .. length - 1
+
+    Args:
+        length: How many positions, 0 or more; the first is position 0.
+        d_model: Size of the vectors that the rows are to be added to, 1 or more, even or odd. It is this very number
+            that stands in the exponent, also where it is odd.
+        base: How much slower the clocks become: the wavelengths go from 2 pi to nearly 2 pi * base.
+
+    Returns:
+        A new float32 tensor, one row a position. Nothing in it is learned: it asks for no gradient.
+
+    Example:
+        >>> sinusoidal_encoding(3, 5, base=100.0)
+        tensor([[ 0.0000,  1.0000,  0.0000,  1.0000,  0.0000],
+                [ 0.8415,  0.5403,  0.1578,  0.9875,  0.0251],
+                [ 0.9093, -0.4161,  0.3117,  0.9502,  0.0502]])
+
+    Pitfalls:
+        * Sine and cosine alternate. All sines first and all cosines after them is another table.
+        * A sine and the cosine next to it share one angle: both have 2i in the exponent.
+        * torch.arange(0, d_model, 2) counts 0, 2, 4: those are the 2i of the formula already.
+        * An odd d_model has one sine more than cosines.
+
+    Source:
+        Vaswani et al. 2017, section 3.5. https://arxiv.org/abs/1706.03762
+    """
+    # float64 up to the end: an angle of 10000 radians has three digits after the point in float32.
+    positions = torch.arange(length, dtype=torch.float64)
+    # 2i for each clock: 0, 2, 4, ... below d_model, so (d_model + 1) // 2 of them.
+    exponents = torch.arange(0, d_model, 2, dtype=torch.float64) / d_model
+    # The formula's division by base^(2i / d_model), as a product with its inverse.
+    # (length, 1) * (clocks,) -> (length, clocks)
+    angles = positions[:, None] * base**-exponents
+    encoding = torch.empty(length, d_model)  # float32: what the token vectors are in
+    encoding[:, 0::2] = angles.sin()
+    # As many cosines as there are odd columns: one less than clocks where d_model is odd.
+    encoding[:, 1::2] = angles[:, : d_model // 2].cos()
+    return encoding
+
+
+class LearnedPositionalEmbedding(nn.Module):
+    r"""Add to each token's vector a vector that belongs to its position, and is learned like any other weight.
+
+    The rows are for positions 0 .. max_length - 1, and a position that was never trained has no row: a text that goes
+    past the end is refused. While generating, a model may be given the new tokens alone; `offset` then says how many
+    positions came before them.
+
+    Math:
+        y[b, s] = x[b, s] + weight[offset + s]
+
+    Args:
+        max_length: How many positions there are.
+        d_model: Size of the vectors.
+        generator: Source of the initial weights. None = torch's global one; given one, the global one is not touched.
+
+    Returns:
+        From `forward`: a new tensor in the shape and the dtype of `x`, also where `weight` has another dtype; `x`
+        itself stays as it was. Every sequence of the batch gets the same rows.
+
+    Raises:
+        ValueError: offset + seq exceeds max_length, or offset is negative. Raised by `forward`; the message gives
+            max_length in the first case and the offset in the second. A text that ends exactly at max_length is fine.
+
+    Parameters:
+        weight: (max_length, d_model), normal with mean 0 and standard deviation 0.02. `state_dict` holds this name and
+            no other.
+
+    Example:
+        >>> embedding = LearnedPositionalEmbedding(max_length=4, d_model=2)
+        >>> embedding.weight.data = torch.tensor([[0.0, 1.0], [10.0, 11.0], [20.0, 21.0], [30.0, 31.0]])
+        >>> embedding(torch.zeros(1, 2, 2), offset=1).detach()
+        tensor([[[10., 11.],
+                 [20., 21.]]])
+
+    Pitfalls:
+        * The rows go along the axis of positions (axis 1), not along the batch (axis 0).
+        * A slice that goes past the end is shorter, not an error: compare the numbers yourself.
+        * A negative start of a slice counts from the end: no error either.
+        * torch.randn has standard deviation 1, fifty times too loud for the token vectors beside it.
+
+    Source:
+        Gehring et al. 2017, section 3.1. https://arxiv.org/abs/1705.03122
+        As in GPT-2: Radford et al. 2018 (GPT), section 4.1, for learned positions and 0.02.
+
+    Not allowed: torch.nn.Embedding, torch.nn.functional.embedding, torch.embedding, torch.nn.EmbeddingBag,
+        torch.nn.functional.embedding_bag, torch.embedding_bag.
+    """
+
+    def __init__(self, max_length: int, d_model: int, *, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        # Small at the start: the position should colour the token's vector, not drown it.
+        self.weight = nn.Parameter(0.02 * torch.randn(max_length, d_model, generator=generator))
+
+    def forward(self, x: Float[Tensor, "batch seq d_model"], offset: int = 0) -> Float[Tensor, "batch seq d_model"]:
+        """Add the rows of positions offset .. offset + seq - 1.
+
+        Args:
+            x: Vectors of the tokens.
+            offset: The position of the first token, 0 or more.
+
+        Returns:
+            The sum, in the dtype of `x`.
+        """
+        max_length, end = self.weight.shape[0], offset + x.shape[1]
+        # Slicing clips at the end and counts negative numbers from it: both have to be refused by hand.
+        if offset < 0:
+            raise ValueError(f"offset is the position of the first token, 0 or more, got {offset}")
+        if end > max_length:
+            raise ValueError(f"positions {offset} to {end - 1} were asked for, but max_length is {max_length}")
+        # (seq, d_model) against (batch, seq, d_model): the same rows for every sequence of the batch.
+        # Half precision plus float32 gives float32, hence the cast.
+        return (x + self.weight[offset:end]).to(x.dtype)
+
+
+def rope_frequencies(d_head: int, base: float = 10000.0) -> Float[Tensor, " half"]:
+    r"""Say how many radians each pair of features turns from one position to the next.
+
+    RoPE takes the d_head features of a query or key as d_head / 2 points in a plane, and turns each by an angle that
+    grows with the position. The first pair is the fastest, 1 radian a position; each is slower than the one before by
+    the same factor. They are the clocks of `sinusoidal_encoding`, for d_head in place of d_model.
+
+    Math:
+        frequency[i] = base^(-2i / d_head),  i = 0 .. d_head / 2 - 1
+
+    Args:
+        d_head: Features of one head; even.
+        base: How much slower the pairs become. Models for long texts take a larger one (Llama 3: 500000).
+
+    Returns:
+        A new float32 tensor with d_head / 2 numbers, from 1 downwards.
+
+    Raises:
+        ValueError: d_head is odd, so that a feature has no partner. The message gives d_head.
+
+    Example:
+        >>> rope_frequencies(8)
+        tensor([1.0000, 0.1000, 0.0100, 0.0010])
+
+    Pitfalls:
+        * There are d_head / 2 of them, not d_head.
+        * The last one is base^(-(d_head - 2) / d_head), so it has not quite arrived at 1 / base.
+        * torch.arange(0, d_head, 2) counts 0, 2, 4: those are the 2i of the formula already.
+
+    Source:
+        Su et al. 2021, section 3.2.2, eq. 15. https://arxiv.org/abs/2104.09864
+    """
+    if d_head % 2:
+        raise ValueError(f"RoPE turns pairs of features, so d_head must be even, got {d_head}")
+    # 0, 2, 4, ..., d_head - 2: one for each pair.
+    exponents = torch.arange(0, d_head, 2, dtype=torch.float64) / d_head
+    # Rounded once: an error here is multiplied with the position later on.
+    return (base**-exponents).float()
+
+
+def apply_rope(
+    x: Float[Tensor, "*batch seq d_head"],
+    positions: Int[Tensor, " seq"] | Int[Tensor, "batch seq"],
+    base: float = 10000.0,
+) -> Float[Tensor, "*batch seq d_head"]:
+    r"""Turn each pair of features by an angle that grows with the position (rotary position embedding, RoPE).
+
+    It is for queries and keys. The product of a query turned by its position m with a key turned by its position n
+    holds the angle m - n and no other: the score knows how far apart the two are, and nothing of where they stand.
+    A rotation changes no lengths, and that of position 0 changes nothing at all.
+
+    Pairs are half-split, as in GPT-NeoX and in Llama as Hugging Face publishes it: feature i and feature i + d_head / 2
+    are a pair, and both stay in their places. (The paper pairs neighbours, 2i and 2i + 1. Either works in a model
+    that is trained with it, but weights trained with one are useless with the other.)
+
+    Math:
+        angle       = positions[s] * rope_frequencies(d_head, base)[i],  h = d_head / 2
+        y[s, i]     = x[s, i] cos(angle) - x[s, i + h] sin(angle)
+        y[s, i + h] = x[s, i] sin(angle) + x[s, i + h] cos(angle),      i = 0 .. h - 1
+
+    Args:
+        x: Queries or keys, as (seq, d_head) or with any leading axes, such as (batch, heads, seq, d_head).
+        positions: Where each vector stands: any whole numbers, of any integer dtype, in any order. (seq,) is for all
+            leading axes; (batch, seq) has its own for each entry of the first axis of `x`, which the axes between,
+            such as heads, share. For that `x` has three axes or more.
+        base: As for `rope_frequencies`.
+
+    Returns:
+        A new tensor in the shape and dtype of `x`; `x` itself stays as it was. Angles, sines and cosines are computed
+        in float32 or wider whatever the dtype of `x` is; float16 and bfloat16 are widened and cast back at the end.
+
+    Raises:
+        ValueError: d_head is odd (the message gives it), or `positions` is neither (seq,) nor (batch, seq).
+
+    Example:
+        >>> x = torch.tensor([[1.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]])
+        >>> apply_rope(x, torch.tensor([0, 1]))  # features 0 and 2 are a pair, and so are 1 and 3
+        tensor([[1.0000, 0.0000, 0.0000, 0.0000],
+                [0.5403, 0.0000, 0.8415, 0.0000]])
+
+    Pitfalls:
+        * The position is what `positions` says, not the place in `x`: while generating, x holds the newest token alone.
+        * The new first half has the minus, the new second half the plus. The other way round, everything turns
+          backwards.
+        * Both new halves are made from the old ones: don't overwrite the first before the second is computed.
+        * bfloat16 has no 257: it becomes 256 or 258. Positions and angles must never be in half precision.
+        * (batch, seq) against (batch, heads, seq, ...) would broadcast its batch along the heads, or fail.
+        * A single position would broadcast along the whole sequence without an error: compare the shapes yourself.
+
+    Source:
+        Su et al. 2021, section 3.4.2, eq. 34. https://arxiv.org/abs/2104.09864
+        Half-split pairs: `rotate_half` in the code of GPT-NeoX, https://github.com/EleutherAI/gpt-neox
+    """
+    frequencies = rope_frequencies(x.shape[-1], base).to(x.device)
+    _check_positions(x, positions)
+    # float32 holds every whole number up to 2^24 exactly; half precision does not get past 256 or 2048.
+    # (*positions, 1) * (d_head / 2,) -> (seq, d_head / 2) or (batch, seq, d_head / 2)
+    angles = positions.float()[..., None] * frequencies
+    if positions.dim() == 2:
+        # Axes of size 1 for all that lies between batch and seq: (batch, 1, ..., 1, seq, d_head / 2).
+        angles = angles.reshape(x.shape[0], *[1] * (x.dim() - 3), *angles.shape[1:])
+    cos, sin = angles.cos(), angles.sin()
+    # 2 x (*batch, seq, d_head / 2): feature i of one and feature i of the other are a pair.
+    first, second = _widen(x).chunk(2, dim=-1)
+    # The rotation matrix ((cos, -sin), (sin, cos)), written out (eq. 34 of the source).
+    turned = torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
+    return turned.to(x.dtype)
+
+
+def alibi_bias(
+    num_heads: int, query_length: int, key_length: int | None = None
+) -> Float[Tensor, "num_heads query_length key_length"]:
+    r"""Make a bias for the attention scores: the further a key is from the query, the more its score loses.
+
+    It is added to the scores before the softmax, and no other trace of position is needed. Each head has a slope of
+    its own, so that some heads look at what is near and others far back. Since a distance that never occurred in
+    training is only a little more of the same, a model can read longer texts than it was trained on.
+
+    The queries are the last `query_length` positions of the keys, as in `attention.causal_mask`. A key that comes
+    after the query loses as much as one equally far before it; hiding it is the causal mask's work, not this one's.
+
+    For a power of two, the slopes are powers of 2^(-8 / num_heads): the first head has the steepest, the last has
+    1 / 256. For any other number, let m be the next smaller power of two: the first m heads have the slopes for m
+    heads, and those that remain take the 1st, 3rd, 5th ... of the slopes for 2m heads, in that order.
+
+    Math:
+        slopes(n)     = [2^(-8 * 1 / n), 2^(-8 * 2 / n), ..., 2^(-8 * n / n)]    n a power of two
+        bias[h, i, j] = -slope[h] * |i + key_length - query_length - j|
+
+    Args:
+        num_heads: How many heads attention has, 1 or more.
+        query_length: How many queries there are, 0 or more.
+        key_length: How many keys there are. None = as many as queries.
+
+    Returns:
+        A new float32 tensor: 0 where query and key are at the same position, negative elsewhere.
+
+    Raises:
+        ValueError: There are more queries than keys.
+
+    Example:
+        >>> alibi_bias(8, 2, 3)[0]  # the first of 8 heads has slope 1/2; the queries are at positions 1 and 2
+        tensor([[-0.5000,  0.0000, -0.5000],
+                [-1.0000, -0.5000,  0.0000]])
+
+    Pitfalls:
+        * The first slope is 2^(-8 / n), not 2^0: the count begins at 1.
+        * 2^(-8 h / n) for an n that is no power of two gives other slopes than the published models have.
+        * With fewer queries than keys, the queries stand at the end of the keys, not at the beginning.
+        * It is a penalty: the nearest key has 0 and all others are below.
+
+    Source:
+        Press, Smith and Lewis 2021, section 3. https://arxiv.org/abs/2108.12409
+        Other head counts: `get_slopes` in the authors' code, https://github.com/ofirpress/attention_with_linear_biases
+    """
+    key_length = query_length if key_length is None else key_length
+    if query_length > key_length:
+        raise ValueError(f"there are more queries ({query_length}) than keys ({key_length}): each query is a key too")
+    key_positions = torch.arange(key_length)
+    # The last query_length of the keys; not [-query_length:], which is everything where there is no query.
+    query_positions = key_positions[key_length - query_length :]
+    # (query_length, 1) - (1, key_length) -> (query_length, key_length); abs, since later keys are far away as well.
+    distances = (query_positions[:, None] - key_positions[None, :]).abs()
+    # (num_heads, 1, 1) * (query_length, key_length) -> (num_heads, query_length, key_length)
+    return _alibi_slopes(num_heads)[:, None, None] * -distances
+
+
+def _alibi_slopes(num_heads: int) -> Float[Tensor, " num_heads"]:
+    # bit_length counts binary digits: 12 = 0b1100 has 4, so the power of two that is not above it is 2^3.
+    power = 2 ** (num_heads.bit_length() - 1)
+    slopes = _slopes_of_power(power)
+    # Every second slope of twice as many heads lies between two of those that are taken already.
+    between = _slopes_of_power(2 * power)[0::2]
+    # For a power of two, none of them is needed.
+    return torch.cat([slopes, between[: num_heads - power]])
+
+
+def _slopes_of_power(num_heads: int) -> Float[Tensor, " num_heads"]:
+    # A geometric sequence whose first number is also its ratio (section 3 of the source).
+    heads = torch.arange(1, num_heads + 1)
+    return 2.0 ** (-8.0 * heads / num_heads)
+
+
+def _check_positions(x: Tensor, positions: Tensor) -> None:
+    allowed = [x.shape[-2:-1]]
+    if x.dim() > 2:  # only then is there an axis of batch in front of seq
+        allowed.append(torch.Size((x.shape[0], x.shape[-2])))
+    if positions.shape not in allowed:
+        raise ValueError(
+            f"positions must have shape {' or '.join(str(tuple(shape)) for shape in allowed)} "
+            f"for an x of shape {tuple(x.shape)}, got {tuple(positions.shape)}"
+        )
+
+
+def _widen(tensor: Tensor) -> Tensor:
+    # A product of two half precision numbers is rounded to 8 or 11 bits before it is added up: float32 first.
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor

@@ -1,0 +1,304 @@
+"""Known mistakes in `embedding`: what learners write instead, and the sentence that tells them so."""
+
+from grader.checking import Mistake, always
+
+# The lines of the solution that the mistakes replace; each stands there once.
+DRAW = "return torch.randn(shape, generator=generator) * std"
+
+TABLE = "self.weight = nn.Parameter(init_normal((num_embeddings, d_model), 0.02, generator=generator))"
+ROWS = "rows = ids.long()"
+OUTSIDE = "outside = rows[(rows < 0) | (rows >= self.num_embeddings)]"
+ASKED_OUTSIDE = "if outside.numel() > 0:"
+LOOKUP = "return self.weight[rows]"
+
+STD = "std = in_features**-0.5"
+MATRIX = "self.weight = nn.Parameter(init_normal((out_features, in_features), std, generator=generator))"
+BIAS = 'self.register_parameter("bias", nn.Parameter(torch.zeros(out_features)) if bias else None)'
+ASKED_SIZE = "if x.shape[-1:] != (self.in_features,):  #"
+PRODUCT = "out = x @ self.weight.mT"
+SUM = "return out if self.bias is None else out + self.bias"
+
+Edits = dict[str, str]
+
+
+def _draw(id: str, says: str, new: str) -> Mistake:
+    return Mistake(id, "init_normal", says, {DRAW: new})
+
+
+def _table(id: str, says: str, edits: Edits) -> Mistake:
+    return Mistake(id, "Embedding", says, edits)
+
+
+def _map(id: str, says: str, edits: Edits) -> Mistake:
+    return Mistake(id, "Linear", says, edits)
+
+
+def _both(id: str, says: str, change: tuple[str, str]) -> list[Mistake]:
+    """One mistake that can be made in the line of either layer that makes the weight."""
+    return [
+        _table(f"table-{id}", says, {TABLE: TABLE.replace(*change)}),
+        _map(id, says, {MATRIX: MATRIX.replace(*change)}),
+    ]
+
+
+INIT_NORMAL = [
+    _draw(
+        "std-ignored",
+        "your numbers have standard deviation 1 whatever std is.",
+        "return torch.randn(shape, generator=generator)",
+    ),
+    _draw(
+        "std-as-a-variance",
+        "you take std for the variance: your numbers have standard deviation sqrt(std).",
+        "return torch.randn(shape, generator=generator) * std**0.5",
+    ),
+    _draw(
+        "uniform-of-the-right-std",
+        "your numbers have the right standard deviation but are uniform (torch.rand): they should be normal.",
+        "return (2 * torch.rand(shape, generator=generator) - 1) * 3**0.5 * std",
+    ),
+    _draw(
+        "uniform-from-zero",
+        "your numbers are uniform from 0 to std, none of them negative: take torch.randn and not torch.rand.",
+        "return torch.rand(shape, generator=generator) * std",
+    ),
+    _draw(
+        "one-row-for-all",
+        "you draw one row and repeat it: each entry has to be drawn on its own.",
+        "return (torch.randn(shape[-1], generator=generator) * std).expand(shape).clone()",
+    ),
+    _draw(
+        "generator-ignored",
+        "you draw from torch's global generator: a generator was given.",
+        "return torch.randn(shape) * std",
+    ),
+    _draw(
+        "seeds-globally",
+        "you seed torch's global generator: draw from the one that was given, and leave the global one alone.",
+        "if generator is not None: torch.default_generator.manual_seed(generator.initial_seed())\n"
+        "    return torch.randn(shape) * std",
+    ),
+    _draw(
+        "generator-made-anew",
+        "you make a new generator from the seed of the one that was given: go on where that one is.",
+        "if generator is not None: generator = torch.Generator().manual_seed(generator.initial_seed())\n    " + DRAW,
+    ),
+    _draw(
+        "seed-fixed",
+        "without a generator you always begin from the same seed: all weights would be the same.",
+        "generator = generator or torch.Generator().manual_seed(0)\n    " + DRAW,
+    ),
+    _draw(
+        "is-a-parameter", "your numbers ask for a gradient: return a plain tensor.", f"return nn.Parameter({DRAW[7:]})"
+    ),
+]
+
+STARTS = [
+    _table(
+        "table-starts-at-one",
+        "your weight starts with standard deviation 1, as torch's own layer does: it should be 0.02.",
+        {TABLE: TABLE.replace("0.02", "1.0")},
+    ),
+    _table(
+        "table-scaled-by-d-model",
+        "your weight starts with standard deviation d_model ** -0.5: it should be 0.02 whatever the sizes.",
+        {TABLE: TABLE.replace("0.02", "d_model**-0.5")},
+    ),
+    _map(
+        "starts-at-one",
+        "your weight starts with standard deviation 1: it should be in_features ** -0.5.",
+        {STD: "std = 1.0"},
+    ),
+    _map(
+        "constant-scale",
+        "your weight starts with standard deviation 0.02 whatever the sizes: it should be in_features ** -0.5.",
+        {STD: "std = 0.02"},
+    ),
+    _map(
+        "fan-out",
+        "your weight starts with standard deviation out_features ** -0.5: it should be in_features ** -0.5.",
+        {STD: "std = out_features**-0.5"},
+    ),
+    _map(
+        "starts-uniform",
+        "your weight starts uniform, as torch's own layer does: it should be normal.",
+        {
+            MATRIX: "self.weight = nn.Parameter((2 * torch.rand(out_features, in_features, generator=generator) - 1) * std)"
+        },
+    ),
+    *_both(
+        "layer-generator-ignored", "you do not pass the generator on to init_normal.", (", generator=generator", "")
+    ),
+    *_both(
+        "no-parameter",
+        "your weight is a plain tensor: without nn.Parameter no optimizer finds it.",
+        ("nn.Parameter(", "("),
+    ),
+]
+
+EMBEDDING = [
+    _table(
+        "sqrt-d-model",
+        "you multiply the rows by sqrt(d_model), as the first transformer did: here they leave as they are.",
+        {LOOKUP: f"{LOOKUP} * self.d_model**0.5"},
+    ),
+    _table(
+        "table-transposed",
+        "your weight is (d_model, num_embeddings): it should have a row for each token, (num_embeddings, d_model).",
+        {
+            TABLE: TABLE.replace("(num_embeddings, d_model)", "(d_model, num_embeddings)"),
+            LOOKUP: "return self.weight.T[rows]",
+        },
+    ),
+    _table(
+        "one-hot-too-small",
+        "your one-hot vectors are as long as the largest id asks for: they need num_embeddings entries.",
+        {LOOKUP: "return nn.functional.one_hot(rows).to(self.weight.dtype) @ self.weight"},
+    ),
+    _table(
+        "ids-flattened",
+        "your result has lost the axes of ids: it should be (*ids.shape, d_model).",
+        {LOOKUP: "return self.weight[rows.flatten()]"},
+    ),
+    _table(
+        "uint8-as-a-mask",
+        "you take the ids for an index as they are: uint8 is then a mask. Convert them to int64 first.",
+        {ROWS: "rows = ids"},
+    ),
+    _table(
+        "table-always-float32",
+        "your result is float32 whatever the dtype of weight is.",
+        {LOOKUP: f"{LOOKUP}.float()"},
+    ),
+    _table(
+        "last-gradient-wins",
+        "where a token stands several times, its row gets the gradient of one place only: they add up.",
+        {
+            LOOKUP: "flat = rows.flatten()\n"
+            "        last = torch.stack([~(flat[i + 1 :] == id).any() for i, id in enumerate(flat)]) if len(flat) else flat\n"
+            "        out = self.weight[rows]\n"
+            "        return torch.where(last.view(rows.shape)[..., None].bool(), out, out.detach())"
+        },
+    ),
+    _table(
+        "negative-ids-wrap",
+        "you let negative ids through: as an index, -1 is the last row.",
+        {OUTSIDE: "outside = rows[rows >= self.num_embeddings]"},
+    ),
+    _table(
+        "ids-clamped",
+        "an id outside the table silently gets the first or the last row: raise an IndexError.",
+        {OUTSIDE: "rows = rows.clamp(0, self.num_embeddings - 1)\n        outside = rows[rows < 0]"},
+    ),
+    _table(
+        "max-of-no-ids",
+        "your check takes the minimum and the maximum of the ids, which an empty tensor does not have.",
+        {ASKED_OUTSIDE: "if rows.min() < 0 or rows.max() >= self.num_embeddings:"},
+    ),
+    _table(
+        "check-asserts",
+        "an id outside the table raises AssertionError: raise an IndexError that gives the id and num_embeddings.",
+        {ASKED_OUTSIDE: f"assert outside.numel() == 0\n        {ASKED_OUTSIDE}"},
+    ),
+]
+
+LINEAR = [
+    _map(
+        "not-transposed",
+        "you multiply by weight as it is: its rows make the outputs, so x meets the transposed weight.",
+        {PRODUCT: "out = x @ self.weight"},
+    ),
+    _map(
+        "weight-transposed",
+        "your weight is (in_features, out_features): it should be (out_features, in_features), as torch's own layer keeps it.",
+        {
+            MATRIX: MATRIX.replace("(out_features, in_features)", "(in_features, out_features)"),
+            PRODUCT: "out = x @ self.weight",
+        },
+    ),
+    _map("bias-missing", "you do not add the bias.", {SUM: "return out"}),
+    _map(
+        "bias-always",
+        "your layer has a bias although it was built with bias=False.",
+        {BIAS: "self.bias = nn.Parameter(torch.zeros(out_features))"},
+    ),
+    _map(
+        "bias-false-crashes",
+        "your forward adds bias without asking whether there is one: with bias=False it is None.",
+        {SUM: "return out + self.bias"},
+    ),
+    _map(
+        "bias-starts-random",
+        "your bias starts with random numbers: it should start as zeros.",
+        {BIAS: BIAS.replace("torch.zeros(out_features)", "init_normal((out_features,), std)")},
+    ),
+    _map(
+        "bias-is-no-parameter",
+        "your bias is a buffer and no nn.Parameter: no optimizer would find it.",
+        {BIAS: 'self.register_buffer("bias", torch.zeros(out_features) if bias else None)'},
+    ),
+    _map(
+        "weight-detached",
+        "no gradient reaches weight: you use weight.data or weight.detach().",
+        {PRODUCT: "out = x @ self.weight.detach().mT"},
+    ),
+    _map(
+        "axes-flattened",
+        "your result has lost the leading axes of x: it should be (*batch, out_features).",
+        {PRODUCT: "out = x.reshape(-1, self.in_features) @ self.weight.mT"},
+    ),
+    _map(
+        "always-float32",
+        "your result is float32 whatever the dtype of x is.",
+        {SUM: f"out = {SUM[7:]}\n        return out.float()"},
+    ),
+    _map(
+        "no-size-check",
+        "you do not check the last axis of x with an error of your own: raise a ValueError that says what was expected and what came.",
+        {ASKED_SIZE: "if False:  #"},
+    ),
+    _map(
+        "broadcasts",
+        "you do not check the last axis of x: in a product of elements (and in einsum) a size of 1 broadcasts without error.",
+        {ASKED_SIZE: "if False:  #", PRODUCT: "out = (x[..., None, :] * self.weight).sum(-1)"},
+    ),
+    _map(
+        "size-check-is-silent",
+        "your ValueError does not say which size was expected and which shape came.",
+        {
+            ASKED_SIZE: f'if x.shape[-1:] != (self.in_features,):\n            raise ValueError("wrong shape")\n        {ASKED_SIZE}'
+        },
+    ),
+]
+
+SHORTCUTS = [
+    Mistake(
+        "uses-torch-init",
+        "init_normal",
+        "your init_normal calls torch.nn.init, the very thing that you are to write.",
+        {DRAW: "return nn.init.normal_(torch.empty(shape), 0.0, std, generator)"},
+    ),
+    Mistake(
+        "uses-torch-embedding",
+        "Embedding",
+        "your Embedding calls torch.nn.functional.embedding, the very thing that you are to write.",
+        {LOOKUP: "return nn.functional.embedding(rows, self.weight)"},
+    ),
+    Mistake(
+        "uses-torch-linear",
+        "Linear",
+        "your Linear calls torch.nn.functional.linear, the very thing that you are to write.",
+        {PRODUCT: "return nn.functional.linear(x, self.weight, self.bias)"},
+    ),
+]
+
+MISTAKES = [
+    *INIT_NORMAL,
+    *STARTS,
+    *EMBEDDING,
+    *LINEAR,
+    *SHORTCUTS,
+    *always("init_normal", without=("returns-its-input", "mutates-its-input", "detached")),
+    *always("Embedding", "Embedding.forward"),
+    *always("Linear", "Linear.forward"),
+]

@@ -1,0 +1,370 @@
+"""Known mistakes in `feedforward`: what learners write instead, and the sentence that tells them so."""
+
+from grader.checking import Mistake, always
+
+# The lines of the solution that the mistakes replace; each stands there once.
+RELU = "return torch.where(x > 0, x, 0.0)"
+ERF = "bend = torch.erf(wide / math.sqrt(2))"
+TANH = "bend = torch.tanh(math.sqrt(2 / math.pi) * (wide + 0.044715 * wide.pow(3)))"
+IF_EXACT = 'if approximate == "none":\n'
+IF_TANH = 'elif approximate == "tanh":\n'
+GELU = "return (wide * (1 + bend) / 2).to(x.dtype)"
+SILU = "return (wide * torch.sigmoid(wide)).to(x.dtype)"
+P_CHECK = "if not 0 <= p < 1:"
+MODE = "if not self.training or self.p == 0:"
+SAME = f"{MODE}\n            return x\n"
+DRAWS = "draws = torch.rand(x.shape, generator=self.generator, device=x.device)"
+KEPT = "kept = draws >= self.p"
+DROP = "return torch.where(kept, x / (1 - self.p), 0.0)"
+HIDDEN = "hidden = _project(x, self.up_weight, self.up_bias)"
+BENT = "bent = _activation(self.activation)(hidden)"
+LEFT = "left = self.dropout(bent)"
+DOWN = "return _project(left, self.down_weight, self.down_bias)"
+MAKES_DROPOUT = "self.dropout = Dropout(dropout)"
+FIRST_STEP = "_activation(activation)  # an unknown name"
+GATE = "gate = silu(_project(x, self.gate_weight))"
+UP = "up = _project(x, self.up_weight)"
+PRODUCT = "return _project(gate * up, self.down_weight)"
+
+
+def _relu(id: str, says: str, new: str) -> Mistake:
+    return Mistake(f"relu-{id}", "relu", says, {RELU: new})
+
+
+def _gelu(id: str, says: str, edits: dict[str, str]) -> Mistake:
+    return Mistake(f"gelu-{id}", "gelu", says, edits)
+
+
+def _silu(id: str, says: str, new: str) -> Mistake:
+    return Mistake(f"silu-{id}", "silu", says, {SILU: new})
+
+
+def _dropout(id: str, says: str, edits: dict[str, str], stateful: bool = False) -> Mistake:
+    return Mistake(f"dropout-{id}", "Dropout", says, edits, stateful=stateful)
+
+
+def _feed(id: str, says: str, edits: dict[str, str]) -> Mistake:
+    return Mistake(f"feed-{id}", "FeedForward", says, edits)
+
+
+def _swiglu(id: str, says: str, edits: dict[str, str]) -> Mistake:
+    return Mistake(f"swiglu-{id}", "SwiGLU", says, edits)
+
+
+def _initial(id: str, says: str, before: str = "pass", after: str = "pass") -> list[Mistake]:
+    """What goes wrong with the initial weights of either layer."""
+    return [
+        Mistake(
+            f"{prefix}-{id}",
+            exercise,
+            says.format(exercise),
+            append=f"""
+_right_init = {exercise}.__init__
+
+
+def _init(self, *args, generator=None, **options):
+    {before}
+    _right_init(self, *args, generator=generator, **options)
+    {after}
+
+
+{exercise}.__init__ = _init
+""",
+        )
+        for prefix, exercise in (("feed", "FeedForward"), ("swiglu", "SwiGLU"))
+    ]
+
+
+RELUS = [
+    _relu(
+        "leaky",
+        "your relu leaves a part of the negative numbers: below 0 it is exactly 0.",
+        "return torch.where(x > 0, x, 0.01 * x)",
+    ),
+    _relu(
+        "in-place", "your relu writes into x, which is still the caller's: make a new tensor.", "return x.clamp_(min=0)"
+    ),
+    _relu(
+        "half-sum",
+        "your (x + |x|) / 2 overflows in float16: the sum is twice as large as the result.",
+        "return (x + x.abs()) / 2",
+    ),
+    _relu("uses-torch", "your relu calls torch.relu, the very thing that you are to write.", "return torch.relu(x)"),
+]
+
+GELUS = [
+    _gelu(
+        "always-tanh",
+        "your values are exactly those of the tanh formula, where the exact one (by erf) is asked for.",
+        {ERF: TANH.replace("bend =", "bend = 0 +")},
+    ),
+    _gelu(
+        "always-exact",
+        "your values are exactly those of the exact formula (by erf), where the one by tanh is asked for.",
+        {TANH: ERF.replace("bend =", "bend = 0 +")},
+    ),
+    _gelu(
+        "by-sigmoid",
+        "your values are those of x * sigmoid(1.702 x), a rougher approximation: the exact formula uses erf.",
+        {ERF: "bend = 2 * torch.sigmoid(1.702 * wide) - 1"},
+    ),
+    _gelu(
+        "no-root-of-two",
+        "you take erf(x): the normal distribution wants erf(x / sqrt(2)).",
+        {ERF: "bend = torch.erf(wide)"},
+    ),
+    _gelu(
+        "not-halved",
+        "your result is twice too large: (1 + ...) runs from 0 to 2, a probability from 0 to 1.",
+        {GELU: "return (wide * (1 + bend)).to(x.dtype)"},
+    ),
+    _gelu(
+        "root-of-two-over-pi",
+        "you take sqrt(2) / pi: the root is over the whole quotient, sqrt(2 / pi).",
+        {TANH: TANH.replace("math.sqrt(2 / math.pi)", "math.sqrt(2) / math.pi")},
+    ),
+    _gelu(
+        "unknown-accepted",
+        "an unknown `approximate` passes as the tanh formula: raise a ValueError that says what came.",
+        {IF_TANH: "elif True:\n"},
+    ),
+    _gelu(
+        "no-upcast",
+        "your gelu computes in half precision, where 1 + erf(...) has lost its digits: widen to float32 first.",
+        {IF_EXACT: f"wide = x\n    {IF_EXACT}"},
+    ),
+    _gelu(
+        "uses-torch",
+        "your gelu calls torch.nn.functional.gelu, the very thing that you are to write.",
+        {GELU: "return torch.nn.functional.gelu(x, approximate=approximate)"},
+    ),
+]
+
+SILUS = [
+    _silu(
+        "exp-ratio",
+        "your exp(x) / (1 + exp(x)) is inf / inf for large x.",
+        "return (wide * torch.exp(wide) / (1 + torch.exp(wide))).to(x.dtype)",
+    ),
+    _silu(
+        "gradient-overflows",
+        "exp(-x) is inf for very negative x: your values survive it, your gradient does not (inf * 0).",
+        "return (wide / (1 + torch.exp(-wide))).to(x.dtype)",
+    ),
+    _silu(
+        "where-overflows",
+        "torch.where chooses the safe value, but the branch that it leaves is inf and makes the gradient NaN.",
+        "return (wide * torch.where(wide < 0, torch.exp(wide) / (1 + torch.exp(wide)), 1 / (1 + torch.exp(-wide)))).to(x.dtype)",
+    ),
+    _silu(
+        "no-upcast",
+        "your silu computes in half precision, which rounds twice: widen to float32 first.",
+        "return x * torch.sigmoid(x)",
+    ),
+    _silu(
+        "not-cast-back",
+        "you widen half precision to float32 and never cast back: the result must have the dtype of x.",
+        "return wide * torch.sigmoid(wide)",
+    ),
+    _silu(
+        "uses-torch",
+        "your silu calls torch.nn.functional.silu, the very thing that you are to write.",
+        "return torch.nn.functional.silu(x)",
+    ),
+]
+
+DROPOUTS = [
+    _dropout(
+        "exact-count",
+        "your Dropout drops the same number of elements in every call: each element is drawn on its own.",
+        {
+            KEPT: "order = draws.flatten().argsort().argsort().reshape(x.shape)\n        kept = order >= round(self.p * draws.numel())"
+        },
+    ),
+    _dropout(
+        "not-scaled", "what your Dropout keeps is not divided by 1 - p.", {DROP: "return torch.where(kept, x, 0.0)"}
+    ),
+    _dropout(
+        "scaled-in-evaluation",
+        "you scale by 1 - p in evaluation: divide by 1 - p while training, and leave evaluation alone.",
+        {f"{SAME}": f"{MODE}\n            return x * (1 - self.p)\n", DROP: "return torch.where(kept, x, 0.0)"},
+    ),
+    _dropout(
+        "keeps-that-many",
+        "you keep an element with probability p: that is the probability of dropping it.",
+        {KEPT: "kept = draws < self.p"},
+    ),
+    _dropout(
+        "in-evaluation", "your Dropout drops in evaluation mode too: ask self.training.", {MODE: "if self.p == 0:"}
+    ),
+    _dropout("never", "your Dropout drops nothing while training.", {MODE: "if True:"}),
+    _dropout(
+        "of-whole-vectors",
+        "your Dropout drops whole vectors: every element of the last axis is drawn on its own.",
+        {
+            DRAWS: DRAWS.replace("x.shape", "(*x.shape[:-1], 1)"),
+            DROP: "return torch.where(kept, x / (1 - self.p), 0.0).reshape(x.shape)",
+        },
+    ),
+    _dropout(
+        "shared-by-the-batch",
+        "your Dropout drops the same elements in every sequence of the batch: draw for each on its own.",
+        {DRAWS: DRAWS.replace("x.shape", "x.shape[1:]")},
+    ),
+    _dropout(
+        "same-in-every-call",
+        "your Dropout keeps the draws of the first call: every call draws anew.",
+        {
+            DRAWS: f"{DRAWS}\n        draws = self.__dict__.setdefault('_first', draws) if draws.numel() else draws\n        draws = draws if draws.shape == self.__dict__.get('_first', draws).shape else draws"
+        },
+    ),
+    _dropout(
+        "generator-ignored",
+        "your Dropout draws from torch's global generator: a generator was given.",
+        {DRAWS: DRAWS.replace("self.generator", "None")},
+    ),
+    _dropout(
+        "p-of-1",
+        "your Dropout takes p = 1, for which 1 / (1 - p) does not exist: p must be below 1.",
+        {P_CHECK: "if not 0 <= p <= 1:"},
+    ),
+    _dropout(
+        "p-unchecked",
+        "your Dropout takes a p that is no probability, or 1: raise a ValueError that says which p came.",
+        {P_CHECK: "if False:"},
+    ),
+    _dropout(
+        "float32",
+        "your mask is float32 and promotes x in half precision: the result must have the dtype of x.",
+        {DROP: "return x * kept.float() / (1 - self.p)"},
+    ),
+    _dropout(
+        "uses-torch",
+        "your Dropout calls torch.nn.functional.dropout, the very thing that you are to write.",
+        {DROP: "return torch.nn.functional.dropout(x, self.p, self.training)"},
+    ),
+]
+
+FEEDS = [
+    _feed("no-activation", "nothing bends the hidden numbers: your two projections are one.", {BENT: "bent = hidden"}),
+    _feed(
+        "activation-last",
+        "your activation comes after the second projection: it belongs between the two.",
+        {BENT: "bent = hidden", DOWN: f"return _activation(self.activation)({DOWN.removeprefix('return ')})"},
+    ),
+    _feed("activation-ignored", "your activation is gelu, whatever `activation` says.", {BENT: "bent = gelu(hidden)"}),
+    _feed(
+        "gelu-by-tanh",
+        'your "gelu" is the one by tanh: that is "gelu_tanh", and "gelu" is the exact one.',
+        {'"gelu": gelu,': '"gelu": partial(gelu, approximate="tanh"),'},
+    ),
+    _feed(
+        "unknown-activation",
+        "an unknown activation is refused at the first call only, or not at all: raise a ValueError in the constructor.",
+        {FIRST_STEP: "activation  # an unknown name"},
+    ),
+    _feed(
+        "hidden-size-ignored",
+        "your hidden vectors are 4 * d_model long, whatever d_hidden is.",
+        {FIRST_STEP: "d_hidden = 4 * d_model  # an unknown name"},
+    ),
+    _feed(
+        "bias-after-activation",
+        "you add up_bias after the activation: it belongs to the first projection.",
+        {
+            HIDDEN: "hidden = _project(x, self.up_weight)",
+            LEFT: "left = self.dropout(bent if self.up_bias is None else bent + self.up_bias)",
+        },
+    ),
+    _feed(
+        "bias-always",
+        "your layer has biases although it was built with bias=False.",
+        {FIRST_STEP: "bias = True  # an unknown name"},
+    ),
+    _feed("dropout-ignored", "your layer drops nothing while training: `dropout` is ignored.", {LEFT: "left = bent"}),
+    _feed(
+        "dropout-in-evaluation", "your layer drops in evaluation mode too.", {LEFT: "left = self.dropout.train()(bent)"}
+    ),
+    _feed(
+        "dropout-on-output",
+        "you drop numbers of the output: dropout comes before the second projection.",
+        {LEFT: "left = bent", DOWN: f"return self.dropout({DOWN.removeprefix('return ')})"},
+    ),
+    _feed(
+        "dropout-from-the-generator",
+        "your dropout draws from the generator of the initial weights: it draws from torch's global one.",
+        {MAKES_DROPOUT: "self.dropout = Dropout(dropout, generator=generator)"},
+    ),
+    _feed(
+        "down-scaled-by-d-model",
+        "down_weight starts with standard deviation d_model ** -0.5: its input has size d_hidden.",
+        {
+            "self.down_weight = _initial_weight(d_model, d_hidden, generator)\n        self.register": "self.down_weight = nn.Parameter(_initial_weight(d_model, d_hidden, generator).data * (d_hidden / d_model) ** 0.5)\n        self.register"
+        },
+    ),
+]
+
+SWIGLUS = [
+    _swiglu("no-silu", "nothing bends your gate: silu is missing.", {GATE: "gate = _project(x, self.gate_weight)"}),
+    _swiglu(
+        "gate-and-up-exchanged",
+        "gate_weight and up_weight have changed places: silu bends the product with gate_weight.",
+        {GATE: "gate = silu(_project(x, self.up_weight))", UP: "up = _project(x, self.gate_weight)"},
+    ),
+    _swiglu(
+        "by-sigmoid",
+        "your gate is a plain sigmoid: it is silu, x * sigmoid(x).",
+        {GATE: "gate = torch.sigmoid(_project(x, self.gate_weight))"},
+    ),
+    _swiglu(
+        "adds",
+        "you add the gate to the other projection: they are multiplied.",
+        {PRODUCT: "return _project(gate + up, self.down_weight)"},
+    ),
+    _swiglu(
+        "both-bent",
+        "you bend both projections: silu bends the gate only.",
+        {UP: "up = silu(_project(x, self.up_weight))"},
+    ),
+    _swiglu(
+        "one-weight-twice",
+        "gate_weight and up_weight start as copies: draw each of them on its own.",
+        {
+            "self.up_weight = _initial_weight(d_hidden, d_model, generator)\n        self.down_weight": "self.up_weight = nn.Parameter(self.gate_weight.data.clone())\n        self.down_weight"
+        },
+    ),
+]
+
+WEIGHTS = [
+    *_initial(
+        "initial-not-scaled",
+        "the initial weights of your {} have standard deviation 1: it is (input size) ** -0.5.",
+        after="for weight in self.parameters(): weight.data.mul_(weight.shape[-1] ** 0.5)",
+    ),
+    *_initial(
+        "generator-ignored",
+        "your {} draws its weights from torch's global generator: a generator was given.",
+        before="generator = None",
+    ),
+    *_initial(
+        "weights-transposed",
+        "the weights of your {} are (in, out): they are (out, in), as in torch.",
+        after="for weight in self.parameters(): weight.data = weight.data.T if weight.dim() == 2 else weight.data",
+    ),
+]
+
+MISTAKES = [
+    *RELUS,
+    *GELUS,
+    *SILUS,
+    *DROPOUTS,
+    *FEEDS,
+    *SWIGLUS,
+    *WEIGHTS,
+    *always("relu"),
+    *always("gelu"),
+    *always("silu"),
+    *always("Dropout", "Dropout.forward", without=("returns-its-input",)),  # which it does in evaluation: see "never"
+    *always("FeedForward", "FeedForward.forward"),
+    *always("SwiGLU", "SwiGLU.forward"),
+]

@@ -1,0 +1,417 @@
+"""Known mistakes in `position`: what learners write instead, and the sentence that tells them so."""
+
+from grader.checking import Mistake, always
+
+# The lines of the solution that the mistakes replace; each stands there once.
+POSITIONS = "positions = torch.arange(length, dtype=torch.float64)"
+EXPONENTS = "exponents = torch.arange(0, d_model, 2, dtype=torch.float64) / d_model"
+ANGLES = "angles = positions[:, None] * base**-exponents"
+SINES = "encoding[:, 0::2] = angles.sin()"
+COSINES = "encoding[:, 1::2] = angles[:, : d_model // 2].cos()"
+ENCODING = "return encoding"
+
+WEIGHT = "self.weight = nn.Parameter(0.02 * torch.randn(max_length, d_model, generator=generator))"
+NEGATIVE = "if offset < 0:"
+TOO_LONG = "if end > max_length:"
+TOO_LONG_ERROR = 'raise ValueError(f"positions {offset} to'
+ADDED = "return (x + self.weight[offset:end]).to(x.dtype)"
+
+ODD = "if d_head % 2:"
+FREQUENCIES = "return (base**-exponents).float()"
+HEAD_EXPONENTS = "exponents = torch.arange(0, d_head, 2, dtype=torch.float64) / d_head"
+
+ROPE_FREQUENCIES = "frequencies = rope_frequencies(x.shape[-1], base).to(x.device)"
+CHECKED = "    _check_positions(x, positions)\n    # float32"
+ROPE_ANGLES = "angles = positions.float()[..., None] * frequencies"
+AXES = "angles = angles.reshape(x.shape[0], *[1] * (x.dim() - 3), *angles.shape[1:])"
+HALVES = "first, second = _widen(x).chunk(2, dim=-1)"
+TURNED = "turned = torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)"
+ROPE_CAST = "return turned.to(x.dtype)"
+
+TOO_MANY = "if query_length > key_length:"
+KEY_LENGTH = "key_length = query_length if key_length is None else key_length"
+QUERY_POSITIONS = "query_positions = key_positions[key_length - query_length :]"
+DISTANCES = "distances = (query_positions[:, None] - key_positions[None, :]).abs()"
+BIAS = "return _alibi_slopes(num_heads)[:, None, None] * -distances"
+BETWEEN = "between = _slopes_of_power(2 * power)[0::2]"
+SLOPES = "return torch.cat([slopes, between[: num_heads - power]])"
+HEADS = "heads = torch.arange(1, num_heads + 1)"
+
+# What has no tensor among its arguments has none to return, to change or to pass a gradient to; `_cached` has its own state.
+NO_TENSORS = ("returns-its-input", "mutates-its-input", "detached", "keeps-state")
+
+Edits = dict[str, str]
+
+
+def _sinusoidal(id: str, says: str, edits: Edits) -> Mistake:
+    return Mistake(id, "sinusoidal_encoding", says, edits)
+
+
+def _learned(id: str, says: str, edits: Edits) -> Mistake:
+    return Mistake(f"learned-{id}", "LearnedPositionalEmbedding", says, edits)
+
+
+def _frequencies(id: str, says: str, edits: Edits) -> Mistake:
+    return Mistake(f"frequencies-{id}", "rope_frequencies", says, edits)
+
+
+def _rope(id: str, says: str, edits: Edits) -> Mistake:
+    return Mistake(f"rope-{id}", "apply_rope", says, edits)
+
+
+def _alibi(id: str, says: str, edits: Edits) -> Mistake:
+    return Mistake(f"alibi-{id}", "alibi_bias", says, edits)
+
+
+def _cached(exercise: str, key: str, says: str) -> Mistake:
+    """Results that are kept and found again by some of the arguments only."""
+    append = f"""
+_right, _seen = {exercise}, {{}}
+
+
+def {exercise}(*args, **kwargs):
+    return _seen.setdefault({key}, _right(*args, **kwargs))
+"""
+    return Mistake(f"{exercise}-keeps-state", exercise, says, append=append, stateful=True)
+
+
+SINUSOIDAL = [
+    _sinusoidal(
+        "concatenated",
+        "you put all sines first and all cosines after them: they alternate, column 2i and column 2i + 1.",
+        {ENCODING: "return torch.cat([encoding[:, 0::2], encoding[:, 1::2]], dim=-1)"},
+    ),
+    _sinusoidal(
+        "cosine-first",
+        "your even columns are cosines and your odd ones sines: it is the other way round.",
+        {SINES: "encoding[:, 0::2] = angles.cos()", COSINES: COSINES.replace("cos()", "sin()")},
+    ),
+    _sinusoidal(
+        "half-exponent",
+        "your exponent is i / d_model for clock i: it is 2i / d_model.",
+        {EXPONENTS: f"{EXPONENTS} / 2"},
+    ),
+    _sinusoidal(
+        "double-exponent",
+        "your exponent has the factor 2 twice: torch.arange(0, d_model, 2) gives the 2i already.",
+        {EXPONENTS: f"{EXPONENTS} * 2"},
+    ),
+    _sinusoidal(
+        "own-exponent",
+        "each of your cosines has an exponent of its own, (2i + 1) / d_model: it shares the angle of the sine before it.",
+        {COSINES: "encoding[:, 1::2] = (angles * base ** (-1 / d_model))[:, : d_model // 2].cos()"},
+    ),
+    _sinusoidal(
+        "slowest-is-base",
+        "your exponents go from 0 to 1: 2i / d_model ends before 1.",
+        {EXPONENTS: "exponents = torch.linspace(0, 1, (d_model + 1) // 2, dtype=torch.float64)"},
+    ),
+    _sinusoidal(
+        "base-ignored",
+        "you ignore `base`: your clocks are always those of 10000.",
+        {ANGLES: ANGLES.replace("base", "10000.0")},
+    ),
+    _sinusoidal(
+        "one-indexed",
+        "your first row is that of position 1: positions begin at 0.",
+        {POSITIONS: "positions = torch.arange(1, length + 1, dtype=torch.float64)"},
+    ),
+    _sinusoidal(
+        "odd-crashes",
+        "you assign as many cosines as there are sines: where d_model is odd, there is one cosine less.",
+        {COSINES: "encoding[:, 1::2] = angles.cos()"},
+    ),
+    _sinusoidal(
+        "is-a-parameter",
+        "your table is an nn.Parameter, or asks for a gradient: nothing in it is learned.",
+        {ENCODING: "return nn.Parameter(encoding)"},
+    ),
+    _sinusoidal(
+        "float64",
+        "your table is float64 (numpy's default): it should be float32.",
+        {ENCODING: "return encoding.double()"},
+    ),
+    _cached(
+        "sinusoidal_encoding",
+        "args[:2]",
+        "you keep the tables of earlier calls and find them again by length and d_model alone: `base` counts too.",
+    ),
+    *always("sinusoidal_encoding", without=NO_TENSORS),
+]
+
+LEARNED = [
+    _learned(
+        "indexed-by-batch",
+        "your rows go along the batch: each sequence gets one row, where each position should get its own.",
+        {ADDED: "return (x + self.weight[offset : offset + x.shape[0], None]).to(x.dtype)"},
+    ),
+    _learned(
+        "offset-ignored",
+        "you ignore `offset`: the rows always begin at position 0.",
+        {ADDED: ADDED.replace("offset:end", ": end - offset")},
+    ),
+    _learned(
+        "one-indexed",
+        "your first token gets the row of position 1: positions begin at 0.",
+        {ADDED: "return (x + self.weight.roll(-1, 0)[offset:end]).to(x.dtype)"},
+    ),
+    _learned(
+        "rows-only",
+        "you return the rows alone: they are to be added to x.",
+        {ADDED: "return self.weight[offset:end].expand_as(x).to(x.dtype)"},
+    ),
+    _learned(
+        "too-long-accepted",
+        "you do not check the length: the slice of rows comes out too short, and the sum fails or broadcasts.",
+        {TOO_LONG: "if False:"},
+    ),
+    _learned(
+        "too-long-clamped",
+        "past the end you go on with the last row: raise a ValueError.",
+        {
+            TOO_LONG: "if False:",
+            ADDED: ADDED.replace("offset:end", "torch.arange(offset, end).clamp(max=max_length - 1)"),
+        },
+    ),
+    _learned(
+        "only-length-checked",
+        "you compare the number of tokens alone with max_length: the offset counts too.",
+        {TOO_LONG: "if x.shape[1] > max_length:"},
+    ),
+    _learned(
+        "refuses-the-last-row",
+        "you refuse a text that ends exactly at max_length: it fits.",
+        {TOO_LONG: "if end >= max_length:"},
+    ),
+    _learned(
+        "assert",
+        "you refuse with an AssertionError: a wrong argument is a ValueError.",
+        {TOO_LONG_ERROR: TOO_LONG_ERROR.replace("ValueError", "AssertionError")},
+    ),
+    _learned(
+        "negative-offset-accepted",
+        "you accept a negative offset: the slice then counts from the end. Raise a ValueError.",
+        {NEGATIVE: "if False:"},
+    ),
+    _learned(
+        "is-no-parameter",
+        "your weight is a buffer and no nn.Parameter: no optimizer would find it.",
+        {WEIGHT: 'self.register_buffer("weight", 0.02 * torch.randn(max_length, d_model, generator=generator))'},
+    ),
+    _learned(
+        "starts-loud",
+        "your weight starts with standard deviation 1: it should be 0.02.",
+        {WEIGHT: WEIGHT.replace("0.02 * ", "")},
+    ),
+    _learned(
+        "generator-ignored",
+        "you draw the weight from the global generator although one was given.",
+        {WEIGHT: WEIGHT.replace(", generator=generator", "")},
+    ),
+    _learned(
+        "not-cast-back",
+        "half precision plus a float32 weight is float32: cast the sum to the dtype of x.",
+        {ADDED: "return x + self.weight[offset:end]"},
+    ),
+    _learned(
+        "weight-detached",
+        "no gradient reaches weight: you use weight.data or weight.detach().",
+        {ADDED: ADDED.replace("self.weight", "self.weight.detach()")},
+    ),
+    Mistake(
+        "uses-torch-embedding",
+        "LearnedPositionalEmbedding",
+        "your LearnedPositionalEmbedding calls torch.nn.functional.embedding, the very thing that you are to write.",
+        {ADDED: "return (x + torch.nn.functional.embedding(torch.arange(offset, end), self.weight)).to(x.dtype)"},
+    ),
+    *always("LearnedPositionalEmbedding", "LearnedPositionalEmbedding.forward"),
+]
+
+ROPE_FREQUENCIES_MISTAKES = [
+    _frequencies(
+        "half-exponent",
+        "your exponent is i / d_head for pair i: it is 2i / d_head.",
+        {HEAD_EXPONENTS: f"{HEAD_EXPONENTS} / 2"},
+    ),
+    _frequencies(
+        "double-exponent",
+        "your exponent has the factor 2 twice: torch.arange(0, d_head, 2) gives the 2i already.",
+        {HEAD_EXPONENTS: f"{HEAD_EXPONENTS} * 2"},
+    ),
+    _frequencies(
+        "base-ignored",
+        "you ignore `base`: your frequencies are always those of 10000.",
+        {FREQUENCIES: FREQUENCIES.replace("base", "10000.0")},
+    ),
+    _frequencies(
+        "one-a-feature",
+        "you return one frequency a feature: there is one a pair, d_head / 2 of them.",
+        {FREQUENCIES: "return (base**-exponents).float().repeat(2)"},
+    ),
+    _frequencies(
+        "odd-accepted",
+        "you accept an odd d_head: raise a ValueError, since a feature would have no partner.",
+        {ODD: "if False:"},
+    ),
+    _cached(
+        "rope_frequencies",
+        "args[:1]",
+        "you keep the frequencies of earlier calls and find them again by d_head alone: `base` counts too.",
+    ),
+    *always("rope_frequencies", without=NO_TENSORS),
+]
+
+APPLY_ROPE = [
+    _rope(
+        "interleaved",
+        "you pair neighbours, features 2i and 2i + 1, as the paper does: here i and i + d_head / 2 are a pair.",
+        {
+            HALVES: "first, second = _widen(x)[..., 0::2], _widen(x)[..., 1::2]",
+            TURNED: TURNED.replace("torch.cat", "torch.stack").replace("dim=-1)", "dim=-1).flatten(-2)"),
+        },
+    ),
+    _rope(
+        "neighbours-moved-apart",
+        "you pair neighbours, features 2i and 2i + 1, and put the results in halves: here i and i + d_head / 2 are a pair.",
+        {HALVES: "first, second = _widen(x)[..., 0::2], _widen(x)[..., 1::2]"},
+    ),
+    _rope(
+        "positions-ignored",
+        "you ignore `positions`: your angles are those of 0, 1, 2 ... along the sequence.",
+        {ROPE_ANGLES: "angles = torch.arange(x.shape[-2]).expand_as(positions).float()[..., None] * frequencies"},
+    ),
+    _rope(
+        "one-indexed",
+        "your positions are one too large: position 0 turns nothing.",
+        {ROPE_ANGLES: ROPE_ANGLES.replace("positions.float()", "(positions + 1).float()")},
+    ),
+    _rope(
+        "wrong-sign",
+        "you turn the other way: the new first half is first * cos - second * sin, the new second half has the plus.",
+        {TURNED: "turned = torch.cat([first * cos + second * sin, second * cos - first * sin], dim=-1)"},
+    ),
+    _rope(
+        "base-ignored",
+        "you ignore `base`: your angles are always those of 10000.",
+        {ROPE_FREQUENCIES: ROPE_FREQUENCIES.replace(", base", "")},
+    ),
+    _rope(
+        "first-overwritten",
+        "you make the new second half from the new first half: both are made from the old ones.",
+        {
+            TURNED: f"{TURNED}\n    turned = torch.cat([turned.chunk(2, -1)[0], turned.chunk(2, -1)[0] * sin + second * cos], dim=-1)"
+        },
+    ),
+    _rope(
+        "half-precision-positions",
+        "your positions or angles are in the dtype of x: bfloat16 has no 257. Compute them in float32.",
+        {ROPE_ANGLES: "angles = (positions.to(x.dtype)[..., None] * frequencies.to(x.dtype))"},
+    ),
+    _rope(
+        "first-sequence-for-all",
+        "you turn every sequence by the positions of the first: with (batch, seq) each has its own.",
+        {AXES: f"{AXES}[:1]"},
+    ),
+    _rope(
+        "batch-along-heads",
+        "your (batch, seq) positions broadcast along the heads, or not at all: they need axes of size 1 between batch and seq.",
+        {AXES: "pass"},
+    ),
+    _rope(
+        "four-axes-only",
+        "you put exactly one axis between batch and seq: x may have any number of axes there, or none.",
+        {AXES: "angles = angles[:, None]"},
+    ),
+    _rope(
+        "not-cast-back",
+        "your result is float32 where x is in half precision: cast it back to the dtype of x.",
+        {ROPE_CAST: "return turned"},
+    ),
+    _rope(
+        "odd-accepted",
+        "an odd d_head gets no ValueError in your apply_rope.",
+        {ROPE_FREQUENCIES: "frequencies = rope_frequencies(x.shape[-1] // 2 * 2, base)"},
+    ),
+    _rope(
+        "positions-unchecked",
+        "you do not check the shape of `positions`: a single one broadcasts along the sequence. Raise a ValueError.",
+        {CHECKED: "    # float32"},
+    ),
+    *always("apply_rope"),
+]
+
+ALIBI = [
+    _alibi(
+        "rewards-distance",
+        "your bias is positive: the further a key is, the more its score should lose.",
+        {BIAS: BIAS.replace("-distances", "distances")},
+    ),
+    _alibi(
+        "later-keys-gain",
+        "the bias of your later keys is positive: they lose as much as keys equally far before the query.",
+        {DISTANCES: DISTANCES.removesuffix(".abs()")},
+    ),
+    _alibi(
+        "later-keys-free",
+        "the bias of your later keys is 0: they lose as much as keys equally far before the query.",
+        {DISTANCES: DISTANCES.replace("abs()", "clamp(min=0)")},
+    ),
+    _alibi(
+        "later-keys-hidden",
+        "you hide later keys with -inf: that is the causal mask's work, here they lose as much as earlier ones.",
+        {
+            BIAS: f"{BIAS}.masked_fill(key_positions > query_positions[:, None], torch.inf)".replace(
+                "return ", "return -("
+            ).replace("-distances", "distances")
+            + ")"
+        },
+    ),
+    _alibi(
+        "slopes-from-one",
+        "your first slope is 1: the slopes are 2^(-8 h / n) for h = 1 .. n.",
+        {HEADS: "heads = torch.arange(num_heads)"},
+    ),
+    _alibi(
+        "formula-for-any-number",
+        "you use 2^(-8 h / n) for an n that is no power of two: the slopes of the next smaller power come first.",
+        {SLOPES: "return _slopes_of_power(num_heads)"},
+    ),
+    _alibi(
+        "even-slopes-between",
+        "you take the 2nd, 4th, 6th of the slopes for 2m heads, which are there already: take the 1st, 3rd, 5th.",
+        {BETWEEN: BETWEEN.replace("0::2", "1::2")},
+    ),
+    _alibi(
+        "slopes-sorted",
+        "you sort the slopes: first come those of the next smaller power of two, then those that are taken besides.",
+        {SLOPES: f"{SLOPES}.sort(descending=True).values"},
+    ),
+    _alibi(
+        "top-left-aligned",
+        "you count the queries from the first key: they are the last positions of the keys.",
+        {QUERY_POSITIONS: "query_positions = key_positions[:query_length]"},
+    ),
+    _alibi(
+        "key-length-ignored",
+        "you ignore key_length: your table has as many columns as queries.",
+        {KEY_LENGTH: "key_length = query_length"},
+    ),
+    _alibi(
+        "one-row-for-all",
+        "every query of yours has the same row, the distances from the last one: each counts from its own position.",
+        {DISTANCES: DISTANCES.replace("[:, None]", "[-1:, None].expand(query_length, 1)")},
+    ),
+    _alibi(
+        "more-queries-accepted",
+        "you accept more queries than keys: raise a ValueError.",
+        {TOO_MANY: "if False:"},
+    ),
+    _cached(
+        "alibi_bias",
+        "args[:2]",
+        "you keep the biases of earlier calls and find them again by heads and queries alone: key_length counts too.",
+    ),
+    *always("alibi_bias", without=NO_TENSORS),
+]
+
+MISTAKES = [*SINUSOIDAL, *LEARNED, *ROPE_FREQUENCIES_MISTAKES, *APPLY_ROPE, *ALIBI]

@@ -1,0 +1,400 @@
+"""Checks of feedforward: the shape of each activation, what dropout leaves, and the order of the steps."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from grader.checking import check
+from grader.checking.compare import Tolerance
+from tests.strategies import normal, seeds
+
+ACTIVATIONS = [("relu", {}), ("gelu", {}), ("gelu", {"approximate": "tanh"}), ("silu", {})]
+LAYERS = {"FeedForward": {"d_model": 5, "d_hidden": 7}, "SwiGLU": {"d_model": 5, "d_hidden": 7}}
+MODULES = {"Dropout": {"p": 0.5}} | LAYERS
+# One rounding is half of the last digit: 1 / 256 of the value in bfloat16 at most, 1 / 2048 in float16.
+ONE_ROUNDING = {torch.bfloat16: Tolerance(1.05 / 256, 1e-5), torch.float16: Tolerance(1.05 / 2048, 1e-5)}
+
+
+AFTER_SEED_5 = torch.rand((), generator=torch.Generator().manual_seed(5)).item()
+
+
+def of_each(names, *kinds):
+    """The same check for several exercises, under the exercise's own name; in checks of gradients with gradients."""
+    cases = [pytest.param(n, marks=check(n, kind), id=f"{n}-{kind}") for n in names for kind in kinds]
+    return pytest.mark.parametrize("name", cases)
+
+
+def of_each_activation(*kinds):
+    """The same check for the three activations, and for both formulas of gelu."""
+    each = [(name, options, kind) for name, options in ACTIVATIONS for kind in kinds]
+    cases = [pytest.param(n, o, marks=check(n, kind), id="-".join([n, *o.values(), kind])) for n, o, kind in each]
+    return pytest.mark.parametrize(("name", "options"), cases)
+
+
+# The three activations
+
+
+@of_each_activation("shape")
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (7,), (), (2, 0, 3)], ids=str)
+def test_any_shape_is_kept(agree, rand, name, options, shape):
+    agree(name, rand(*shape) * 2, **options)
+
+
+@of_each_activation("numerics", "gradient", "shortcut")
+def test_the_formula_is_followed(agree, rand, name, options):
+    agree(name, rand(4, 3, 20).mul(2).transpose(0, 2), **options)
+    agree(name, torch.linspace(-6, 6, 96, dtype=torch.float64), **options)  # 96: without 0
+
+
+@of_each_activation("numerics")
+def test_nothing_is_kept_from_an_earlier_call(agree, rand, name, options):
+    both = rand(11, 13), rand(11, 13)  # a shape that no other check uses
+    agree.on(f"{name} of two tensors of one shape", lambda unit: [getattr(unit, name)(x, **options) for x in both])
+
+
+@of_each_activation("property")
+@given(seed=seeds, scale=st.floats(0.1, 10))
+def test_what_x_and_minus_x_keep_is_x_together(unit, name, options, seed, scale):
+    # All weigh x with something that is 1 minus itself for -x: f(x) - f(-x) = x.
+    x = normal(seed, 2, 5, scale=scale)
+    y, mirrored = getattr(unit, name)(x, **options), getattr(unit, name)(-x, **options)
+    call = f"feedforward.{name}(x=(2, 5))"
+    assert torch.allclose(y - mirrored, x, atol=1e-5), f"{call}: {name}(x) - {name}(-x) is not x"
+    assert bool((y <= x.clamp(min=0) + 1e-5).all()), f"{call}: {name}(x) is larger than max(0, x)"
+
+
+@of_each_activation("stability")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_large_numbers_give_finite_values_and_gradients(agree, name, options, dtype):
+    x = torch.tensor([-1e4, -800.0, -90.0, -30.0, 30.0, 90.0, 800.0, 1e4], dtype=dtype)
+    agree(name, x, gradients=True, **options)
+
+
+@of_each_activation("stability")
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_half_precision_is_kept_and_rounded_once(agree, rand, name, options, dtype):
+    x = torch.cat([rand(200) * 2, torch.tensor([-6e4, -300.0, 300.0, 6e4]).double()])
+    agree(name, x.to(dtype), tolerance=ONE_ROUNDING[dtype], **options)
+
+
+@check("relu", "gradient")
+def test_the_gradient_of_relu_at_0_lies_between_those_beside_it(agree):
+    def question(unit):
+        x = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+        (gradient,) = torch.autograd.grad(unit.relu(x).sum(), x)
+        return {"from 0 to 1": bool(((gradient >= 0) & (gradient <= 1)).all())}
+
+    agree.on("the gradient of relu at 0", question)
+
+
+@check("gelu", "numerics")
+@pytest.mark.parametrize("approximate", ["quick", "", "Tanh"])
+def test_gelu_refuses_a_formula_that_it_does_not_know(agree, approximate):
+    x = torch.ones(2, dtype=torch.float64)
+    what = f"gelu(x, approximate={approximate!r})"
+    agree.raises(what, lambda unit: unit.gelu(x, approximate), ValueError, mentions=approximate)
+
+
+# Dropout
+
+
+def share_is(share, p, draws):
+    """Whether about 1 - p are kept: within 7 standard deviations, which one right answer in 10^11 is not."""
+    return abs(share.mean().item() - (1 - p)) <= 7 * (p * (1 - p) / draws) ** 0.5 + 1e-5
+
+
+def dropped_together(kept, variance):
+    """Along which axes the draws are one and the same; apart, the mean along an axis of 20 varies 20 times less."""
+    return [axis for axis in range(kept.dim()) if kept.mean(axis).var() > 0.5 * variance]
+
+
+def dropout_facts(module, p, dtype):
+    """What can be said of two calls in training mode without knowing the random numbers."""
+    x = torch.full((40, 30, 20), 3.0, dtype=dtype)
+    y, again = module(x), module(x)
+    kept = (y != 0).double()
+    counts = {module(x[0, 0]).count_nonzero().item() for _ in range(40)}  # all alike: once in 10^20
+    return {
+        "dtype": str(y.dtype),
+        "what becomes of a 3": y.double().round(decimals=2).unique().tolist(),
+        "the share that is kept is 1 - p": share_is(kept, p, kept.numel()),
+        "axes along which elements are dropped together": dropped_together(kept, p * (1 - p)),
+        "two calls drop the same elements": torch.equal(y, again),
+        "all calls drop the same number": len(counts) == 1,
+        "x after the call (it must not change)": x.unique().tolist(),
+    }
+
+
+@check("Dropout", "property")
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("p", [0.25, 0.5, 0.8])
+def test_Dropout_in_training_drops_each_element_on_its_own_and_scales_the_rest(agree, p, dtype):
+    what = f"Dropout({p}) in training mode on threes in {dtype}"
+    agree.on(what, lambda unit: dropout_facts(unit.Dropout(p).train(), p, dtype))
+
+
+@check("Dropout", "property")
+@given(seed=seeds, p=st.floats(0, 0.95), shape=st.lists(st.integers(0, 4), max_size=4))
+def test_Dropout_gives_0_or_the_element_divided_by_1_minus_p(unit, seed, p, shape):
+    x = normal(seed, *shape) + 10  # far from 0
+    y = unit.Dropout(p).train()(x)
+    call = f"feedforward.Dropout({p:g}) in training mode (x={tuple(shape)})"
+    assert y.shape == x.shape, f"{call}: got shape {tuple(y.shape)}"
+    scaled = torch.isclose(y, x / (1 - p), rtol=1e-4)
+    assert bool((scaled | (y == 0)).all()), f"{call}: an element is neither 0 nor x / (1 - p)"
+    assert p > 0 or bool(scaled.all()), f"{call}: an element is dropped"
+
+
+@check("Dropout", "shape")
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (7,), (), (2, 0, 3)], ids=str)
+def test_Dropout_keeps_any_shape(agree, rand, shape):
+    agree.module("Dropout", {"p": 0.4}, rand(*shape))
+    x = torch.ones(shape, dtype=torch.float64)
+    agree.on(f"the shape of Dropout(0.5)(x={shape})", lambda unit: tuple(unit.Dropout(0.5).train()(x).shape))
+
+
+@check("Dropout", "numerics")
+@pytest.mark.parametrize(("p", "train"), [(0.4, False), (0.0, True)], ids=["in evaluation", "with p = 0"])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
+def test_Dropout_may_have_nothing_to_do(agree, rand, p, train, dtype):
+    agree.module("Dropout", {"p": p}, rand(5, 6, dtype=dtype), train=train)
+
+
+@check("Dropout", "numerics")
+def test_Dropout_follows_the_mode_that_it_is_in_now(agree):
+    x = torch.ones(50, 60, dtype=torch.float64)
+
+    def question(unit):
+        module = unit.Dropout(0.5)
+        modes = ((number, number % 2 == 1) for number in range(4))
+        return {f"call {number}, training {mode}": module.train(mode)(x).unique().tolist() for number, mode in modes}
+
+    agree.on("the values that one Dropout(0.5) makes of ones", question)
+
+
+@check("Dropout", "numerics")
+def test_Dropout_draws_from_its_generator(agree):
+    x = torch.ones(30, 40, dtype=torch.float64)
+
+    def twice(unit, seed):
+        module = unit.Dropout(0.5, generator=torch.Generator().manual_seed(seed)).train()
+        return module(x), module(x)
+
+    def question(unit):
+        torch.default_generator.manual_seed(5)
+        first, second = twice(unit, 1)
+        after = torch.rand(()).item()
+        torch.default_generator.manual_seed(6)
+        same, other = twice(unit, 1), twice(unit, 2)
+        return {
+            "the same seed drops the same elements": torch.equal(first, same[0]) and torch.equal(second, same[1]),
+            "another seed drops the same elements": torch.equal(first, other[0]),
+            "a second call drops the same elements": torch.equal(first, second),
+            "the global generator was left alone": after == AFTER_SEED_5,
+        }
+
+    agree.on("Dropout(0.5) with a generator", question)
+
+
+@check("Dropout", "numerics")
+@pytest.mark.parametrize("p", [-0.1, 1.0, 1.5])
+def test_Dropout_refuses_what_is_no_probability_below_1(agree, p):
+    agree.raises(f"Dropout({p})", lambda unit: bool(unit.Dropout(p)), ValueError, mentions=str(p).removesuffix(".0"))
+
+
+@check("Dropout", "gradient")
+def test_Dropout_passes_the_gradient_on_in_evaluation(agree, rand):
+    agree.module("Dropout", {"p": 0.4}, rand(3, 4))
+
+
+@check("Dropout", "gradient")
+def test_the_gradient_of_Dropout_is_the_factor_that_an_element_got(agree):
+    def question(unit):
+        x = torch.full((20, 30), 3.0, dtype=torch.float64, requires_grad=True)
+        y = unit.Dropout(0.75).train()(x)
+        (gradient,) = torch.autograd.grad(y.sum(), x)
+        return {"distance from y / x": (gradient - y.detach() / 3).abs().max().item()}
+
+    agree.on("the gradient of Dropout(0.75) in training mode", question)
+
+
+@check("Dropout", "shortcut")
+def test_Dropout_is_written_by_hand(agree):
+    x = torch.ones(2, 3, dtype=torch.float64)
+    agree.on("the shape of Dropout(0.5)(x=(2, 3))", lambda unit: tuple(unit.Dropout(0.5).train()(x).shape))
+
+
+# What the modules have in common
+
+
+def agree_on_layer(agree, layer, x, d_hidden=7, **kwargs):
+    agree.module(layer, {"d_model": x.shape[-1], "d_hidden": d_hidden}, x, **{"train": True} | kwargs)
+
+
+@of_each(LAYERS, "shape")
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (3, 5), (5,), (1, 1, 5), (3, 1), (2, 0, 5)], ids=str)
+def test_any_leading_axes_are_kept(agree, rand, name, shape):
+    agree_on_layer(agree, name, rand(*shape))
+
+
+@of_each(LAYERS, "numerics", "gradient", "shortcut")
+@pytest.mark.parametrize(("d_model", "d_hidden"), [(5, 7), (4, 4), (6, 3), (3, 1)])
+def test_the_steps_come_in_order(agree, rand, name, d_model, d_hidden):
+    agree_on_layer(agree, name, rand(2, 3, d_model), d_hidden)
+
+
+@of_each(LAYERS, "numerics")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_the_layer_keeps_the_dtype(agree, rand, name, dtype):
+    tolerance = Tolerance(5e-2, 2e-1) if dtype is torch.bfloat16 else None
+    agree_on_layer(agree, name, rand(3, 5, dtype=dtype), dtype=dtype, tolerance=tolerance)
+
+
+@of_each(MODULES, "numerics")
+def test_nothing_is_kept_from_an_earlier_x(agree, name):
+    def question(unit):
+        module = loaded(unit, name).eval()
+        return [module(normal(seed, 17, 19, 5)).detach() for seed in (1, 2)]  # a shape that no other check uses
+
+    agree.on(f"{name} in evaluation mode, called twice with an x of the same shape", question)
+
+
+def loaded(unit, name):
+    """A module with fixed weights."""
+    module = getattr(unit, name)(**MODULES[name]).double()
+    for index, (_, parameter) in enumerate(sorted(module.named_parameters())):
+        parameter.data = normal(index, *parameter.shape, scale=0.5)
+    return module
+
+
+def parameters_of(name, **options):
+    """What a new module consists of."""
+
+    def question(unit):
+        module = getattr(unit, name)(**MODULES[name], **options)
+        parameters = dict(sorted(module.named_parameters()))
+        return {
+            "parameters": {key: tuple(parameter.shape) for key, parameter in parameters.items()},
+            "start as zeros": [key for key, parameter in parameters.items() if not parameter.detach().any()],
+            "names in state_dict": sorted(module.state_dict()),
+        }
+
+    return question
+
+
+@of_each(MODULES, "numerics")
+def test_a_new_module_has_the_documented_parameters(agree, name):
+    agree.on(f"{name}({MODULES[name]}), just built", parameters_of(name))
+
+
+def drawn(unit, name, seed):
+    module = getattr(unit, name)(64, 160, generator=torch.Generator().manual_seed(seed))
+    return {key: value.detach().double() for key, value in sorted(module.named_parameters()) if value.dim() == 2}
+
+
+def facts_about_weights(unit, name):
+    torch.default_generator.manual_seed(5)
+    first = drawn(unit, name, 1)
+    after = torch.rand(()).item()
+    torch.default_generator.manual_seed(6)
+    second, other = drawn(unit, name, 1), drawn(unit, name, 2)
+    normalized = {key: weight.flatten() / weight.std() for key, weight in first.items()}
+    heads = [weight[:8].round(decimals=4) for weight in normalized.values()]
+    spread = {key: weight.std().item() * weight.shape[1] ** 0.5 for key, weight in first.items()}
+    return {
+        "the same seed gives the same weights": all(torch.equal(first[key], second[key]) for key in first),
+        "another seed gives some of the same weights": any(torch.equal(first[key], other[key]) for key in first),
+        "weights that are copies of another": sum(torch.equal(a, b) for a in heads for b in heads) - len(heads),
+        "standard deviation times sqrt(input size)": {key: round(value, 1) for key, value in spread.items()},
+        "the mean is 0": {key: abs(weight.mean().item()) < 0.01 for key, weight in first.items()},
+        "normal (kurtosis 3)": {key: abs(w.pow(4).mean().item() - 3) < 0.4 for key, w in normalized.items()},
+        "the global generator was left alone": after == AFTER_SEED_5,
+    }
+
+
+@of_each(LAYERS, "numerics")
+def test_the_weights_are_drawn_from_the_generator(agree, name):
+    agree.on(f"the initial weights of {name}(64, 160) with a generator", lambda unit: facts_about_weights(unit, name))
+
+
+@of_each(LAYERS, "property")
+@given(seed=seeds, leading=st.lists(st.integers(1, 3), max_size=3))
+def test_every_vector_is_treated_on_its_own(unit, name, seed, leading):
+    module, x = loaded(unit, name), normal(seed, *leading, 5)
+    alone = torch.stack([module(vector) for vector in x.reshape(-1, 5)])
+    assert torch.allclose(module(x).reshape(-1, 5), alone, rtol=1e-5, atol=1e-5), (
+        f"feedforward.{name}(5, 7)(x={tuple(x.shape)}): a vector gets other values when its neighbours are left out"
+    )
+
+
+# What FeedForward has alone
+
+
+@check("FeedForward", "numerics")
+@pytest.mark.parametrize("activation", ["relu", "gelu", "gelu_tanh", "silu"])
+def test_FeedForward_bends_by_the_activation_of_that_name(agree, rand, activation):
+    init = {"d_model": 5, "d_hidden": 7, "activation": activation}
+    agree.module("FeedForward", init, rand(2, 3, 5))
+    agree.module("FeedForward", init | {"bias": False, "dropout": 0.5}, rand(2, 3, 5))
+
+
+@check("FeedForward", "numerics")
+@pytest.mark.parametrize(("name", "value"), [("activation", "tanh"), ("dropout", 1.5), ("dropout", -0.1)])
+def test_FeedForward_refuses_what_it_does_not_know(agree, name, value):
+    what = f"FeedForward(5, 7, {name}={value!r})"
+    agree.raises(what, lambda unit: bool(unit.FeedForward(5, 7, **{name: value})), ValueError, mentions=str(value))
+
+
+@check("FeedForward", "numerics")
+def test_FeedForward_without_bias_has_two_weights(agree):
+    def biases(unit):
+        layer = unit.FeedForward(5, 7, bias=False)
+        return {"up_bias is None": layer.up_bias is None, "down_bias is None": layer.down_bias is None}
+
+    agree.on("FeedForward(5, 7, bias=False), just built", parameters_of("FeedForward", bias=False))
+    agree.on("FeedForward(5, 7, bias=False)", biases)
+
+
+def dropping(unit, p, **init):
+    """Forty hidden numbers that are gelu(1), of which every output sums four; 8 is added to that."""
+    module = unit.FeedForward(10, 40, dropout=p, **init).double()
+    fours = torch.eye(10, dtype=torch.float64).repeat_interleave(4, dim=1)  # (10, 40)
+    module.up_weight.data, module.up_bias.data = fours.T.contiguous(), torch.zeros(40, dtype=torch.float64)
+    module.down_weight.data = fours / 0.8413447460685429
+    module.down_bias.data = torch.full((10,), 8.0, dtype=torch.float64)
+    return module
+
+
+def hidden_facts(unit, p, train):
+    module, p = dropping(unit, p).train(train), p if train else 0.0
+    x = torch.ones(40, 24, 10, dtype=torch.float64)
+    y, again = module(x).detach(), module(x).detach()
+    alive = (y - 8) * (1 - p) / 4  # the share of the four hidden numbers behind an output that is left
+    return {
+        "how many of four hidden numbers are left": (4 * alive).round(decimals=3).unique().tolist(),
+        "the share that is left is 1 - p": share_is(alive, p, 38400),
+        "axes along which they are dropped together": dropped_together(alive, p * (1 - p) / 4 + 1e-6),
+        "two calls drop the same": torch.equal(y, again),
+    }
+
+
+@check("FeedForward", "property")
+@pytest.mark.parametrize("p", [0.25, 0.5])
+def test_FeedForward_drops_hidden_numbers_in_training_only(agree, p):
+    def question(unit):
+        return {mode: hidden_facts(unit, p, mode == "training") for mode in ("training", "evaluation")}
+
+    agree.on(f"FeedForward(10, 40, dropout={p})", question)
+
+
+@check("FeedForward", "property")
+def test_FeedForward_drops_by_the_global_generator(agree):
+    x = torch.ones(40, 24, 10, dtype=torch.float64)
+
+    def question(unit):
+        layers = [dropping(unit, 0.5, generator=torch.Generator().manual_seed(1)).train() for _ in range(2)]
+        first, second = (layer(x).detach() for layer in layers)
+        return {"drop the same": torch.equal(first, second), "drop nothing": first.round().unique().numel() == 1}
+
+    agree.on("two FeedForward(10, 40, dropout=0.5) from generators of one seed", question)
