@@ -112,7 +112,11 @@ class Runner:
         except KeyboardInterrupt:
             raise  # and not MemoryError: a learner's answer may be the cause
         except BaseException as error:
-            if self._passes_on_reference(check, body, error):
+            try:
+                carried = self._passes_on_reference(check, body, error)
+            except (GraderFault, OracleFailed) as fault:
+                return self._explain(check, body, fault), False
+            if carried:
                 return Outcome(check.name, check.kind, "passed", message=self._below_message(check)), True
             return self._explain(check, body, error), False
 

@@ -225,3 +225,18 @@ def test_every_check_has_inputs_of_its_own():
 
     assert not torch.equal(Rand(0, "attention.one")(3), Rand(0, "attention.two")(3))
     assert checking.Rand is Rand
+
+
+def test_a_grader_that_fails_at_the_second_try_is_an_error_of_its_own(monkeypatch):
+    tries = []
+
+    def fails_later(runner, check, body, target, given):
+        tries.append(given)
+        if given:
+            raise checking.GraderFault("the zygote has gone")
+        raise ValueError("wrong")
+
+    monkeypatch.setattr(checking.Runner, "_attempt", fails_later)
+    outcome, carried = next(iter(tried(SOLUTION, "scaled_dot_product_attention")))
+    assert (outcome.status, carried, tries[:2]) == ("error", False, [False, True])
+    assert "the zygote has gone" in outcome.message
