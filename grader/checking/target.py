@@ -152,13 +152,14 @@ class IsolatedTarget:
         self._session: Session | None = None
         self._key: tuple[str, str, bool] | None = None
         self._deaths: dict[tuple[str, str, bool], int] = {}
-        self._broken: dict[tuple[str, str, bool], Exception] = {}
+        self._failed_loads: dict[str, int] = {}
+        self._broken: dict[str, BaseException] = {}
 
     def open(self, unit: Unit, exercise: Exercise, given: bool) -> Any:
         """The unit's module in a worker; lower units are always the reference's, lower exercises where `given`."""
         key = (unit.name, exercise.name, given)
-        if key in self._broken:  # every check says so, not only the first
-            raise self._broken[key].with_traceback(None)
+        if unit.name in self._broken:  # every check of the unit says so, not only the first
+            raise self._broken[unit.name].with_traceback(None)
         if self._session is None or self._session.ended or self._key != key:
             self._replace(key, unit, exercise, given)
         assert self._session is not None
@@ -178,8 +179,11 @@ class IsolatedTarget:
         self._session = Session(self.pool.get(), self.limits)
         try:
             self._session.load(job)
-        except Exception as error:
-            self._broken[key] = error
+        except (Exception, WorkerEnded) as error:
+            # An import is the same for every exercise; that it took too long is believed the second time.
+            self._failed_loads[unit.name] = self._failed_loads.get(unit.name, 0) + 1
+            if isinstance(error, Exception) or self._failed_loads[unit.name] > 1:
+                self._broken[unit.name] = error
             raise
 
     def guard(self, unit: Unit, exercise: Exercise, kind: Kind) -> AbstractContextManager[Any]:

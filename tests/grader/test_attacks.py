@@ -17,6 +17,7 @@ from grader.checking import suite
 from grader.curriculum import load
 from grader.grade import grade
 from grader.isolation import confine
+from grader.isolation.client import Session
 from grader.isolation.pool import Limits, Pool
 from grader.submission import KIT, Submission, from_bytes, read
 
@@ -175,3 +176,15 @@ def test_thousands_of_files_are_refused(tmp_path):
         (tmp_path / f"m{number}.py").touch()
     with pytest.raises(ValueError, match="files"):
         read(tmp_path)
+
+
+def test_import_that_never_ends_is_waited_for_twice_and_no_more(pool, monkeypatch):
+    loads = []
+    load_module = Session.load
+    monkeypatch.setattr(Session, "load", lambda session, job: loads.append(job.module) or load_module(session, job))
+    file = from_bytes("exercises/attention.py", b"def softmax(scores, dim): pass\n\n\nwhile True: pass\n")
+    limits = Limits(call_seconds=1.0, total_seconds=2.0)
+    results = grade(Submission("endless", {"attention": file}), units=["attention"], pool=pool, limits=limits)
+    assert (results.score, len(loads)) == (0, 2)
+    softmax = results.units[0].exercises[0]
+    assert all("did not answer within 1 s: an endless loop?" in check.message for check in softmax.checks)
