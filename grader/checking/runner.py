@@ -183,7 +183,7 @@ class Runner:
             mistake = self._same_shortcut(check, str(error))
             return say(f"Not allowed in this exercise: {error}. It asks you to write that very thing.", mistake)
         if isinstance(error, WorkerEnded):
-            return say(f"{check.unit.name}.{check.exercise.name}: {str(error).rstrip('.')}".removesuffix(":"))
+            return say(f"{check.unit.name}.{check.exercise.name}: {error}")
         if not self._reference_passes(check, body):
             trace = "".join(traceback.format_exception(error))[-1500:]
             return Outcome(check.name, check.kind, "error", message=f"The grader's own check fails: {trace}")
