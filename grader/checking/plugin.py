@@ -26,15 +26,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker, load one unit alone if -k names it, and set hypothesis up before a test is imported."""
+    """Register the marker, load a unit alone if -k names it or its exercise, and set hypothesis up before the tests."""
     from grader.checking import settings  # noqa: F401
 
     gc.disable()  # until all is imported: torch makes many objects and drops none
     config.addinivalue_line("markers", "check(exercise, kind): a check of an exercise, and what it looks at")
-    keyword = config.option.keyword
-    if keyword in load() and config.args_source is pytest.Config.ArgsSource.TESTPATHS:
-        config.args = [str(TESTS / f"test_{keyword}.py")]
+    units = [config.option.keyword] if config.option.keyword in load() else _units_with(config.option.keyword)
+    if units and config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        config.args = [str(TESTS / f"test_{unit}.py") for unit in units]
     config.pluginmanager.register(Checks(config), "kit-checks")
+
+
+def _units_with(exercise: str) -> list[str]:
+    return [unit.name for unit in load().values() if exercise in {found.name for found in unit.exercises}]
 
 
 class Checks:
@@ -47,11 +51,19 @@ class Checks:
         self._verdicts: dict[str, tuple[Any, bool]] = {}
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Let -k match the exercise's name and the kind."""
+        """Let -k match the exercise's name and the kind; `-k softmax` is the exercise, not log_softmax too."""
+        keyword = self.config.option.keyword
+        others = []
         for item in items:
             if (found := check_of(item)) is not None:
                 _, exercise, kind = found
                 item.extra_keyword_matches.update((exercise, kind))
+                if keyword not in load() and _units_with(keyword) and exercise != keyword:
+                    others.append(item)
+        if others:
+            self.config.hook.pytest_deselected(items=others)
+            left_out = set(map(id, others))
+            items[:] = [item for item in items if id(item) not in left_out]
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Spare the garbage collector what stays for ever; refuse a wrong target before the first check."""

@@ -58,6 +58,13 @@ def test_nothing_is_collected_but_the_units_tests():
     assert files == {"tests/test_attention.py"}
 
 
+def test_the_name_of_an_exercise_means_that_exercise():
+    done = run("--collect-only", "-q", "-k", "softmax")
+    lines = [line for line in done.stdout.splitlines() if "::" in line]
+    assert len(lines) > 10
+    assert all(line.startswith("tests/test_attention.py::test_softmax") for line in lines)
+
+
 def test_without_k_the_graders_own_tests_stay_out():
     done = run("--collect-only", "-qq")
     files = {line.partition(":")[0] for line in done.stdout.splitlines() if line.startswith("tests")}
