@@ -40,11 +40,6 @@ class File:
     location: str = ""
 
     @cached_property
-    def tree(self) -> ast.Module:
-        """The parsed source; an empty module where there is a problem."""
-        return ast.parse("" if self.problem else self.text)
-
-    @cached_property
     def definitions(self) -> dict[str, ast.stmt]:
         """The functions and classes of the module, by name; of two with one name the last, as Python has it."""
         if self.problem:

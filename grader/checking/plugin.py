@@ -53,17 +53,19 @@ class Checks:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Let -k match the exercise's name and the kind; `-k softmax` is the exercise, not log_softmax too."""
         keyword = self.config.option.keyword
-        others = []
+        is_exercise = keyword not in load() and bool(_units_with(keyword))
+        kept: list[pytest.Item] = []
+        others: list[pytest.Item] = []
         for item in items:
+            meant = True
             if (found := check_of(item)) is not None:
                 _, exercise, kind = found
                 item.extra_keyword_matches.update((exercise, kind))
-                if keyword not in load() and _units_with(keyword) and exercise != keyword:
-                    others.append(item)
+                meant = not is_exercise or exercise == keyword
+            (kept if meant else others).append(item)
         if others:
             self.config.hook.pytest_deselected(items=others)
-            left_out = set(map(id, others))
-            items[:] = [item for item in items if id(item) not in left_out]
+            items[:] = kept
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Spare the garbage collector what stays for ever; refuse a wrong target before the first check."""

@@ -10,10 +10,9 @@ from typing import Any
 
 import torch
 
-from grader.isolation.wire import ALIGN, WireError
+from grader.isolation.wire import ALIGN, MAX_NODES, WireError
 
 MAX_DEPTH = 32
-MAX_NODES = 4_000_000
 MAX_TENSORS = 20_000
 MAX_DIMS = 16
 MAX_DIGITS = 3000  # hexadecimal; Python refuses to print an integer of more than 4300 decimal ones

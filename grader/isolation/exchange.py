@@ -111,9 +111,8 @@ class Reply:
         for tag, parameter in self.worker.parameters.items():
             if parameter is tensor:
                 return {"!": "same", "tag": tag}
-        if self.describing:
-            return {"requires": tensor.requires_grad}
-        self.outputs.append(tensor)
+        if not self.describing:
+            self.outputs.append(tensor)
         return {"requires": tensor.requires_grad}
 
     def _special(self, value: Any) -> Tree | None:

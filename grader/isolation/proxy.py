@@ -6,14 +6,14 @@ autograd, so that `.backward()`, `gradcheck`, `state_dict` and `named_parameters
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from grader.isolation import codec, wire
-from grader.isolation.client import Session, WorkerEnded
+from grader.isolation.client import Session
 from grader.isolation.graph import Graph, Link, as_violation, expect_like, replace
 from grader.isolation.remote import (
     LOCAL,
@@ -118,9 +118,7 @@ class _Outgoing:
             return {"!": "module", "id": value._handle, "training": value.training, "state": state}
         if isinstance(value, RemoteObject):
             return {"!": "handle", "id": value._handle}
-        if isinstance(value, torch.Generator):
-            return None
-        if isinstance(value, Iterator) or (isinstance(value, Iterable) and hasattr(value, "pulled")):
+        if isinstance(value, Iterator):
             return {"!": "iterator", "n": self.calls.session.add_iterator(value, self._item)}
         return None
 
@@ -243,6 +241,3 @@ def _write_data(tensor: Tensor, value: Tensor | None) -> None:
 def _write_grad(tensor: Tensor, value: Tensor | None) -> None:
     expect_like(value, tensor)
     tensor.grad = value
-
-
-__all__ = ["Remote", "RemoteModule", "RemoteObject", "RemoteOptimizer", "RemoteUnit", "WorkerEnded"]

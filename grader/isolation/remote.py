@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from grader.isolation import codec, wire
+from grader.isolation import wire
 from grader.isolation.client import clean
 
 Tree = dict[str, Any]
@@ -62,7 +62,7 @@ class RemoteObject:
             length = self._calls.call(self, ("__len__",), (), {})
         except AttributeError as error:
             raise TypeError(str(error)) from None  # what list() expects of an object without a length
-        if type(length) is not int or not 0 <= length <= codec.MAX_NODES:  # list() makes room for as many at once
+        if type(length) is not int or not 0 <= length <= wire.MAX_NODES:  # list() makes room for as many at once
             raise TypeError(f"a length of {str(length)[:40]}")
         return length
 

@@ -21,7 +21,7 @@ MAGIC = b"LLM1"
 ALIGN = 64
 MAX_HEADER = 32 << 20  # the ids of a text of several MB
 MAX_BODY = 128 << 20  # what a frame may cost the reader: a few copies of this
-MAX_COMMAS = 4_000_000
+MAX_NODES = 4_000_000
 MAX_BRACKETS = 1_000_000  # an empty dict takes 2 bytes of JSON and 80 of memory
 
 
@@ -75,7 +75,7 @@ def parse_header(raw: bytes | bytearray) -> dict[str, Any]:
     Raises:
         WireError: Anything else.
     """
-    if raw.count(b"[") + raw.count(b"{") > MAX_BRACKETS or raw.count(b",") > MAX_COMMAS:
+    if raw.count(b"[") + raw.count(b"{") > MAX_BRACKETS or raw.count(b",") > MAX_NODES:
         raise WireError("the header of a frame has too many parts")
     try:
         tree = json.loads(raw.decode("utf-8", "surrogatepass"))

@@ -166,7 +166,7 @@ def test_nesting_and_size_are_limited():
         decode([TENSOR | {"shape": [0]}] * (codec.MAX_TENSORS + 1))
     wide = [[0] * 1000]
     with pytest.raises(wire.WireError, match="too many parts"):
-        decode(wide * (codec.MAX_NODES // 1000 + 1))
+        decode(wide * (wire.MAX_NODES // 1000 + 1))
 
 
 def test_keys_that_all_have_one_hash_are_given_up(monkeypatch):
@@ -214,7 +214,7 @@ def test_head_is_checked_before_anything_is_read(head, says):
         (b"[" * 100_000, "not JSON"),
         (b'{"a":' + b"9" * 5000 + b"}", "not JSON"),
         (b"[" * (wire.MAX_BRACKETS + 1), "too many parts"),
-        (b"[" + b"0," * (codec.MAX_NODES + 1), "too many parts"),
+        (b"[" + b"0," * (wire.MAX_NODES + 1), "too many parts"),
     ],
     ids=["empty", "list", "bytes", "deep", "digits", "brackets", "commas"],
 )
