@@ -2,8 +2,9 @@
 
 import pytest
 
+from grader.checking.lower import lower
 from grader.checking.variants import Alternative, Mistake, alternative, always
 
 check = pytest.mark.check
 
-__all__ = ["Alternative", "Mistake", "alternative", "always", "check"]
+__all__ = ["Alternative", "Mistake", "alternative", "always", "check", "lower"]

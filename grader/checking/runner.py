@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import tempfile
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -39,12 +41,19 @@ class Given:
         agree: Agreement of target and oracle.
         rand: Seeded random tensors.
         count_lines: How many lines of Python a piece of work runs.
+        scratch: Where folders for files are made.
     """
 
     unit: Any
     agree: Agreement
     rand: Rand
     count_lines: Callable[[Callable[[], object]], int]
+    scratch: Path
+
+    @property
+    def folder(self) -> Path:
+        """A new folder for files of the check, which the target may read."""
+        return Path(tempfile.mkdtemp(dir=self.scratch))
 
 
 @dataclass(frozen=True)
@@ -142,7 +151,7 @@ class Runner:
         agree = Agreement(module, oracle, check.unit.name, gradients=check.kind == "gradient")
         rand = Rand(self.seed, f"{check.unit.name}.{check.name}")
         with target.guard(check.unit, check.exercise, check.kind):
-            body(Given(module, agree, rand, target.count_lines))
+            body(Given(module, agree, rand, target.count_lines, target.scratch))
 
     def _passes_on_reference(self, check: CheckId, body: Body, error: BaseException) -> bool:
         lower = below(check.unit, check.exercise)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
@@ -27,10 +31,19 @@ class Unreadable(BaseException):
 
 
 class Target(Protocol):
-    """A submission whose units can be asked questions."""
+    """A submission whose units can be asked questions.
+
+    Attributes:
+        submission: What was handed in.
+        isolated: Whether it runs behind the boundary.
+    """
 
     submission: Submission
     isolated: bool
+
+    @property
+    def scratch(self) -> Path:
+        """A folder for files of the checks, which the learner's code may read and, isolated, not write."""
 
     def open(self, unit: Unit, exercise: Exercise, given: bool) -> Any:
         """The unit's module, with the reference's lower parts where `given`."""
@@ -84,6 +97,13 @@ def _sources(submission: Submission, unit: Unit, *, reference_below: bool, local
     return sources
 
 
+@cache
+def _scratch() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="grader-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 class LocalTarget:
     """The learner's code in this process: breakpoints and prints work, and nothing is trusted to be fair.
 
@@ -93,6 +113,11 @@ class LocalTarget:
     """
 
     isolated = False
+
+    @property
+    def scratch(self) -> Path:
+        """A folder of this process."""
+        return _scratch()
 
     def __init__(self, submission: Submission, package: str = PACKAGE) -> None:
         self.submission = submission
@@ -143,6 +168,11 @@ class IsolatedTarget:
 
     isolated = True
     MAX_DEATHS = 3
+
+    @property
+    def scratch(self) -> Path:
+        """The folder of the pool, which its workers may read."""
+        return self.pool.scratch
 
     def __init__(self, submission: Submission, pool: Pool, limits: Limits, seed: int) -> None:
         self.submission = submission

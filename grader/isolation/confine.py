@@ -57,9 +57,9 @@ def available() -> list[str]:
     return missing
 
 
-def readable_paths(packages: Sequence[str]) -> list[Path]:
-    """What a worker may read: Python's own library, installed packages, shared libraries, and nothing of the kit."""
-    paths = {Path(sysconfig.get_paths()[name]) for name in ("stdlib", "platstdlib")} | set(map(Path, packages))
+def readable_paths(folders: Sequence[str]) -> list[Path]:
+    """What a worker may read: Python's own library, system libraries, these folders, and nothing of the kit."""
+    paths = {Path(sysconfig.get_paths()[name]) for name in ("stdlib", "platstdlib")} | set(map(Path, folders))
     paths |= {Path(p) for p in ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache", "/usr/share/zoneinfo")}
     paths |= {Path(p) for p in ("/dev/null", "/dev/urandom", "/dev/zero", "/sys/devices/system/cpu")}
     return sorted(path for path in paths if path.exists())
@@ -106,11 +106,11 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def confine(packages: Sequence[str]) -> None:
+def confine(folders: Sequence[str]) -> None:
     """Give up everything that computing does not need; irreversible.
 
     Args:
-        packages: Folders of installed packages, which may be read.
+        folders: Those of installed packages, and the checks' scratch folder: they may be read.
 
     Raises:
         OSError: A step was refused: the worker must not go on.
@@ -122,7 +122,7 @@ def confine(packages: Sequence[str]) -> None:
     libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     _drop_capabilities(libc)
     with landlockpy.Ruleset(scoped=landlockpy.Scope.ABSTRACT_UNIX_SOCKET | landlockpy.Scope.SIGNAL) as rules:
-        for path in readable_paths(packages):
+        for path in readable_paths(folders):
             access = landlockpy.AccessFS.READ_FILE
             if path.is_dir():
                 access |= landlockpy.AccessFS.READ_DIR

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import BytesIO
 from typing import Any
 
 import torch
 
-from grader.isolation import codec, wire
+from grader.isolation import codec, modules, wire
 
 Tree = dict[str, Any]
 
@@ -26,6 +27,8 @@ class Request:
         self.worker = worker
         self.inputs: list[torch.Tensor] = []
         self.before: list[tuple[torch.Tensor, torch.Tensor | None]] = []
+        self.files: list[tuple[BytesIO, bytes]] = []
+        self.modules: list[tuple[torch.nn.Module, list[bool]]] = []
         self.value = self.decode(tree, body)
 
     def decode(self, tree: Any, body: memoryview) -> Any:
@@ -37,15 +40,43 @@ class Request:
         if kind == "handle":
             return self.worker.objects[node["id"]]
         if kind == "module":
-            module = self.worker.objects[node["id"]]
-            module.train(node["training"])
-            decoder.decode(node["state"], depth + 1)
-            return module
+            return self._module(node, decoder, depth)
+        if kind == "optimizer":
+            return self._optimizer(node, decoder, depth)
+        if kind == "unit":
+            return modules.sibling(self.worker.module, node["name"])
+        if kind == "known":
+            return self._in_slot(*node["slot"]) if "slot" in node else self.worker.parameters[node["tag"]]
+        if kind == "file":
+            contents = decoder.decode(node["v"], depth + 1).numpy().tobytes()
+            self.files.append((BytesIO(contents), contents))
+            self.files[-1][0].seek(node["at"])
+            return self.files[-1][0]
         if kind == "iterator":
             return self.worker.pull(node["n"], self)
         if kind == "generator":
             return codec.generator(decoder.decode(node["v"], depth + 1))
         raise wire.WireError(f"unknown kind of value {kind!r}")
+
+    def _module(self, node: Tree, decoder: codec.Decoder, depth: int) -> torch.nn.Module:
+        module: torch.nn.Module = self.worker.objects[node["id"]]
+        for part, training in zip(module.modules(), node["modes"], strict=False):
+            part.training = training
+        self.modules.append((module, node["modes"]))
+        decoder.decode(node["state"], depth + 1)
+        return module
+
+    def _optimizer(self, node: Tree, decoder: codec.Decoder, depth: int) -> Any:
+        optimizer = self.worker.objects[node["id"]]
+        for group, options in zip(optimizer.param_groups, decoder.decode(node["options"], depth + 1), strict=False):
+            group.update(options)
+        decoder.decode(node["sync"], depth + 1)
+        return optimizer
+
+    def _in_slot(self, handle: int, name: str) -> torch.Tensor:
+        owner, _, last = name.rpartition(".")
+        tensor: torch.Tensor = getattr(self.worker.objects[handle].get_submodule(owner), last)
+        return tensor
 
     def _tensor(self, sent: torch.Tensor, node: Tree, decoder: codec.Decoder, depth: int) -> torch.Tensor:
         grad = decoder.decode(node["leaf"], depth + 1) if node.get("leaf") else None
@@ -62,9 +93,7 @@ class Request:
 
     def _own(self, sent: torch.Tensor, node: Tree) -> torch.Tensor:
         if "slot" in node:
-            handle, name = node["slot"]
-            owner, _, last = name.rpartition(".")
-            tensor: torch.Tensor = getattr(self.worker.objects[handle].get_submodule(owner), last)
+            tensor = self._in_slot(*node["slot"])
         elif "tag" in node:
             tensor = self.worker.parameters.setdefault(node["tag"], torch.nn.Parameter(sent, node["requires"]))
         else:
@@ -82,6 +111,7 @@ class Reply:
         self.request = request
         self.outputs: list[torch.Tensor] = []
         self.describing = False
+        self._making = False
         self.encoder = codec.Encoder(self._special, self._tensor_facts)
 
     def of(self, result: Any) -> Tree:
@@ -100,7 +130,19 @@ class Reply:
             for index, (tensor, (_, grad)) in pairs
             if tensor.is_leaf and not _same(tensor.grad, grad)
         ]
-        return {"value": value, "changed": changed, "grads": grads}
+        return {"value": value, "changed": changed, "grads": grads, "files": self._files(), "modes": self._modes()}
+
+    def _files(self) -> list[Any]:
+        changed = []
+        for index, (file, before) in enumerate(self.request.files):
+            if not file.closed and (contents := file.getvalue()) != before:
+                tensor = torch.frombuffer(bytearray(contents or b"-"), dtype=torch.uint8)[: len(contents)]
+                changed.append([index, self.encoder.encode(tensor), file.tell()])
+        return changed
+
+    def _modes(self) -> list[Any]:
+        modes = [[part.training for part in module.modules()] for module, _ in self.request.modules]
+        return modes if modes != [before for _, before in self.request.modules] else []
 
     def _attribute(self, found: Any) -> Any:
         if callable(found) and not isinstance(found, torch.nn.Module):
@@ -111,6 +153,8 @@ class Reply:
         for tag, parameter in self.worker.parameters.items():
             if parameter is tensor:
                 return {"!": "same", "tag": tag}
+        if id(tensor) in self.worker.slots and not self._making:
+            return {"!": "same", "slot": list(self.worker.slots[id(tensor)][1])}
         if not self.describing:
             self.outputs.append(tensor)
         return {"requires": tensor.requires_grad}
@@ -139,13 +183,17 @@ class Reply:
         state += [(name, "parameter", p) for name, p in module.named_parameters(remove_duplicate=False)]
         state += [(name, "buffer", b) for name, b in module.named_buffers(remove_duplicate=False)]
         first: dict[int, int] = {}
+        node = self._object(module, "module")
+        self.worker.slots |= {id(p): (p, (node["id"], name)) for name, p in module.named_parameters()}
+        self._making = True
         described = [
             [name, kind if name in names else "transient", first.setdefault(id(t), i), self.encoder.encode(t.detach())]
             for i, (name, kind, t) in enumerate(state)
         ]
+        self._making = False
         frozen = [name for name, _, tensor in state if not tensor.requires_grad]
-        node = self._object(module, "module")
-        return {**node, "training": module.training, "state": described, "frozen": frozen}
+        modes = [[name, part.training] for name, part in module.named_modules()]
+        return {**node, "modes": modes, "state": described, "frozen": frozen}
 
 
 def _same(now: torch.Tensor | None, before: torch.Tensor | None) -> bool:

@@ -29,6 +29,7 @@ class _Importer(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def __init__(self, package: str, sources: Mapping[str, Source]) -> None:
         self.package = package
         self.sources = sources
+        self.loaded: dict[str, ModuleType] = {}
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -49,6 +50,7 @@ class _Importer(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         lines = source.text.splitlines(keepends=True)
         linecache.cache[source.path] = (len(source.text), None, lines, source.path)
         exec(compile(source.text, source.path, "exec", dont_inherit=True), vars(module))
+        self.loaded[name] = module
 
 
 def install(package: str, sources: Mapping[str, Source]) -> None:
@@ -67,14 +69,46 @@ def uninstall(package: str) -> None:
     sys.meta_path[:] = [
         finder for finder in sys.meta_path if not (isinstance(finder, _Importer) and finder.package == package)
     ]
-    for name in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
+    for name in [name for name in sys.modules if _is_in(name, package)]:
         del sys.modules[name]
 
 
 def load(package: str, sources: Mapping[str, Source], module: str) -> ModuleType:
-    """Install the package and import one of its modules; whatever the module raises comes through."""
+    """Install the package and import one of its modules, "" for itself; whatever the module raises comes through."""
     install(package, sources)
-    return importlib.import_module(f"{package}.{module}")
+    return importlib.import_module(f"{package}.{module}" if module else package)
+
+
+def sibling(module: ModuleType, name: str) -> ModuleType:
+    """Another module of the package that this one was loaded in, whatever has been loaded under its name since.
+
+    Args:
+        module: The package itself, or a module of it.
+        name: The other one's name.
+    """
+    importer = module.__loader__
+    assert isinstance(importer, _Importer)
+    if name not in importer.loaded:
+        there = {key: found for key, found in sys.modules.items() if _is_in(key, importer.package)}
+        install_again = importer not in sys.meta_path
+        if install_again:
+            for key in there:
+                del sys.modules[key]
+            sys.modules.update({f"{importer.package}.{key}": found for key, found in importer.loaded.items()})
+            sys.meta_path.insert(0, importer)
+        try:
+            importlib.import_module(f"{importer.package}.{name}")
+        finally:
+            if install_again:
+                sys.meta_path.remove(importer)
+                for key in [key for key in sys.modules if _is_in(key, importer.package)]:
+                    del sys.modules[key]
+                sys.modules.update(there)
+    return importer.loaded[name]
+
+
+def _is_in(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
 
 
 def excerpt(text: str, names: Sequence[str]) -> str:

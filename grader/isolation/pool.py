@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,10 +48,12 @@ class Zygote:
 
     Args:
         confined: Whether its workers confine themselves.
+        scratch: A folder that its workers may read.
     """
 
-    def __init__(self, confined: bool = True) -> None:
+    def __init__(self, confined: bool = True, scratch: Path | None = None) -> None:
         self.confined = confined
+        self._readable = [str(scratch)] if scratch else []
         self._control, theirs = socket.socketpair()
         self._packages = _package_folders()
         command = [sys.executable, "-s", "-S", "-P", "-B", str(Path(__file__).with_name("zygote.py"))]
@@ -89,7 +92,7 @@ class Zygote:
             GraderFault: The zygote has died or does not answer.
         """
         ours, theirs = socket.socketpair()
-        request = {"confined": self.confined, "memory": limits.memory, "readable": self._packages}
+        request = {"confined": self.confined, "memory": limits.memory, "readable": self._packages + self._readable}
         with theirs:
             pid = self._ask({"op": "spawn", **request}, [theirs.fileno()])["pid"]
         return pid, ours
@@ -136,19 +139,28 @@ def _package_folders() -> list[str]:
 
 @dataclass
 class Pool:
-    """The zygote of this process, started at the first use."""
+    """The zygote of this process, started at the first use, and a scratch folder that its workers may read."""
 
     confined: bool
     zygote: Zygote | None = field(default=None)
+    _folder: tempfile.TemporaryDirectory[str] = field(
+        default_factory=lambda: tempfile.TemporaryDirectory(prefix="grader-")
+    )
+
+    @property
+    def scratch(self) -> Path:
+        """Where checks lay files that a submission is to read."""
+        return Path(self._folder.name)
 
     def get(self) -> Zygote:
         """The zygote, alive."""
         if self.zygote is None or self.zygote._process.poll() is not None:
-            self.zygote = Zygote(self.confined)
+            self.zygote = Zygote(self.confined, self.scratch)
         return self.zygote
 
     def close(self) -> None:
-        """End it."""
+        """End it, and remove the folder."""
+        self._folder.cleanup()
         if self.zygote is not None:
             self.zygote.close()
             self.zygote = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -15,6 +16,13 @@ Tree = dict[str, Any]
 LOCAL = ("__", "_repr_", "_ipython_")
 MAX_MODULE_DEPTH = 12
 MAX_ITERATED = 1 << 28  # bytes of the answers that one iterator may give: a test may collect them in a list
+
+
+@dataclass(frozen=True)
+class Sibling:
+    """Another unit's module behind the boundary."""
+
+    name: str
 
 
 class Remote:
@@ -138,6 +146,8 @@ class RemoteModule(nn.Module):
     def __init__(self, calls: Any, node: Tree, state: list[tuple[str, str, int, Tensor]], frozen: set[str]) -> None:
         super().__init__()
         self.__dict__.update(_calls=calls, _handle=node["id"], _type=clean(node["type"], 100))
+        for path, training in node["modes"]:  # in the worker's order, in which modes are exchanged
+            self._part(path).training = training is True
         placed: list[Tensor] = []
         for name, kind, same_as, tensor in state:
             owner, last = self._owner(name)
@@ -152,16 +162,18 @@ class RemoteModule(nn.Module):
                 owner._buffers[last] = tensor
                 if kind == "transient":
                     owner._non_persistent_buffers_set.add(last)
-        self.train(node["training"] is True)
 
     def _owner(self, name: str) -> tuple[nn.Module, str]:
-        *path, last = name.split(".")
-        owner: nn.Module = self
-        for part in path:
-            if part not in owner._modules:
-                owner._modules[part] = nn.Module()
-            owner = owner._modules[part] or nn.Module()
-        return owner, last
+        path, _, last = name.rpartition(".")
+        return self._part(path), last
+
+    def _part(self, path: str) -> nn.Module:
+        part: nn.Module = self
+        for name in path.split(".") if path else ():
+            if name not in part._modules:
+                part._modules[name] = nn.Module()
+            part = part._modules[name] or nn.Module()
+        return part
 
     def __getattr__(self, name: str) -> Any:
         try:

@@ -67,6 +67,7 @@ class Worker:
     Attributes:
         objects: Handle to object; nothing is forgotten, a worker's life is short.
         parameters: Tag to this side's copy of a parameter of the tests.
+        slots: Id of a module's parameter to the parameter, and the handle and name under which the tests know it.
         graphs: Request id to the outputs and inputs of a call whose backward may still be asked for.
     """
 
@@ -76,6 +77,7 @@ class Worker:
         self.forbidden: tuple[str, ...] = ()
         self.objects: dict[int, Any] = {}
         self.parameters: dict[int, torch.Tensor] = {}
+        self.slots: dict[int, tuple[torch.Tensor, tuple[int, str]]] = {}
         self.graphs: dict[int, tuple[list[torch.Tensor], list[torch.Tensor]]] = {}
 
     def serve(self) -> None:
@@ -117,8 +119,6 @@ class Worker:
 
     def _perform(self, header: Tree, value: Tree) -> Any:
         target = self.module if value["target"] is None else value["target"]
-        for group, options in zip(getattr(target, "param_groups", ()), value["options"], strict=False):
-            group.update(options)
         *path, last = header["path"]
         for name in path:
             target = getattr(target, name)

@@ -96,7 +96,7 @@ def thing(kind, **facts):
 
 
 def module(*state, **facts):
-    return thing("module", state=list(state), training=True, **facts)
+    return thing("module", **{"state": list(state), "modes": [["", True]], **facts})
 
 
 PARAMETER = {"!": "tensor", "dtype": "float32", "shape": [0]}
@@ -136,6 +136,13 @@ GARBAGE = {
     "module of many names": answering(reply(1, module(*[[f"{i}.a", "buffer", 0, PARAMETER] for i in range(5000)]))),
     "module with odd frozen names": answering(reply(1, module(frozen=5))),
     "module of nonsense": answering(reply(1, module(5))),
+    "module with nonsense for modes": answering(reply(1, module(modes=[5]))),
+    "module of deep parts": answering(reply(1, module(modes=[[".".join("a" * 99), True]]))),
+    "module of many parts": answering(reply(1, module(modes=[[f"a{i}", True] for i in range(5000)]))),
+    "parameter of a module that is not there": answering(reply(1, {"!": "same", "slot": [1, "w"]})),
+    "parameter of no module": answering(reply(1, {"!": "same", "slot": [1]})),
+    "file that was never sent": answering(reply(1, None, files=[[0, PARAMETER | {"dtype": "uint8"}, 0]])),
+    "file that is no triple": answering(reply(1, None, files=[5])),
     "deep value": answering(reply(1, json.loads("[" * 40 + "]" * 40))),
     "result that is a huge number": answering(reply(1, {"!": "bigint", "v": "0x" + "f" * 9999})),
 }

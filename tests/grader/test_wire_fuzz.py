@@ -31,7 +31,7 @@ fuzz = settings(
 
 plain = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from([1 << 63, -1, 1 << 200])
 tags = st.sampled_from(["tensor", "tuple", "set", "frozenset", "dict", "bytes", "bigint", "dtype", "device", "object",
-                        "same", "method", "module", "handle", "generator", "iterator", "?"])  # fmt: skip
+                        "same", "method", "module", "handle", "generator", "iterator", "known", "file", "optimizer", "unit", "?"])  # fmt: skip
 shapes = st.lists(st.integers(-2, 5) | st.sampled_from([1 << 31, 1 << 47, 1 << 48, True, None, 1.0]), max_size=18)
 names = st.sampled_from([*codec.DTYPES, "complex64", "object", "__class__"])
 
@@ -39,7 +39,7 @@ names = st.sampled_from([*codec.DTYPES, "complex64", "object", "__class__"])
 def nodes(children):
     """Nodes as an Encoder makes them, and what a liar would make of them."""
     keys = st.sampled_from(["!", "v", "dtype", "shape", "requires", "tag", "id", "kind", "type", "state", "frozen",
-                            "training", "groups"])  # fmt: skip
+                            "modes", "groups", "slot", "at"])  # fmt: skip
     return (
         st.lists(children, max_size=4)
         | st.fixed_dictionaries({"!": tags}, optional={"v": children, "tag": plain, "id": plain, "type": plain})
