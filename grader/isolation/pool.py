@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -143,14 +144,14 @@ class Pool:
 
     confined: bool
     zygote: Zygote | None = field(default=None)
-    _folder: tempfile.TemporaryDirectory[str] = field(
-        default_factory=lambda: tempfile.TemporaryDirectory(prefix="grader-")
-    )
+    _folder: Path | None = None
 
     @property
     def scratch(self) -> Path:
         """Where checks lay files that a submission is to read."""
-        return Path(self._folder.name)
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="grader-"))
+        return self._folder
 
     def get(self) -> Zygote:
         """The zygote, alive."""
@@ -160,7 +161,9 @@ class Pool:
 
     def close(self) -> None:
         """End it, and remove the folder."""
-        self._folder.cleanup()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
         if self.zygote is not None:
             self.zygote.close()
             self.zygote = None
