@@ -14,6 +14,9 @@ The exercises build on one another:
 6. `GroupedQueryAttention` lets several questions share their keys and values, which saves memory when generating.
 7. `sliding_window_mask` limits how far back a position looks, so that the cost of a long text stays bounded.
 
+Two units below help. What is learned lies in layers of the kind `embedding.Linear`, which hold a weight (out, in) and,
+where they are told to, a bias. `position.apply_rope` turns queries and keys by their positions, where that is asked.
+
 True in a mask means "may attend" throughout.
 """
 
@@ -22,6 +25,9 @@ import math
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+
+from .embedding import Linear
+from .position import apply_rope
 
 
 def softmax(scores: Float[Tensor, "*shape"], dim: int) -> Float[Tensor, "*shape"]:
@@ -153,8 +159,12 @@ def scaled_dot_product_attention(
 class SelfAttention(nn.Module):
     r"""One attention head: queries, keys and values are three learned projections of the same vectors.
 
+    A projection is a layer of the kind `embedding.Linear`: it makes its own weight, of the documented shape and scale,
+    and `q_proj(x)` is x weight^T. It draws from `generator` if you hand that on, and adds a bias unless you say
+    bias=False. As an attribute of your module it is a part of it: `self.q_proj` brings the parameter q_proj.weight.
+
     Math:
-        Q = x q_weight^T,  K = x k_weight^T,  V = x v_weight^T
+        Q = q_proj(x),  K = k_proj(x),  V = v_proj(x)
         output, weights = scaled_dot_product_attention(Q, K, V, mask)
 
     Args:
@@ -164,10 +174,10 @@ class SelfAttention(nn.Module):
         generator: Source of the initial weights. None = torch's global one; given one, the global one is not touched.
 
     Parameters:
-        q_weight: (d_head, d_model), normal with mean 0 and standard deviation d_model ** -0.5.
-        k_weight: As q_weight, drawn independently.
-        v_weight: As q_weight, drawn independently.
-        There are no other parameters, and there is no bias.
+        q_proj: `Linear` from d_model to d_head without a bias, as `embedding.Linear` starts it: q_proj.weight.
+        k_proj: As q_proj, drawn independently.
+        v_proj: As q_proj, drawn independently.
+        There are no other parameters. The layers may be of another class that starts in the same way.
 
     Example:
         >>> attention = SelfAttention(d_model=8, d_head=4)
@@ -181,6 +191,7 @@ class SelfAttention(nn.Module):
         * The scores are divided by sqrt(d_head): the queries are that long, whatever d_model is.
         * The mask follows the length of each input; a mask of one fixed length fails on the next text.
         * An extra mask comes on top of the causal one: a key must be visible in both.
+        * Layers in a plain list or dict are no part of the module: no optimizer would find their weights.
 
     Source:
         Vaswani et al. 2017, sections 3.2.1 and 3.2.3. https://arxiv.org/abs/1706.03762
@@ -219,10 +230,16 @@ class MultiHeadAttention(nn.Module):
     Head h owns the features h * d_head up to (h + 1) * d_head of the projected queries, keys and values. The outputs
     of the heads are put side by side in the same order, and the output projection mixes them.
 
+    Attention by itself does not know the order of what it sees: the mask apart, the same vectors in another order give
+    the same mix. With `rope_base` the order comes in here. `apply_rope` turns each query and each key by an angle that
+    grows with its position, so a score depends on how far apart the two are, by the same rule in every head. The
+    values are not compared with anything: they are the content, which must arrive the same from wherever it stood.
+
     Math:
-        Q, K, V = x q_weight^T, x k_weight^T, x v_weight^T, each cut into num_heads heads
+        Q, K, V = q_proj(x), k_proj(x), v_proj(x), each cut into num_heads heads
+        Q, K = rope(Q), rope(K)  where rope_base is given: position s is turned as position s, counted from 0
         weights[h] = softmax(Q[h] K[h]^T / sqrt(d_head) + M)
-        output = concat_h(dropout(weights[h]) V[h]) out_weight^T
+        output = out_proj(concat_h(dropout(weights[h]) V[h]))
 
     Args:
         d_model: Size of the vectors that come in and go out.
@@ -231,34 +248,46 @@ class MultiHeadAttention(nn.Module):
         dropout: Probability with which, in training mode, each weight is set to 0, on its own; those that stay are
             divided by 1 - dropout, and the rows are not normalised again. In eval mode nothing is dropped.
             torch.nn.functional.dropout is allowed.
+        bias: Whether all four projections have a bias, which starts as zeros, as GPT-2's do. False = none has.
+        rope_base: The base for `position.apply_rope`, which then turns the queries and the keys of every head (d_head
+            features each, an even number), but not the values. The larger the base, the slower the last pairs of
+            features turn; 10000 is usual. None = no rotation: the position must come in with `x`.
         generator: Source of the initial weights. None = torch's global one; given one, the global one is not touched.
             (The dropout draws from the global one.)
 
     Raises:
-        ValueError: d_model is not divisible by num_heads.
+        ValueError: d_model is not divisible by num_heads. Raised by the constructor.
 
     Parameters:
-        q_weight: (d_model, d_model), normal with mean 0 and standard deviation d_model ** -0.5.
-        k_weight: As q_weight, drawn independently.
-        v_weight: As q_weight, drawn independently.
-        out_weight: As q_weight, drawn independently.
-        There are no other parameters, and there is no bias.
+        q_proj: `Linear` from d_model to d_model, as `embedding.Linear` starts it: q_proj.weight, and q_proj.bias where
+            `bias` is True.
+        k_proj: As q_proj, drawn independently.
+        v_proj: As q_proj, drawn independently.
+        out_proj: As q_proj, drawn independently.
+        There are no other parameters: nothing of the rotation is learned.
 
     Example:
-        >>> attention = MultiHeadAttention(d_model=12, num_heads=3)
+        >>> attention = MultiHeadAttention(d_model=12, num_heads=3, rope_base=10000.0)
         >>> output, weights = attention(torch.zeros(2, 5, 12))
         >>> output.shape, weights.shape
         (torch.Size([2, 5, 12]), torch.Size([2, 3, 5, 5]))
+        >>> [name for name, _ in attention.named_parameters()]
+        ['q_proj.weight', 'k_proj.weight', 'v_proj.weight', 'out_proj.weight']
 
     Pitfalls:
         * `reshape` reads the numbers in memory order: cut the features into (num_heads, d_head) first, then exchange
           the axes of heads and positions. On the way back, exchange them first.
         * Each head divides by sqrt(d_head), not by sqrt(d_model).
         * torch.nn.functional.dropout drops unless it is told training=False: it cannot know the mode of your module.
+        * `Linear` has a bias unless it is told otherwise: hand `bias` and `generator` on to all four.
+        * Turn after the cut into heads: in (batch, seq, d_model) the pairs would reach across heads. And turn once the
+          positions are the axis before the last: in (batch, seq, num_heads, d_head) a head's number would be taken for
+          a position.
 
     Source:
         Vaswani et al. 2017, section 3.2.2. https://arxiv.org/abs/1706.03762
         Dropout on the weights: Radford et al. 2018 (GPT), section 4.1, model specifications.
+        Rotation of queries and keys (RoPE): Su et al. 2021, section 3.4.2. https://arxiv.org/abs/2104.09864
 
     Not allowed: torch.softmax, torch.nn.functional.softmax, torch.nn.functional.scaled_dot_product_attention,
         torch.nn.MultiheadAttention, torch.nn.functional.multi_head_attention_forward.
@@ -271,6 +300,8 @@ class MultiHeadAttention(nn.Module):
         *,
         causal: bool = True,
         dropout: float = 0.0,
+        bias: bool = False,
+        rope_base: float | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
         raise NotImplementedError("attention.MultiHeadAttention.__init__ is still a stub")
@@ -304,9 +335,11 @@ class GroupedQueryAttention(nn.Module):
     `MultiHeadAttention`, with d_head = d_model / num_heads.
 
     Math:
+        Q, K, V = q_proj(x), k_proj(x), v_proj(x), cut into num_heads, num_kv_heads and num_kv_heads heads
+        Q, K = rope(Q), rope(K)  where rope_base is given
         g = num_heads / num_kv_heads
         weights[i] = softmax(Q[i] K[i // g]^T / sqrt(d_head) + M)
-        output = concat_i(dropout(weights[i]) V[i // g]) out_weight^T
+        output = out_proj(concat_i(dropout(weights[i]) V[i // g]))
 
     Args:
         d_model: Size of the vectors that come in and go out.
@@ -316,32 +349,39 @@ class GroupedQueryAttention(nn.Module):
         dropout: Probability with which, in training mode, each weight is set to 0, on its own; those that stay are
             divided by 1 - dropout, and the rows are not normalised again. In eval mode nothing is dropped.
             torch.nn.functional.dropout is allowed.
+        bias: Whether all four projections have a bias, which starts as zeros, as GPT-2's do. False = none has.
+        rope_base: The base for `position.apply_rope`, which then turns the queries and the keys of every head (d_head
+            features each, an even number), but not the values. None = no rotation.
         generator: Source of the initial weights. None = torch's global one; given one, the global one is not touched.
             (The dropout draws from the global one.)
 
     Raises:
-        ValueError: d_model is not divisible by num_heads, or num_heads is not divisible by num_kv_heads.
+        ValueError: d_model is not divisible by num_heads, or num_heads is not divisible by num_kv_heads. Raised by the
+            constructor.
 
     Parameters:
-        q_weight: (d_model, d_model), normal with mean 0 and standard deviation d_model ** -0.5.
-        k_weight: (num_kv_heads * d_head, d_model), values as q_weight, drawn independently.
-        v_weight: (num_kv_heads * d_head, d_model), values as q_weight, drawn independently.
-        out_weight: (d_model, d_model), values as q_weight, drawn independently.
-        There are no other parameters, and there is no bias.
+        q_proj: `Linear` from d_model to d_model, as `embedding.Linear` starts it: q_proj.weight, and q_proj.bias where
+            `bias` is True.
+        k_proj: `Linear` from d_model to num_kv_heads * d_head, likewise and drawn independently.
+        v_proj: As k_proj, drawn independently.
+        out_proj: As q_proj, drawn independently.
+        There are no other parameters.
 
     Example:
         >>> attention = GroupedQueryAttention(d_model=12, num_heads=6, num_kv_heads=2)
         >>> output, weights = attention(torch.zeros(2, 5, 12))
-        >>> output.shape, weights.shape, attention.k_weight.shape
+        >>> output.shape, weights.shape, attention.k_proj.weight.shape
         (torch.Size([2, 5, 12]), torch.Size([2, 6, 5, 5]), torch.Size([4, 12]))
 
     Pitfalls:
         * Neighbouring query heads share a head (0 0 0 1 1 1), not every second one (0 1 0 1 0 1).
         * d_head is d_model / num_heads for keys and values too, not d_model / num_kv_heads.
         * The weights that are returned have num_heads heads.
+        * Keys may be turned before or after they are repeated: a turned copy is the copy of what was turned.
 
     Source:
         Ainslie et al. 2023, section 2.2. https://arxiv.org/abs/2305.13245
+        Rotation of queries and keys (RoPE): Su et al. 2021, section 3.4.2. https://arxiv.org/abs/2104.09864
 
     Not allowed: torch.softmax, torch.nn.functional.softmax, torch.nn.functional.scaled_dot_product_attention,
         torch.nn.MultiheadAttention, torch.nn.functional.multi_head_attention_forward.
@@ -355,6 +395,8 @@ class GroupedQueryAttention(nn.Module):
         *,
         causal: bool = True,
         dropout: float = 0.0,
+        bias: bool = False,
+        rope_base: float | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
         raise NotImplementedError("attention.GroupedQueryAttention.__init__ is still a stub")

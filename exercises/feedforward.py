@@ -26,6 +26,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from .embedding import Linear
+
 
 def relu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     r"""Keep what is positive and set the rest to 0.
@@ -215,18 +217,20 @@ class FeedForward(nn.Module):
     r"""Widen every vector, bend it, and bring it back: two projections with an activation between.
 
     Each vector along the last axis is treated on its own, under any number of leading axes, none or an empty one
-    among them.
+    among them. The projections are layers of the kind `embedding.Linear`: each makes its own weight and bias, of the
+    documented shape and scale, `up_proj(x)` is x weight^T + bias, and `self.up_proj` brings the parameters
+    up_proj.weight and up_proj.bias.
 
     Math:
-        hidden = activation(x up_weight^T + up_bias)
-        output = dropout(hidden) down_weight^T + down_bias
+        hidden = activation(up_proj(x))
+        output = down_proj(dropout(hidden))
 
     Args:
         d_model: Size of the vectors that come in and go out.
         d_hidden: Size of the vectors between the projections; often 4 * d_model.
         activation: "relu", "gelu" (the exact one), "gelu_tanh" (GPT-2's) or "silu", each the function of this unit.
         dropout: Probability with which, in training mode, each number of `hidden` is dropped, as by `Dropout`.
-        bias: Whether offsets are learned. False: nothing is added.
+        bias: Whether both projections learn a bias. False: nothing is added.
         generator: Source of the initial weights. None = torch's global one; given one, the global one is not touched.
             (The dropout draws from the global one, as in attention: that one's state is what a checkpoint keeps.)
 
@@ -239,24 +243,24 @@ class FeedForward(nn.Module):
             message gives what came.
 
     Parameters:
-        up_weight: (d_hidden, d_model), normal with mean 0 and standard deviation d_model ** -0.5.
-        up_bias: (d_hidden,), zeros. None where the layer was built with bias=False.
-        down_weight: (d_model, d_hidden), normal with mean 0 and standard deviation d_hidden ** -0.5.
-        down_bias: (d_model,), zeros. None where the layer was built with bias=False.
-        `state_dict` holds these names and no others.
+        up_proj: `Linear` from d_model to d_hidden, as `embedding.Linear` starts it: up_proj.weight, and up_proj.bias
+            where `bias` is True.
+        down_proj: `Linear` from d_hidden to d_model, likewise.
+        `state_dict` holds these names and no others. The layers may be of another class that starts in the same way.
 
     Example:
         >>> layer = FeedForward(d_model=8, d_hidden=32)
         >>> layer(torch.randn(2, 5, 8)).shape
         torch.Size([2, 5, 8])
-        >>> {name: tuple(value.shape) for name, value in layer.named_parameters()}
-        {'up_weight': (32, 8), 'up_bias': (32,), 'down_weight': (8, 32), 'down_bias': (8,)}
+        >>> {name: tuple(value.shape) for name, value in layer.named_parameters() if "weight" in name}
+        {'up_proj.weight': (32, 8), 'down_proj.weight': (8, 32)}
 
     Pitfalls:
         * The activation stands between the projections. After the second one it would leave hardly any negative output.
         * Dropout comes after the activation and before the second projection: the output itself is not dropped.
-        * Weights are (out, in): `x @ weight.T`.
-        * The standard deviation of a weight follows its own input size: that of `down_weight` is d_hidden.
+        * `Linear` takes the size of what comes in first: up_proj goes from d_model to d_hidden, down_proj back. Each
+          draws its weight for its own input size.
+        * `Linear` has a bias unless it is told otherwise: hand `bias` and `generator` on to both.
 
     Source:
         Vaswani et al. 2017, section 3.3, eq. 2. https://arxiv.org/abs/1706.03762
@@ -300,8 +304,8 @@ class SwiGLU(nn.Module):
     on its own, in training and evaluation alike, under any number of leading axes, none or an empty one among them.
 
     Math:
-        gate   = silu(x gate_weight^T)
-        output = (gate * (x up_weight^T)) down_weight^T,  * element by element
+        gate   = silu(gate_proj(x))
+        output = down_proj(gate * up_proj(x)),  * element by element
 
     Args:
         d_model: Size of the vectors that come in and go out.
@@ -314,15 +318,15 @@ class SwiGLU(nn.Module):
         share one dtype. Gradients reach `x` and every parameter.
 
     Parameters:
-        gate_weight: (d_hidden, d_model), normal with mean 0 and standard deviation d_model ** -0.5.
-        up_weight: As gate_weight, drawn independently.
-        down_weight: (d_model, d_hidden), normal with mean 0 and standard deviation d_hidden ** -0.5.
-        There are no other parameters, and there is no bias; `state_dict` holds these names and no others.
+        gate_proj: `Linear` from d_model to d_hidden without a bias, as `embedding.Linear` starts it: gate_proj.weight.
+        up_proj: As gate_proj, drawn independently.
+        down_proj: `Linear` from d_hidden to d_model without a bias.
+        There are no other parameters; `state_dict` holds these names and no others.
 
     Example:
         >>> layer = SwiGLU(d_model=2, d_hidden=1)
-        >>> weights = {"gate_weight": [[1.0, 0.0]], "up_weight": [[0.0, 1.0]], "down_weight": [[1.0], [10.0]]}
-        >>> _ = layer.load_state_dict({name: torch.tensor(rows) for name, rows in weights.items()})
+        >>> rows = {"gate_proj": [[1.0, 0.0]], "up_proj": [[0.0, 1.0]], "down_proj": [[1.0], [10.0]]}
+        >>> _ = layer.load_state_dict({f"{name}.weight": torch.tensor(row) for name, row in rows.items()})
         >>> layer(torch.tensor([[2.0, 3.0], [-200.0, 3.0]])).detach()  # silu(2) * 3 = 5.28, and a gate that is closed
         tensor([[ 5.2848, 52.8478],
                 [-0.0000, -0.0000]])
@@ -331,7 +335,8 @@ class SwiGLU(nn.Module):
         * silu bends the gate, and nothing bends the other one. With the two exchanged shapes and scale stay the same,
           and a published model's weights give nonsense.
         * The gate is silu, not a plain sigmoid: that would be the GLU of 2016.
-        * The two are multiplied, not added, and before `down_weight`.
+        * The two are multiplied, not added, and before `down_proj`.
+        * `Linear` has a bias unless it is told bias=False.
 
     Source:
         Shazeer 2020, section 2, eq. 6. https://arxiv.org/abs/2002.05202

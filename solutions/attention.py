@@ -14,6 +14,9 @@ The exercises build on one another:
 6. `GroupedQueryAttention` lets several questions share their keys and values, which saves memory when generating.
 7. `sliding_window_mask` limits how far back a position looks, so that the cost of a long text stays bounded.
 
+Two units below help. What is learned lies in layers of the kind `embedding.Linear`, which hold a weight (out, in) and,
+where they are told to, a bias. `position.apply_rope` turns queries and keys by their positions, where that is asked.
+
 True in a mask means "may attend" throughout.
 """
 
@@ -22,6 +25,9 @@ import math
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+
+from .embedding import Linear
+from .position import apply_rope
 
 
 def softmax(scores: Float[Tensor, "*shape"], dim: int) -> Float[Tensor, "*shape"]:
@@ -176,8 +182,12 @@ def scaled_dot_product_attention(
 class SelfAttention(nn.Module):
     r"""One attention head: queries, keys and values are three learned projections of the same vectors.
 
+    A projection is a layer of the kind `embedding.Linear`: it makes its own weight, of the documented shape and scale,
+    and `q_proj(x)` is x weight^T. It draws from `generator` if you hand that on, and adds a bias unless you say
+    bias=False. As an attribute of your module it is a part of it: `self.q_proj` brings the parameter q_proj.weight.
+
     Math:
-        Q = x q_weight^T,  K = x k_weight^T,  V = x v_weight^T
+        Q = q_proj(x),  K = k_proj(x),  V = v_proj(x)
         output, weights = scaled_dot_product_attention(Q, K, V, mask)
 
     Args:
@@ -187,10 +197,10 @@ class SelfAttention(nn.Module):
         generator: Source of the initial weights. None = torch's global one; given one, the global one is not touched.
 
     Parameters:
-        q_weight: (d_head, d_model), normal with mean 0 and standard deviation d_model ** -0.5.
-        k_weight: As q_weight, drawn independently.
-        v_weight: As q_weight, drawn independently.
-        There are no other parameters, and there is no bias.
+        q_proj: `Linear` from d_model to d_head without a bias, as `embedding.Linear` starts it: q_proj.weight.
+        k_proj: As q_proj, drawn independently.
+        v_proj: As q_proj, drawn independently.
+        There are no other parameters. The layers may be of another class that starts in the same way.
 
     Example:
         >>> attention = SelfAttention(d_model=8, d_head=4)
@@ -204,6 +214,7 @@ class SelfAttention(nn.Module):
         * The scores are divided by sqrt(d_head): the queries are that long, whatever d_model is.
         * The mask follows the length of each input; a mask of one fixed length fails on the next text.
         * An extra mask comes on top of the causal one: a key must be visible in both.
+        * Layers in a plain list or dict are no part of the module: no optimizer would find their weights.
 
     Source:
         Vaswani et al. 2017, sections 3.2.1 and 3.2.3. https://arxiv.org/abs/1706.03762
@@ -218,9 +229,9 @@ class SelfAttention(nn.Module):
         super().__init__()
         self.causal = causal
         # Three weights: what a position looks for, offers and passes on need not be the same thing.
-        self.q_weight = _initial_weight(d_head, d_model, generator)
-        self.k_weight = _initial_weight(d_head, d_model, generator)
-        self.v_weight = _initial_weight(d_head, d_model, generator)
+        self.q_proj = Linear(d_model, d_head, bias=False, generator=generator)
+        self.k_proj = Linear(d_model, d_head, bias=False, generator=generator)
+        self.v_proj = Linear(d_model, d_head, bias=False, generator=generator)
 
     def forward(
         self, x: Float[Tensor, "batch seq d_model"], mask: Bool[Tensor, "..."] | None = None
@@ -238,8 +249,8 @@ class SelfAttention(nn.Module):
         Raises:
             ValueError: Some position sees no position at all.
         """
-        # Weights are (out, in), as in torch: (batch, seq, d_model) @ (d_model, d_head) -> (batch, seq, d_head)
-        query, key, value = x @ self.q_weight.T, x @ self.k_weight.T, x @ self.v_weight.T
+        # Three views of the same vectors: (batch, seq, d_model) -> (batch, seq, d_head)
+        query, key, value = self.q_proj(x), self.k_proj(x), self.v_proj(x)
         # The mask is made anew for the length of this x: (seq, seq) or (batch, seq, seq)
         return scaled_dot_product_attention(query, key, value, _visible(x, self.causal, mask))
 
@@ -250,10 +261,16 @@ class MultiHeadAttention(nn.Module):
     Head h owns the features h * d_head up to (h + 1) * d_head of the projected queries, keys and values. The outputs
     of the heads are put side by side in the same order, and the output projection mixes them.
 
+    Attention by itself does not know the order of what it sees: the mask apart, the same vectors in another order give
+    the same mix. With `rope_base` the order comes in here. `apply_rope` turns each query and each key by an angle that
+    grows with its position, so a score depends on how far apart the two are, by the same rule in every head. The
+    values are not compared with anything: they are the content, which must arrive the same from wherever it stood.
+
     Math:
-        Q, K, V = x q_weight^T, x k_weight^T, x v_weight^T, each cut into num_heads heads
+        Q, K, V = q_proj(x), k_proj(x), v_proj(x), each cut into num_heads heads
+        Q, K = rope(Q), rope(K)  where rope_base is given: position s is turned as position s, counted from 0
         weights[h] = softmax(Q[h] K[h]^T / sqrt(d_head) + M)
-        output = concat_h(dropout(weights[h]) V[h]) out_weight^T
+        output = out_proj(concat_h(dropout(weights[h]) V[h]))
 
     Args:
         d_model: Size of the vectors that come in and go out.
@@ -262,34 +279,46 @@ class MultiHeadAttention(nn.Module):
         dropout: Probability with which, in training mode, each weight is set to 0, on its own; those that stay are
             divided by 1 - dropout, and the rows are not normalised again. In eval mode nothing is dropped.
             torch.nn.functional.dropout is allowed.
+        bias: Whether all four projections have a bias, which starts as zeros, as GPT-2's do. False = none has.
+        rope_base: The base for `position.apply_rope`, which then turns the queries and the keys of every head (d_head
+            features each, an even number), but not the values. The larger the base, the slower the last pairs of
+            features turn; 10000 is usual. None = no rotation: the position must come in with `x`.
         generator: Source of the initial weights. None = torch's global one; given one, the global one is not touched.
             (The dropout draws from the global one.)
 
     Raises:
-        ValueError: d_model is not divisible by num_heads.
+        ValueError: d_model is not divisible by num_heads. Raised by the constructor.
 
     Parameters:
-        q_weight: (d_model, d_model), normal with mean 0 and standard deviation d_model ** -0.5.
-        k_weight: As q_weight, drawn independently.
-        v_weight: As q_weight, drawn independently.
-        out_weight: As q_weight, drawn independently.
-        There are no other parameters, and there is no bias.
+        q_proj: `Linear` from d_model to d_model, as `embedding.Linear` starts it: q_proj.weight, and q_proj.bias where
+            `bias` is True.
+        k_proj: As q_proj, drawn independently.
+        v_proj: As q_proj, drawn independently.
+        out_proj: As q_proj, drawn independently.
+        There are no other parameters: nothing of the rotation is learned.
 
     Example:
-        >>> attention = MultiHeadAttention(d_model=12, num_heads=3)
+        >>> attention = MultiHeadAttention(d_model=12, num_heads=3, rope_base=10000.0)
         >>> output, weights = attention(torch.zeros(2, 5, 12))
         >>> output.shape, weights.shape
         (torch.Size([2, 5, 12]), torch.Size([2, 3, 5, 5]))
+        >>> [name for name, _ in attention.named_parameters()]
+        ['q_proj.weight', 'k_proj.weight', 'v_proj.weight', 'out_proj.weight']
 
     Pitfalls:
         * `reshape` reads the numbers in memory order: cut the features into (num_heads, d_head) first, then exchange
           the axes of heads and positions. On the way back, exchange them first.
         * Each head divides by sqrt(d_head), not by sqrt(d_model).
         * torch.nn.functional.dropout drops unless it is told training=False: it cannot know the mode of your module.
+        * `Linear` has a bias unless it is told otherwise: hand `bias` and `generator` on to all four.
+        * Turn after the cut into heads: in (batch, seq, d_model) the pairs would reach across heads. And turn once the
+          positions are the axis before the last: in (batch, seq, num_heads, d_head) a head's number would be taken for
+          a position.
 
     Source:
         Vaswani et al. 2017, section 3.2.2. https://arxiv.org/abs/1706.03762
         Dropout on the weights: Radford et al. 2018 (GPT), section 4.1, model specifications.
+        Rotation of queries and keys (RoPE): Su et al. 2021, section 3.4.2. https://arxiv.org/abs/2104.09864
 
     Not allowed: torch.softmax, torch.nn.functional.softmax, torch.nn.functional.scaled_dot_product_attention,
         torch.nn.MultiheadAttention, torch.nn.functional.multi_head_attention_forward.
@@ -302,17 +331,19 @@ class MultiHeadAttention(nn.Module):
         *,
         causal: bool = True,
         dropout: float = 0.0,
+        bias: bool = False,
+        rope_base: float | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         _expect_divisible("d_model", d_model, "num_heads", num_heads)
-        self.num_heads, self.causal, self.dropout = num_heads, causal, dropout
+        self.num_heads, self.causal, self.dropout, self.rope_base = num_heads, causal, dropout, rope_base
         # Rows of all heads below one another: num_heads * d_head = d_model of them.
-        self.q_weight = _initial_weight(d_model, d_model, generator)
-        self.k_weight = _initial_weight(d_model, d_model, generator)
-        self.v_weight = _initial_weight(d_model, d_model, generator)
+        self.q_proj = Linear(d_model, d_model, bias=bias, generator=generator)
+        self.k_proj = Linear(d_model, d_model, bias=bias, generator=generator)
+        self.v_proj = Linear(d_model, d_model, bias=bias, generator=generator)
         # Its columns belong to the heads, in the same order.
-        self.out_weight = _initial_weight(d_model, d_model, generator)
+        self.out_proj = Linear(d_model, d_model, bias=bias, generator=generator)
 
     def forward(
         self, x: Float[Tensor, "batch seq d_model"], mask: Bool[Tensor, "..."] | None = None
@@ -332,15 +363,17 @@ class MultiHeadAttention(nn.Module):
         """
         # One matrix product projects for all heads at once; the cut into heads comes after it.
         # (batch, seq, d_model) -> (batch, num_heads, seq, d_head)
-        query = _split_heads(x @ self.q_weight.T, self.num_heads)
-        key = _split_heads(x @ self.k_weight.T, self.num_heads)
-        value = _split_heads(x @ self.v_weight.T, self.num_heads)
+        query = _split_heads(self.q_proj(x), self.num_heads)
+        key = _split_heads(self.k_proj(x), self.num_heads)
+        value = _split_heads(self.v_proj(x), self.num_heads)
+        # Only what is compared is turned: the score then knows how far apart two positions are, the content stays.
+        query, key = _rotate(query, self.rope_base), _rotate(key, self.rope_base)
         # nn.Module.train() and eval() set self.training.
         dropout = self.dropout if self.training else 0.0
         mixed, weights = _attend(query, key, value, _visible(x, self.causal, mask), dropout)
         # (batch, num_heads, seq, d_head) -> (batch, seq, d_model)
-        # Up to here the heads know nothing of each other: out_weight lets them combine what they found.
-        return _merge_heads(mixed) @ self.out_weight.T, weights
+        # Up to here the heads know nothing of each other: out_proj lets them combine what they found.
+        return self.out_proj(_merge_heads(mixed)), weights
 
 
 class GroupedQueryAttention(nn.Module):
@@ -353,9 +386,11 @@ class GroupedQueryAttention(nn.Module):
     `MultiHeadAttention`, with d_head = d_model / num_heads.
 
     Math:
+        Q, K, V = q_proj(x), k_proj(x), v_proj(x), cut into num_heads, num_kv_heads and num_kv_heads heads
+        Q, K = rope(Q), rope(K)  where rope_base is given
         g = num_heads / num_kv_heads
         weights[i] = softmax(Q[i] K[i // g]^T / sqrt(d_head) + M)
-        output = concat_i(dropout(weights[i]) V[i // g]) out_weight^T
+        output = out_proj(concat_i(dropout(weights[i]) V[i // g]))
 
     Args:
         d_model: Size of the vectors that come in and go out.
@@ -365,32 +400,39 @@ class GroupedQueryAttention(nn.Module):
         dropout: Probability with which, in training mode, each weight is set to 0, on its own; those that stay are
             divided by 1 - dropout, and the rows are not normalised again. In eval mode nothing is dropped.
             torch.nn.functional.dropout is allowed.
+        bias: Whether all four projections have a bias, which starts as zeros, as GPT-2's do. False = none has.
+        rope_base: The base for `position.apply_rope`, which then turns the queries and the keys of every head (d_head
+            features each, an even number), but not the values. None = no rotation.
         generator: Source of the initial weights. None = torch's global one; given one, the global one is not touched.
             (The dropout draws from the global one.)
 
     Raises:
-        ValueError: d_model is not divisible by num_heads, or num_heads is not divisible by num_kv_heads.
+        ValueError: d_model is not divisible by num_heads, or num_heads is not divisible by num_kv_heads. Raised by the
+            constructor.
 
     Parameters:
-        q_weight: (d_model, d_model), normal with mean 0 and standard deviation d_model ** -0.5.
-        k_weight: (num_kv_heads * d_head, d_model), values as q_weight, drawn independently.
-        v_weight: (num_kv_heads * d_head, d_model), values as q_weight, drawn independently.
-        out_weight: (d_model, d_model), values as q_weight, drawn independently.
-        There are no other parameters, and there is no bias.
+        q_proj: `Linear` from d_model to d_model, as `embedding.Linear` starts it: q_proj.weight, and q_proj.bias where
+            `bias` is True.
+        k_proj: `Linear` from d_model to num_kv_heads * d_head, likewise and drawn independently.
+        v_proj: As k_proj, drawn independently.
+        out_proj: As q_proj, drawn independently.
+        There are no other parameters.
 
     Example:
         >>> attention = GroupedQueryAttention(d_model=12, num_heads=6, num_kv_heads=2)
         >>> output, weights = attention(torch.zeros(2, 5, 12))
-        >>> output.shape, weights.shape, attention.k_weight.shape
+        >>> output.shape, weights.shape, attention.k_proj.weight.shape
         (torch.Size([2, 5, 12]), torch.Size([2, 6, 5, 5]), torch.Size([4, 12]))
 
     Pitfalls:
         * Neighbouring query heads share a head (0 0 0 1 1 1), not every second one (0 1 0 1 0 1).
         * d_head is d_model / num_heads for keys and values too, not d_model / num_kv_heads.
         * The weights that are returned have num_heads heads.
+        * Keys may be turned before or after they are repeated: a turned copy is the copy of what was turned.
 
     Source:
         Ainslie et al. 2023, section 2.2. https://arxiv.org/abs/2305.13245
+        Rotation of queries and keys (RoPE): Su et al. 2021, section 3.4.2. https://arxiv.org/abs/2104.09864
 
     Not allowed: torch.softmax, torch.nn.functional.softmax, torch.nn.functional.scaled_dot_product_attention,
         torch.nn.MultiheadAttention, torch.nn.functional.multi_head_attention_forward.
@@ -404,19 +446,22 @@ class GroupedQueryAttention(nn.Module):
         *,
         causal: bool = True,
         dropout: float = 0.0,
+        bias: bool = False,
+        rope_base: float | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         _expect_divisible("d_model", d_model, "num_heads", num_heads)
         _expect_divisible("num_heads", num_heads, "num_kv_heads", num_kv_heads)
-        self.num_heads, self.num_kv_heads, self.causal, self.dropout = num_heads, num_kv_heads, causal, dropout
+        self.num_heads, self.num_kv_heads, self.causal = num_heads, num_kv_heads, causal
+        self.dropout, self.rope_base = dropout, rope_base
         # A head of keys is as long as a head of queries, or their product would not exist.
         d_kv = num_kv_heads * (d_model // num_heads)
-        self.q_weight = _initial_weight(d_model, d_model, generator)
-        self.k_weight = _initial_weight(d_kv, d_model, generator)
-        self.v_weight = _initial_weight(d_kv, d_model, generator)
+        self.q_proj = Linear(d_model, d_model, bias=bias, generator=generator)
+        self.k_proj = Linear(d_model, d_kv, bias=bias, generator=generator)
+        self.v_proj = Linear(d_model, d_kv, bias=bias, generator=generator)
         # Its columns belong to the heads, in the same order.
-        self.out_weight = _initial_weight(d_model, d_model, generator)
+        self.out_proj = Linear(d_model, d_model, bias=bias, generator=generator)
 
     def forward(
         self, x: Float[Tensor, "batch seq d_model"], mask: Bool[Tensor, "..."] | None = None
@@ -436,10 +481,12 @@ class GroupedQueryAttention(nn.Module):
         # So many query heads read one and the same head of keys and values.
         group_size = self.num_heads // self.num_kv_heads
         # (batch, seq, d_model) -> (batch, num_heads, seq, d_head)
-        query = _split_heads(x @ self.q_weight.T, self.num_heads)
+        query = _split_heads(self.q_proj(x), self.num_heads)
         # (batch, seq, num_kv_heads * d_head) -> (batch, num_kv_heads, seq, d_head)
-        key = _split_heads(x @ self.k_weight.T, self.num_kv_heads)
-        value = _split_heads(x @ self.v_weight.T, self.num_kv_heads)
+        key = _split_heads(self.k_proj(x), self.num_kv_heads)
+        value = _split_heads(self.v_proj(x), self.num_kv_heads)
+        # Turned before they are repeated: fewer heads to turn, the same result.
+        query, key = _rotate(query, self.rope_base), _rotate(key, self.rope_base)
         # (batch, num_kv_heads, seq, d_head) -> (batch, num_heads, seq, d_head), each head repeated next to itself: a
         # group is a run of neighbours (figure 2 of the source).
         key, value = key.repeat_interleave(group_size, dim=1), value.repeat_interleave(group_size, dim=1)
@@ -447,7 +494,7 @@ class GroupedQueryAttention(nn.Module):
         dropout = self.dropout if self.training else 0.0
         mixed, weights = _attend(query, key, value, _visible(x, self.causal, mask), dropout)
         # (batch, num_heads, seq, d_head) -> (batch, seq, d_model)
-        return _merge_heads(mixed) @ self.out_weight.T, weights
+        return self.out_proj(_merge_heads(mixed)), weights
 
 
 def sliding_window_mask(
@@ -536,12 +583,6 @@ def _visible(x: Float[Tensor, "batch seq d_model"], causal: bool, mask: Bool[Ten
     return visible if mask is None else visible & mask
 
 
-def _initial_weight(d_out: int, d_in: int, generator: torch.Generator | None) -> nn.Parameter:
-    """Drawn so that a sum over d_in inputs of unit variance has unit variance again."""
-    # (d_out, d_in), as torch.nn.Linear keeps it: row i makes output i.
-    return nn.Parameter(torch.randn(d_out, d_in, generator=generator) * d_in**-0.5)
-
-
 def _expect_divisible(whole_name: str, whole: int, parts_name: str, parts: int) -> None:
     if parts < 1 or whole % parts != 0:
         raise ValueError(f"{whole_name} must be divisible by {parts_name}, got {whole} and {parts}")
@@ -559,6 +600,14 @@ def _merge_heads(heads: Float[Tensor, "batch num_heads seq d_head"]) -> Tensor:
     """Undo _split_heads: exchange the axes back first, then put the heads side by side."""
     # -> (batch, seq, num_heads, d_head) -> (batch, seq, num_heads * d_head)
     return heads.transpose(1, 2).flatten(start_dim=-2)
+
+
+def _rotate(heads: Float[Tensor, "batch num_heads seq d_head"], base: float | None) -> Tensor:
+    """Turn every vector by the angle of its position, where a base is given."""
+    if base is None:
+        return heads
+    # Positions count from 0 in each text; they are shared by batch and heads.
+    return apply_rope(heads, torch.arange(heads.shape[-2], device=heads.device), base)
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, dropout: float) -> tuple[Tensor, Tensor]:

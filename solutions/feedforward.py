@@ -26,6 +26,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from .embedding import Linear
+
 
 def relu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     r"""Keep what is positive and set the rest to 0.
@@ -244,18 +246,20 @@ class FeedForward(nn.Module):
     r"""Widen every vector, bend it, and bring it back: two projections with an activation between.
 
     Each vector along the last axis is treated on its own, under any number of leading axes, none or an empty one
-    among them.
+    among them. The projections are layers of the kind `embedding.Linear`: each makes its own weight and bias, of the
+    documented shape and scale, `up_proj(x)` is x weight^T + bias, and `self.up_proj` brings the parameters
+    up_proj.weight and up_proj.bias.
 
     Math:
-        hidden = activation(x up_weight^T + up_bias)
-        output = dropout(hidden) down_weight^T + down_bias
+        hidden = activation(up_proj(x))
+        output = down_proj(dropout(hidden))
 
     Args:
         d_model: Size of the vectors that come in and go out.
         d_hidden: Size of the vectors between the projections; often 4 * d_model.
         activation: "relu", "gelu" (the exact one), "gelu_tanh" (GPT-2's) or "silu", each the function of this unit.
         dropout: Probability with which, in training mode, each number of `hidden` is dropped, as by `Dropout`.
-        bias: Whether offsets are learned. False: nothing is added.
+        bias: Whether both projections learn a bias. False: nothing is added.
         generator: Source of the initial weights. None = torch's global one; given one, the global one is not touched.
             (The dropout draws from the global one, as in attention: that one's state is what a checkpoint keeps.)
 
@@ -268,24 +272,24 @@ class FeedForward(nn.Module):
             message gives what came.
 
     Parameters:
-        up_weight: (d_hidden, d_model), normal with mean 0 and standard deviation d_model ** -0.5.
-        up_bias: (d_hidden,), zeros. None where the layer was built with bias=False.
-        down_weight: (d_model, d_hidden), normal with mean 0 and standard deviation d_hidden ** -0.5.
-        down_bias: (d_model,), zeros. None where the layer was built with bias=False.
-        `state_dict` holds these names and no others.
+        up_proj: `Linear` from d_model to d_hidden, as `embedding.Linear` starts it: up_proj.weight, and up_proj.bias
+            where `bias` is True.
+        down_proj: `Linear` from d_hidden to d_model, likewise.
+        `state_dict` holds these names and no others. The layers may be of another class that starts in the same way.
 
     Example:
         >>> layer = FeedForward(d_model=8, d_hidden=32)
         >>> layer(torch.randn(2, 5, 8)).shape
         torch.Size([2, 5, 8])
-        >>> {name: tuple(value.shape) for name, value in layer.named_parameters()}
-        {'up_weight': (32, 8), 'up_bias': (32,), 'down_weight': (8, 32), 'down_bias': (8,)}
+        >>> {name: tuple(value.shape) for name, value in layer.named_parameters() if "weight" in name}
+        {'up_proj.weight': (32, 8), 'down_proj.weight': (8, 32)}
 
     Pitfalls:
         * The activation stands between the projections. After the second one it would leave hardly any negative output.
         * Dropout comes after the activation and before the second projection: the output itself is not dropped.
-        * Weights are (out, in): `x @ weight.T`.
-        * The standard deviation of a weight follows its own input size: that of `down_weight` is d_hidden.
+        * `Linear` takes the size of what comes in first: up_proj goes from d_model to d_hidden, down_proj back. Each
+          draws its weight for its own input size.
+        * `Linear` has a bias unless it is told otherwise: hand `bias` and `generator` on to both.
 
     Source:
         Vaswani et al. 2017, section 3.3, eq. 2. https://arxiv.org/abs/1706.03762
@@ -313,11 +317,8 @@ class FeedForward(nn.Module):
         self.activation = activation
         # No generator: one of its own would be missing in a checkpoint, and a resumed run would drop other numbers.
         self.dropout = Dropout(dropout)
-        self.up_weight = _initial_weight(d_hidden, d_model, generator)
-        # register_parameter takes None too: the name exists then, but neither optimizer nor state_dict sees it.
-        self.register_parameter("up_bias", nn.Parameter(torch.zeros(d_hidden)) if bias else None)
-        self.down_weight = _initial_weight(d_model, d_hidden, generator)
-        self.register_parameter("down_bias", nn.Parameter(torch.zeros(d_model)) if bias else None)
+        self.up_proj = Linear(d_model, d_hidden, bias=bias, generator=generator)
+        self.down_proj = Linear(d_hidden, d_model, bias=bias, generator=generator)
 
     def forward(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
         """Treat every vector along the last axis.
@@ -329,13 +330,13 @@ class FeedForward(nn.Module):
             As many vectors of the same size.
         """
         # (*batch, d_model) -> (*batch, d_hidden)
-        hidden = _project(x, self.up_weight, self.up_bias)
+        hidden = self.up_proj(x)
         # Between the projections: without a bend here the two would be one.
         bent = _activation(self.activation)(hidden)
         # Dropped before the second projection, so that each output loses some of the hidden numbers it is made of.
         left = self.dropout(bent)
         # (*batch, d_hidden) -> (*batch, d_model); nothing bends or drops what goes out
-        return _project(left, self.down_weight, self.down_bias)
+        return self.down_proj(left)
 
 
 class SwiGLU(nn.Module):
@@ -346,8 +347,8 @@ class SwiGLU(nn.Module):
     on its own, in training and evaluation alike, under any number of leading axes, none or an empty one among them.
 
     Math:
-        gate   = silu(x gate_weight^T)
-        output = (gate * (x up_weight^T)) down_weight^T,  * element by element
+        gate   = silu(gate_proj(x))
+        output = down_proj(gate * up_proj(x)),  * element by element
 
     Args:
         d_model: Size of the vectors that come in and go out.
@@ -360,15 +361,15 @@ class SwiGLU(nn.Module):
         share one dtype. Gradients reach `x` and every parameter.
 
     Parameters:
-        gate_weight: (d_hidden, d_model), normal with mean 0 and standard deviation d_model ** -0.5.
-        up_weight: As gate_weight, drawn independently.
-        down_weight: (d_model, d_hidden), normal with mean 0 and standard deviation d_hidden ** -0.5.
-        There are no other parameters, and there is no bias; `state_dict` holds these names and no others.
+        gate_proj: `Linear` from d_model to d_hidden without a bias, as `embedding.Linear` starts it: gate_proj.weight.
+        up_proj: As gate_proj, drawn independently.
+        down_proj: `Linear` from d_hidden to d_model without a bias.
+        There are no other parameters; `state_dict` holds these names and no others.
 
     Example:
         >>> layer = SwiGLU(d_model=2, d_hidden=1)
-        >>> weights = {"gate_weight": [[1.0, 0.0]], "up_weight": [[0.0, 1.0]], "down_weight": [[1.0], [10.0]]}
-        >>> _ = layer.load_state_dict({name: torch.tensor(rows) for name, rows in weights.items()})
+        >>> rows = {"gate_proj": [[1.0, 0.0]], "up_proj": [[0.0, 1.0]], "down_proj": [[1.0], [10.0]]}
+        >>> _ = layer.load_state_dict({f"{name}.weight": torch.tensor(row) for name, row in rows.items()})
         >>> layer(torch.tensor([[2.0, 3.0], [-200.0, 3.0]])).detach()  # silu(2) * 3 = 5.28, and a gate that is closed
         tensor([[ 5.2848, 52.8478],
                 [-0.0000, -0.0000]])
@@ -377,7 +378,8 @@ class SwiGLU(nn.Module):
         * silu bends the gate, and nothing bends the other one. With the two exchanged shapes and scale stay the same,
           and a published model's weights give nonsense.
         * The gate is silu, not a plain sigmoid: that would be the GLU of 2016.
-        * The two are multiplied, not added, and before `down_weight`.
+        * The two are multiplied, not added, and before `down_proj`.
+        * `Linear` has a bias unless it is told bias=False.
 
     Source:
         Shazeer 2020, section 2, eq. 6. https://arxiv.org/abs/2002.05202
@@ -392,9 +394,9 @@ class SwiGLU(nn.Module):
     def __init__(self, d_model: int, d_hidden: int, *, generator: torch.Generator | None = None) -> None:
         super().__init__()
         # Two ways up of the same shape, drawn one after the other, so they differ.
-        self.gate_weight = _initial_weight(d_hidden, d_model, generator)
-        self.up_weight = _initial_weight(d_hidden, d_model, generator)
-        self.down_weight = _initial_weight(d_model, d_hidden, generator)
+        self.gate_proj = Linear(d_model, d_hidden, bias=False, generator=generator)
+        self.up_proj = Linear(d_model, d_hidden, bias=False, generator=generator)
+        self.down_proj = Linear(d_hidden, d_model, bias=False, generator=generator)
 
     def forward(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
         """Treat every vector along the last axis.
@@ -406,11 +408,11 @@ class SwiGLU(nn.Module):
             As many vectors of the same size.
         """
         # (*batch, d_model) -> (*batch, d_hidden), near 0 where the gate is closed
-        gate = silu(_project(x, self.gate_weight))
+        gate = silu(self.gate_proj(x))
         # The same shape; it stays a straight line, as there is a bend in the gate already.
-        up = _project(x, self.up_weight)
+        up = self.up_proj(x)
         # Element by element, then (*batch, d_hidden) -> (*batch, d_model)
-        return _project(gate * up, self.down_weight)
+        return self.down_proj(gate * up)
 
 
 def _widen(x: Tensor) -> Tensor:
@@ -426,16 +428,3 @@ def _activation(name: str) -> Callable[[Tensor], Tensor]:
     if name not in known:
         raise ValueError(f"activation must be one of {', '.join(known)}, got {name!r}")
     return known[name]
-
-
-def _initial_weight(d_out: int, d_in: int, generator: torch.Generator | None) -> nn.Parameter:
-    """Drawn so that a sum over d_in inputs of unit variance has unit variance again."""
-    # (d_out, d_in), as torch.nn.Linear keeps it: row i makes output i.
-    return nn.Parameter(torch.randn(d_out, d_in, generator=generator) * d_in**-0.5)
-
-
-def _project(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """What a linear layer does."""
-    # (*batch, d_in) @ (d_in, d_out) -> (*batch, d_out); bias (d_out,) broadcasts over the leading axes
-    projected = x @ weight.T
-    return projected if bias is None else projected + bias

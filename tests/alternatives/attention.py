@@ -17,6 +17,7 @@ if "softmax" not in globals():
         scaled_dot_product_attention,
         softmax,
     )
+    from solutions.position import apply_rope
 
 
 def _computing_dtype(tensor):
@@ -222,6 +223,15 @@ def attention_normalised_at_the_end(query, key, value, mask=None):
     return (shares @ value.to(dtype) / total).to(query.dtype), (shares / total).to(query.dtype)
 
 
+def _layer(d_in, d_out, generator, bias=False):
+    """A layer of torch's that starts as Linear does; built by itself it would draw from the global generator."""
+    layer = nn.utils.skip_init(nn.Linear, d_in, d_out, bias=bias)
+    nn.init.normal_(layer.weight, std=d_in**-0.5, generator=generator)
+    if bias:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
 @alternative("SelfAttention")
 class SelfAttentionOnePlaceForMasks(SelfAttention):
     def forward(self, x, mask=None):
@@ -230,14 +240,14 @@ class SelfAttentionOnePlaceForMasks(SelfAttention):
         both = every.tril() if self.causal else every
         if mask is not None:
             both = torch.logical_and(both, mask)
-        q, k, v = (nn.functional.linear(x, w) for w in (self.q_weight, self.k_weight, self.v_weight))
+        q, k, v = (nn.functional.linear(x, p.weight) for p in (self.q_proj, self.k_proj, self.v_proj))
         return scaled_dot_product_attention(q, k, v, both)
 
 
 @alternative("SelfAttention")
 class SelfAttentionOneProduct(SelfAttention):
     def forward(self, x, mask=None):
-        joined = torch.cat([self.v_weight, self.q_weight, self.k_weight])
+        joined = torch.cat([self.v_proj.weight, self.q_proj.weight, self.k_proj.weight])
         v, q, k = (x @ joined.transpose(0, 1)).chunk(3, dim=-1)
         if self.causal:
             below = causal_mask(x.shape[1], x.shape[1])
@@ -247,15 +257,17 @@ class SelfAttentionOneProduct(SelfAttention):
 
 @alternative("SelfAttention")
 class SelfAttentionByEinsum(nn.Module):
+    """Of torch's layers, made in another order, whose weights alone are used."""
+
     def __init__(self, d_model, d_head, *, causal=True, generator=None):
         super().__init__()
-        for name in ("v_weight", "k_weight", "q_weight"):
-            weight = torch.empty(d_head, d_model).normal_(0, 1 / math.sqrt(d_model), generator=generator)
-            self.register_parameter(name, nn.Parameter(weight))
+        for name in ("v_proj", "k_proj", "q_proj"):
+            self.add_module(name, _layer(d_model, d_head, generator))
         self.looks_back_only = causal
 
     def forward(self, x, mask=None):
-        scores = torch.einsum("bqm,dm,dn,bkn->bqk", x, self.q_weight, self.k_weight, x) / len(self.q_weight) ** 0.5
+        q_weight, k_weight = self.q_proj.weight, self.k_proj.weight
+        scores = torch.einsum("bqm,dm,dn,bkn->bqk", x, q_weight, k_weight, x) / len(q_weight) ** 0.5
         if self.looks_back_only:
             later = torch.ones_like(scores, dtype=torch.bool).triu(1)
             scores = scores.masked_fill(later, -math.inf)
@@ -264,7 +276,7 @@ class SelfAttentionByEinsum(nn.Module):
         if scores.isneginf().all(-1).any():
             raise ValueError("some position sees nothing")
         weights = softmax(scores, -1)
-        return torch.einsum("bqk,bkm,dm->bqd", weights, x, self.v_weight), weights
+        return torch.einsum("bqk,bkm,dm->bqd", weights, x, self.v_proj.weight), weights
 
 
 @alternative("SelfAttention")
@@ -280,7 +292,7 @@ class SelfAttentionWithBuffer(SelfAttention):
         visible = self._longest[:seq, :seq] | (not self.causal)
         if mask is not None:
             visible = visible & mask
-        return scaled_dot_product_attention(x @ self.q_weight.mT, x @ self.k_weight.mT, x @ self.v_weight.mT, visible)
+        return scaled_dot_product_attention(self.q_proj(x), self.k_proj(x), self.v_proj(x), visible)
 
 
 @alternative("SelfAttention")
@@ -291,7 +303,7 @@ class SelfAttentionTextByText(SelfAttention):
         visible = (visible if mask is None else visible & mask).expand(len(x), seq, seq)
         outs = []
         for text, seen in zip(x, visible, strict=True):
-            projected = [(weight @ text.T).T for weight in (self.q_weight, self.k_weight, self.v_weight)]
+            projected = [(layer.weight @ text.T).T for layer in (self.q_proj, self.k_proj, self.v_proj)]
             outs.append(scaled_dot_product_attention(*projected, seen))
         return torch.stack([output for output, _ in outs]), torch.stack([weights for _, weights in outs])
 
@@ -303,86 +315,130 @@ def _both_masks(module, x, mask):
     return visible if mask is None else visible & mask
 
 
+def _turned(module, vectors):
+    """Vectors whose last two axes are positions and features."""
+    if not module.rope_base:
+        return vectors
+    return apply_rope(vectors, torch.arange(vectors.shape[-2], dtype=torch.int32), base=module.rope_base)
+
+
+def _by_head(layer, heads):
+    """The weight and the bias of a projection, cut into heads: (heads, d_head, d_model) and (heads, 1, d_head)."""
+    bias = torch.zeros(len(layer.weight), dtype=layer.weight.dtype) if layer.bias is None else layer.bias
+    return layer.weight.unflatten(0, (heads, -1)), bias.unflatten(0, (heads, 1, -1))
+
+
 @alternative("MultiHeadAttention")
 class MultiHeadByReshape(MultiHeadAttention):
     def forward(self, x, mask=None):
         batch, seq, d_model = x.shape
         q, k, v = (
-            nn.functional.linear(x, weight).reshape(batch, seq, self.num_heads, -1).permute(0, 2, 1, 3)
-            for weight in (self.q_weight, self.k_weight, self.v_weight)
+            nn.functional.linear(x, p.weight, p.bias).reshape(batch, seq, self.num_heads, -1).permute(0, 2, 1, 3)
+            for p in (self.q_proj, self.k_proj, self.v_proj)
         )
+        q, k = _turned(self, torch.stack([q, k]))
         output, weights = scaled_dot_product_attention(q, k, v, _both_masks(self, x, mask))
         if self.training:
             output = nn.functional.dropout(weights, p=self.dropout) @ v
-        return nn.functional.linear(output.permute(0, 2, 1, 3).reshape(batch, seq, d_model), self.out_weight), weights
+        return self.out_proj(output.permute(0, 2, 1, 3).reshape(batch, seq, d_model)), weights
 
 
 @alternative("MultiHeadAttention")
 class MultiHeadHeadByHead(MultiHeadAttention):
     def forward(self, x, mask=None):
         visible = _both_masks(self, x, mask).expand(len(x), self.num_heads, -1, -1)
-        projections = [(x @ w.T).chunk(self.num_heads, -1) for w in (self.q_weight, self.k_weight, self.v_weight)]
+        projections = [p(x).chunk(self.num_heads, -1) for p in (self.q_proj, self.k_proj, self.v_proj)]
         outputs, all_weights = [], []
         for head, (q, k, v) in enumerate(zip(*projections, strict=True)):
-            _, weights = scaled_dot_product_attention(q, k, v, visible[:, head])
+            _, weights = scaled_dot_product_attention(_turned(self, q), _turned(self, k), v, visible[:, head])
             outputs.append(nn.functional.dropout(weights, self.dropout, self.training) @ v)
             all_weights.append(weights)
-        return torch.cat(outputs, -1) @ self.out_weight.T, torch.stack(all_weights, 1)
+        return self.out_proj(torch.cat(outputs, -1)), torch.stack(all_weights, 1)
 
 
 @alternative("MultiHeadAttention")
 class MultiHeadByEinsum(MultiHeadAttention):
-    def __init__(self, d_model, num_heads, *, causal=True, dropout=0.0, generator=None):
-        super().__init__(d_model, num_heads, causal=causal, generator=generator)
+    def __init__(self, d_model, num_heads, *, dropout=0.0, **options):
+        super().__init__(d_model, num_heads, **options)
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x, mask=None):
-        by_head = [w.unflatten(0, (self.num_heads, -1)) for w in (self.q_weight, self.k_weight, self.v_weight)]
-        q, k, v = (torch.einsum("bsm,hdm->bhsd", x, weight) for weight in by_head)
+        by_head = [_by_head(p, self.num_heads) for p in (self.q_proj, self.k_proj, self.v_proj)]
+        q, k, v = (torch.einsum("bsm,hdm->bhsd", x, weight) + bias for weight, bias in by_head)
+        q, k = _turned(self, q), _turned(self, k)
         _, weights = scaled_dot_product_attention(q, k, v, _both_masks(self, x, mask))
-        out_by_head = self.out_weight.unflatten(1, (self.num_heads, -1))
-        return torch.einsum("bhqk,bhkd,mhd->bqm", self.drop(weights), v, out_by_head), weights
+        out_by_head = self.out_proj.weight.unflatten(1, (self.num_heads, -1))
+        output = torch.einsum("bhqk,bhkd,mhd->bqm", self.drop(weights), v, out_by_head)
+        return output if self.out_proj.bias is None else output + self.out_proj.bias, weights
 
 
 @alternative("MultiHeadAttention")
 class MultiHeadFoldedIntoBatch(MultiHeadAttention):
+    """One product for queries, keys and values, and tables of sines and cosines that grow with the texts."""
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.register_buffer("_angles", torch.zeros(0), persistent=False)
+
     def forward(self, x, mask=None):
         batch, seq, d_model = x.shape
-        joined = x @ torch.cat([self.q_weight, self.k_weight, self.v_weight]).T
+        layers = self.q_proj, self.k_proj, self.v_proj
+        bias = None if self.q_proj.bias is None else torch.cat([p.bias for p in layers])
+        joined = nn.functional.linear(x, torch.cat([p.weight for p in layers]), bias)
         joined = joined.view(batch, seq, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
         q, k, v = joined.reshape(3, batch * self.num_heads, seq, -1).unbind(0)
+        q, k = self._turn(q), self._turn(k)
         visible = _both_masks(self, x, mask).expand(batch, self.num_heads, seq, seq).reshape(-1, seq, seq)
         output, weights = scaled_dot_product_attention(q, k, v, visible)
         if self.training and self.dropout:
             kept = torch.rand(weights.shape) >= self.dropout
             output = (weights * kept / max(1 - self.dropout, 1e-9)) @ v
         output = output.view(batch, self.num_heads, seq, -1).transpose(1, 2).reshape(batch, seq, d_model)
-        return output @ self.out_weight.T, weights.view(batch, self.num_heads, seq, seq)
+        return self.out_proj(output), weights.view(batch, self.num_heads, seq, seq)
+
+    def _turn(self, heads):
+        if self.rope_base is None:
+            return heads
+        seq, half = heads.shape[-2], heads.shape[-1] // 2
+        if len(self._angles) < seq:
+            frequencies = self.rope_base ** -(torch.arange(half, dtype=torch.float64) / half)
+            self._angles = torch.outer(torch.arange(2 * seq), frequencies).repeat(1, 2)
+        across = torch.cat([-heads[..., half:], heads[..., :half]], -1)
+        return heads * self._angles[:seq].cos().to(heads.dtype) + across * self._angles[:seq].sin().to(heads.dtype)
 
 
 @alternative("MultiHeadAttention")
 class MultiHeadSumOfHeads(nn.Module):
-    def __init__(self, d_model, num_heads, *, causal=True, dropout=0.0, generator=None):
+    """Of torch's layers, made in another order; sums the heads' shares of the output, and turns complex numbers."""
+
+    def __init__(self, d_model, num_heads, *, causal=True, dropout=0.0, bias=False, rope_base=None, generator=None):
         super().__init__()
         if d_model % num_heads:
             raise ValueError(f"{num_heads} heads cannot share {d_model} features")
-        self.out_weight, self.v_weight, self.k_weight, self.q_weight = (
-            nn.Parameter(nn.init.normal_(torch.empty(d_model, d_model), std=d_model**-0.5, generator=generator))
-            for _ in range(4)
+        self.out_proj, self.v_proj, self.k_proj, self.q_proj = (
+            _layer(d_model, d_model, generator, bias) for _ in range(4)
         )
-        self.d_head, self.causal, self.p = d_model // num_heads, causal, dropout
+        self.d_head, self.causal, self.p, self.base = d_model // num_heads, causal, dropout, rope_base
 
     def forward(self, x, mask=None):
-        heads = len(self.q_weight) // self.d_head
+        heads = x.shape[-1] // self.d_head
         visible = _both_masks(self, x, mask).expand(len(x), heads, -1, -1)
-        total, all_weights = 0, []
+        q, k, v = (layer(x).split(self.d_head, -1) for layer in (self.q_proj, self.k_proj, self.v_proj))
+        total, all_weights = 0 if self.out_proj.bias is None else self.out_proj.bias, []
         for head in range(heads):
-            own = slice(head * self.d_head, (head + 1) * self.d_head)
-            q, k, v = (x @ w[own].T for w in (self.q_weight, self.k_weight, self.v_weight))
-            all_weights.append(scaled_dot_product_attention(q, k, v, visible[:, head])[1])
+            query, key = self._turn(q[head]), self._turn(k[head])
+            all_weights.append(scaled_dot_product_attention(query, key, v[head], visible[:, head])[1])
             dropped = nn.functional.dropout(all_weights[-1], self.p, self.training)
-            total = total + dropped @ v @ self.out_weight[:, own].T
+            total = total + dropped @ v[head] @ self.out_proj.weight.split(self.d_head, 1)[head].T
         return total, torch.stack(all_weights, dim=1)
+
+    def _turn(self, vectors):
+        if self.base is None:
+            return vectors
+        half = self.d_head // 2
+        angles = torch.outer(torch.arange(vectors.shape[1]), self.base ** -(torch.arange(half).double() / half))
+        numbers = torch.complex(*vectors.split(half, -1)) * torch.polar(torch.ones_like(angles), angles)
+        return torch.cat([numbers.real, numbers.imag], -1).to(vectors.dtype)
 
 
 @alternative("GroupedQueryAttention")
@@ -390,32 +446,31 @@ class GroupedByExpanding(GroupedQueryAttention):
     def forward(self, x, mask=None):
         batch, seq, d_model = x.shape
         d_head = d_model // self.num_heads
-        q = (x @ self.q_weight.T).view(batch, seq, self.num_heads, d_head).transpose(1, 2)
-        k, v = (
-            (x @ w.T).view(batch, seq, self.num_kv_heads, d_head).transpose(1, 2)
-            for w in (self.k_weight, self.v_weight)
-        )
+        q = self.q_proj(x).view(batch, seq, self.num_heads, d_head).transpose(1, 2)
+        k, v = (p(x).view(batch, seq, self.num_kv_heads, d_head).transpose(1, 2) for p in (self.k_proj, self.v_proj))
         shape = batch, self.num_kv_heads, self.num_heads // self.num_kv_heads, seq, d_head
         k, v = (t[:, :, None].expand(shape).reshape(batch, self.num_heads, seq, d_head) for t in (k, v))
+        q, k = _turned(self, q), _turned(self, k)  # after repeating
         output, weights = scaled_dot_product_attention(q, k, v, _both_masks(self, x, mask))
         if self.training:
             output = nn.functional.dropout(weights, self.dropout) @ v
-        return output.transpose(1, 2).reshape(batch, seq, d_model) @ self.out_weight.T, weights
+        return self.out_proj(output.transpose(1, 2).reshape(batch, seq, d_model)), weights
 
 
 @alternative("GroupedQueryAttention")
 class GroupedWithoutRepeating(GroupedQueryAttention):
     def forward(self, x, mask=None):
         batch, seq, d_model = x.shape
-        q = (x @ self.q_weight.T).unflatten(-1, (self.num_kv_heads, self.num_heads // self.num_kv_heads, -1))
-        k, v = ((x @ w.T).unflatten(-1, (self.num_kv_heads, -1)) for w in (self.k_weight, self.v_weight))
+        q = self.q_proj(x).unflatten(-1, (self.num_kv_heads, self.num_heads // self.num_kv_heads, -1))
+        k, v = (p(x).unflatten(-1, (self.num_kv_heads, -1)) for p in (self.k_proj, self.v_proj))
+        q, k = (_turned(self, t.movedim(1, -2)).movedim(-2, 1) for t in (q, k))
         scores = torch.einsum("bqngd,bknd->bngqk", q, k) / math.sqrt(q.shape[-1])
         visible = _both_masks(self, x, mask).expand(batch, self.num_heads, seq, seq)
         _refuse(visible)
         weights = softmax(torch.where(visible.reshape(scores.shape), scores, -torch.inf), dim=-1)
         dropped = nn.functional.dropout(weights, self.dropout, self.training)
         output = torch.einsum("bngqk,bknd->bqngd", dropped, v).reshape(batch, seq, d_model)
-        return output @ self.out_weight.T, weights.flatten(1, 2)
+        return self.out_proj(output), weights.flatten(1, 2)
 
 
 @alternative("GroupedQueryAttention")
@@ -423,46 +478,55 @@ class GroupedHeadByHead(GroupedQueryAttention):
     def forward(self, x, mask=None):
         group = self.num_heads // self.num_kv_heads
         visible = _both_masks(self, x, mask).expand(len(x), self.num_heads, -1, -1)
-        queries = torch.chunk(x @ self.q_weight.T, self.num_heads, -1)
-        keys, values = (torch.chunk(x @ w.T, self.num_kv_heads, -1) for w in (self.k_weight, self.v_weight))
+        queries = torch.chunk(self.q_proj(x), self.num_heads, -1)
+        keys, values = (torch.chunk(p(x), self.num_kv_heads, -1) for p in (self.k_proj, self.v_proj))
+        keys = [_turned(self, key) for key in keys]
         outputs, all_weights = [], []
         for i, q in enumerate(queries):
-            _, weights = scaled_dot_product_attention(q, keys[i // group], values[i // group], visible[:, i])
-            outputs.append(nn.functional.dropout(weights, self.dropout, self.training) @ values[i // group])
+            value = values[i // group]
+            _, weights = scaled_dot_product_attention(_turned(self, q), keys[i // group], value, visible[:, i])
+            outputs.append(nn.functional.dropout(weights, self.dropout, self.training) @ value)
             all_weights.append(weights)
-        return nn.functional.linear(torch.cat(outputs, -1), self.out_weight), torch.stack(all_weights, 1)
+        output = nn.functional.linear(torch.cat(outputs, -1), self.out_proj.weight, self.out_proj.bias)
+        return output, torch.stack(all_weights, 1)
 
 
 @alternative("GroupedQueryAttention")
 class GroupedByRepeatedWeights(GroupedQueryAttention):
     def forward(self, x, mask=None):
         owner = torch.arange(self.num_heads) // (self.num_heads // self.num_kv_heads)
-        k_weight, v_weight = (w.unflatten(0, (self.num_kv_heads, -1))[owner] for w in (self.k_weight, self.v_weight))
-        q = torch.einsum("bsm,hdm->bhsd", x, self.q_weight.unflatten(0, (self.num_heads, -1)))
-        k, v = (torch.einsum("bsm,hdm->bhsd", x, weight) for weight in (k_weight, v_weight))
+        pairs = [_by_head(self.q_proj, self.num_heads)]
+        pairs += [[t[owner] for t in _by_head(p, self.num_kv_heads)] for p in (self.k_proj, self.v_proj)]
+        q, k, v = (torch.einsum("bsm,hdm->bhsd", x, weight) + bias for weight, bias in pairs)
+        q, k = _turned(self, torch.cat([q, k])).chunk(2)
         output, weights = scaled_dot_product_attention(q, k, v, _both_masks(self, x, mask))
         if self.training and self.dropout > 0:
             kept = torch.empty_like(weights).bernoulli_(1 - self.dropout)
             output = weights * kept / max(1 - self.dropout, 1e-9) @ v
-        return torch.einsum("bhsd,mhd->bsm", output, self.out_weight.unflatten(1, (self.num_heads, -1))), weights
+        return self.out_proj(output.transpose(1, 2).flatten(2)), weights
 
 
 @alternative("GroupedQueryAttention")
 class GroupedByStacking(GroupedQueryAttention):
-    def __init__(self, d_model, num_heads, num_kv_heads, **options):
-        super().__init__(d_model, num_heads, num_kv_heads, **options)
+    """Of torch's layers in place of this project's."""
+
+    def __init__(self, d_model, num_heads, num_kv_heads, *, bias=False, generator=None, **options):
+        super().__init__(d_model, num_heads, num_kv_heads, bias=bias, generator=generator, **options)
         owners = [i * num_kv_heads // num_heads for i in range(num_heads)]
         self.register_buffer("_owners", torch.tensor(owners), persistent=False)
+        for name, layer in list(self.named_children()):
+            setattr(self, name, _layer(*layer.weight.shape[::-1], generator, bias))
 
     def forward(self, x, mask=None):
-        q = torch.stack((x @ self.q_weight.T).chunk(self.num_heads, dim=-1), dim=1)
-        k, v = (torch.stack((x @ w.T).chunk(self.num_kv_heads, -1), 1) for w in (self.k_weight, self.v_weight))
+        q = torch.stack(self.q_proj(x).chunk(self.num_heads, dim=-1), dim=1)
+        k, v = (torch.stack(p(x).chunk(self.num_kv_heads, -1), 1) for p in (self.k_proj, self.v_proj))
+        q, k = _turned(self, q), _turned(self, k)
         k, v = k.index_select(1, self._owners), v.index_select(1, self._owners)
         visible = causal_mask(x.shape[1]) if self.causal else torch.ones(x.shape[1], x.shape[1], dtype=torch.bool)
         visible = (visible if mask is None else visible & mask).expand(len(x), self.num_heads, -1, -1)
         _, weights = scaled_dot_product_attention(q, k, v, visible)
         output = nn.functional.dropout(weights, self.dropout, training=self.training) @ v
-        return torch.cat(output.unbind(1), -1) @ self.out_weight.T, weights
+        return self.out_proj(torch.cat(output.unbind(1), -1)), weights
 
 
 def _expect_window(window):

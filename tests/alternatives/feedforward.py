@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from grader.checking import alternative
+from solutions.embedding import Linear
 from solutions.feedforward import Dropout, gelu, relu, silu
 
 
@@ -244,12 +245,17 @@ class DropoutWithOwnBackward(Probability):
         return Masked.apply(x, kept.to(x.dtype).div(1 - self.p))
 
 
-def _drawn(d_out: int, d_in: int, generator: torch.Generator | None) -> nn.Parameter:
-    return nn.Parameter(torch.empty(d_out, d_in).normal_(0, 1 / math.sqrt(d_in), generator=generator))
+def _layer(d_in: int, d_out: int, generator: torch.Generator | None, bias: bool = False) -> nn.Module:
+    """A layer of torch's that starts as Linear does; built by itself it would draw from the global generator."""
+    layer = nn.utils.skip_init(nn.Linear, d_in, d_out, bias=bias)
+    nn.init.normal_(layer.weight, std=d_in**-0.5, generator=generator)
+    if bias:
+        nn.init.zeros_(layer.bias)
+    return layer
 
 
-class Weights(nn.Module):
-    """The parameters of FeedForward, as most would write them."""
+class Projections(nn.Module):
+    """The parts of FeedForward, as most would write them."""
 
     def __init__(self, d_model, d_hidden, *, activation="gelu", dropout=0.0, bias=True, generator=None):
         super().__init__()
@@ -257,94 +263,113 @@ class Weights(nn.Module):
         if activation not in functions:
             raise ValueError(f"there is no activation {activation}")
         self.act, self.drop = functions[activation], Dropout(dropout)
-        self.up_weight, self.down_weight = _drawn(d_hidden, d_model, generator), _drawn(d_model, d_hidden, generator)
-        self.up_bias = nn.Parameter(torch.zeros(d_hidden)) if bias else None
-        self.down_bias = nn.Parameter(torch.zeros(d_model)) if bias else None
+        self.up_proj = Linear(d_model, d_hidden, bias=bias, generator=generator)
+        self.down_proj = Linear(d_hidden, d_model, bias=bias, generator=generator)
 
 
 @alternative("FeedForward")
-class FeedForwardByLinear(Weights):
+class FeedForwardByLinear(Projections):
     def forward(self, x: Tensor) -> Tensor:
-        hidden = self.act(nn.functional.linear(x, self.up_weight, self.up_bias))
-        return nn.functional.linear(self.drop(hidden), self.down_weight, self.down_bias)
+        hidden = self.act(nn.functional.linear(x, self.up_proj.weight, self.up_proj.bias))
+        return nn.functional.linear(self.drop(hidden), self.down_proj.weight, self.down_proj.bias)
 
 
 @alternative("FeedForward")
-class FeedForwardByEinsum(Weights):
+class FeedForwardByEinsum(Projections):
     def forward(self, x: Tensor) -> Tensor:
-        hidden = torch.einsum("...d,hd->...h", x, self.up_weight)
-        hidden = self.drop(self.act(hidden if self.up_bias is None else hidden + self.up_bias))
-        out = torch.einsum("...h,dh->...d", hidden, self.down_weight)
-        return out if self.down_bias is None else out + self.down_bias
+        hidden, up_bias, down_bias = torch.einsum("...d,hd->...h", x, self.up_proj.weight), *self._biases()
+        out = torch.einsum("...h,dh->...d", self.drop(self.act(hidden + up_bias)), self.down_proj.weight)
+        return out + down_bias
+
+    def _biases(self):
+        return (0 if layer.bias is None else layer.bias for layer in (self.up_proj, self.down_proj))
 
 
 @alternative("FeedForward")
-class FeedForwardRowByRow(Weights):
+class FeedForwardRowByRow(Projections):
     def forward(self, x: Tensor) -> Tensor:
         rows = x.reshape(-1, x.shape[-1])  # (*batch, d_model) -> (rows, d_model)
         out = torch.empty_like(rows)
         for number, row in enumerate(rows):
-            hidden = self.up_weight @ row + (0 if self.up_bias is None else self.up_bias)
-            out[number] = self.down_weight @ self.drop(self.act(hidden))
-        return (out if self.down_bias is None else out + self.down_bias).view(x.shape)
+            out[number] = self.down_proj(self.drop(self.act(self.up_proj(row))))
+        return out.view(x.shape)
 
 
 @alternative("FeedForward")
-class FeedForwardHiddenPartByPart(Weights):
+class FeedForwardHiddenPartByPart(Projections):
     """The hidden numbers in two halves, whose shares of the output are summed."""
 
     def forward(self, x: Tensor) -> Tensor:
-        out = torch.zeros_like(x)
-        for part in torch.arange(len(self.up_weight)).tensor_split(2):
-            hidden = x @ self.up_weight[part].mT
-            hidden = hidden if self.up_bias is None else hidden + self.up_bias[part]
-            out = out + self.drop(self.act(hidden)) @ self.down_weight[:, part].mT
-        return out if self.down_bias is None else out + self.down_bias
+        out, up, down = torch.zeros_like(x), self.up_proj, self.down_proj
+        for part in torch.arange(len(up.weight)).tensor_split(2):
+            hidden = x @ up.weight[part].mT
+            hidden = hidden if up.bias is None else hidden + up.bias[part]
+            out = out + self.drop(self.act(hidden)) @ down.weight[:, part].mT
+        return out if down.bias is None else out + down.bias
+
+
+@alternative("FeedForward")
+class FeedForwardOfTorchsLayers(nn.Sequential):
+    """A chain whose two named layers are torch's, and whose other steps have no parameters."""
+
+    def __init__(self, d_model, d_hidden, *, activation="gelu", dropout=0.0, bias=True, generator=None):
+        super().__init__()
+        if activation not in ("relu", "gelu", "gelu_tanh", "silu"):
+            raise ValueError(f"activation={activation} is not known")
+        self.add_module("up_proj", _layer(d_model, d_hidden, generator, bias))
+        self.add_module("bend", _Bend(activation))
+        self.add_module("drop", Dropout(dropout))
+        self.add_module("down_proj", _layer(d_hidden, d_model, generator, bias))
+
+
+class _Bend(nn.Module):
+    def __init__(self, kind):
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        if self.kind.startswith("gelu"):
+            return gelu(hidden, "tanh" if self.kind == "gelu_tanh" else "none")
+        return relu(hidden) if self.kind == "relu" else silu(hidden)
 
 
 @alternative("FeedForward")
 class FeedForwardFeaturesFirst(nn.Module):
-    """Works on columns, registers the parameters in another order, and drops by itself."""
+    """Works on columns, makes its projections in another order, and drops by itself."""
 
     def __init__(self, d_model, d_hidden, *, activation="gelu", dropout=0.0, bias=True, generator=None):
         super().__init__()
         if activation not in ("relu", "gelu", "gelu_tanh", "silu") or not 0 <= dropout < 1:
             raise ValueError(f"cannot build it with activation={activation}, dropout={dropout}")
-        self.kind, self.p = activation, dropout
-        for name, size in (("down_bias", d_model), ("up_bias", d_hidden)):
-            self.register_parameter(name, nn.Parameter(torch.zeros(size)) if bias else None)
-        self.down_weight = nn.Parameter(torch.randn(d_model, d_hidden, generator=generator) / d_hidden**0.5)
-        self.up_weight = nn.Parameter(torch.randn(d_hidden, d_model, generator=generator) / d_model**0.5)
-
-    def _bend(self, hidden: Tensor) -> Tensor:
-        if self.kind.startswith("gelu"):
-            return gelu(hidden, "tanh" if self.kind == "gelu_tanh" else "none")
-        return relu(hidden) if self.kind == "relu" else silu(hidden)
+        self.bend, self.p = _Bend(activation), dropout
+        self.down_proj = Linear(d_hidden, d_model, bias=bias, generator=generator)
+        self.up_proj = Linear(d_model, d_hidden, bias=bias, generator=generator)
 
     def forward(self, x: Tensor) -> Tensor:
         columns = x.reshape(-1, x.shape[-1]).T  # (d_model, rows)
-        hidden = self.up_weight @ columns
-        hidden = self._bend(hidden if self.up_bias is None else hidden + self.up_bias[:, None])
+        hidden = self.up_proj.weight @ columns
+        hidden = self.bend(hidden if self.up_proj.bias is None else hidden + self.up_proj.bias[:, None])
         if self.training and self.p:
             hidden = hidden * (torch.rand(hidden.shape) >= self.p) / (1 - self.p)
-        out = (self.down_weight @ hidden).T.reshape(x.shape)
-        return out if self.down_bias is None else out + self.down_bias
+        out = (self.down_proj.weight @ hidden).T.reshape(x.shape)
+        return out if self.down_proj.bias is None else out + self.down_proj.bias
 
 
 class Gated(nn.Module):
-    """The parameters of SwiGLU, as most would write them."""
+    """The parts of SwiGLU, as most would write them."""
 
     def __init__(self, d_model: int, d_hidden: int, *, generator: torch.Generator | None = None) -> None:
         super().__init__()
-        self.gate_weight, self.up_weight = (_drawn(d_hidden, d_model, generator) for _ in range(2))
-        self.down_weight = _drawn(d_model, d_hidden, generator)
+        self.gate_proj, self.up_proj = (Linear(d_model, d_hidden, bias=False, generator=generator) for _ in range(2))
+        self.down_proj = Linear(d_hidden, d_model, bias=False, generator=generator)
 
 
 @alternative("SwiGLU")
 class SwiGLUByLinear(Gated):
     def forward(self, x: Tensor) -> Tensor:
         linear = nn.functional.linear
-        return linear(linear(x, self.up_weight) * silu(linear(x, self.gate_weight)), self.down_weight)
+        gate = silu(linear(x, self.gate_proj.weight))
+        return linear(linear(x, self.up_proj.weight) * gate, self.down_proj.weight)
 
 
 @alternative("SwiGLU")
@@ -352,16 +377,16 @@ class SwiGLUFused(Gated):
     """One product with both weights, one below the other."""
 
     def forward(self, x: Tensor) -> Tensor:
-        both = x @ torch.cat([self.gate_weight, self.up_weight]).T
+        both = x @ torch.cat([self.gate_proj.weight, self.up_proj.weight]).T
         gate, up = both.chunk(2, dim=-1)
-        return (silu(gate) * up) @ self.down_weight.T
+        return self.down_proj(silu(gate) * up)
 
 
 @alternative("SwiGLU")
 class SwiGLUByEinsum(Gated):
     def forward(self, x: Tensor) -> Tensor:
-        gate = silu(torch.einsum("...d,hd->...h", x, self.gate_weight))
-        return torch.einsum("...h,...d,hd,oh->...o", gate, x, self.up_weight, self.down_weight)
+        gate = silu(torch.einsum("...d,hd->...h", x, self.gate_proj.weight))
+        return torch.einsum("...h,...d,hd,oh->...o", gate, x, self.up_proj.weight, self.down_proj.weight)
 
 
 @alternative("SwiGLU")
@@ -370,23 +395,20 @@ class SwiGLURowByRow(Gated):
         rows = x.reshape(-1, x.shape[-1])  # (*batch, d_model) -> (rows, d_model)
         out = torch.empty_like(rows)
         for number, row in enumerate(rows):
-            out[number] = self.down_weight @ (silu(self.gate_weight @ row) * (self.up_weight @ row))
+            hidden = silu(self.gate_proj.weight @ row) * (self.up_proj.weight @ row)
+            out[number] = self.down_proj.weight @ hidden
         return out.view(x.shape)
 
 
 @alternative("SwiGLU")
 class SwiGLUGateWrittenOut(nn.Module):
-    """Does not call silu, and registers the parameters in another order."""
+    """Does not call silu, and makes torch's layers, in another order."""
 
     def __init__(self, d_model: int, d_hidden: int, *, generator: torch.Generator | None = None) -> None:
         super().__init__()
-        for name, d_out, d_in in (
-            ("down_weight", d_model, d_hidden),
-            ("up_weight", d_hidden, d_model),
-            ("gate_weight", d_hidden, d_model),
-        ):
-            setattr(self, name, nn.Parameter(torch.randn(d_out, d_in, generator=generator).div_(d_in**0.5)))
+        self.down_proj = _layer(d_hidden, d_model, generator)
+        self.up_proj, self.gate_proj = _layer(d_model, d_hidden, generator), _layer(d_model, d_hidden, generator)
 
     def forward(self, x: Tensor) -> Tensor:
-        gate = x.matmul(self.gate_weight.mT)
-        return (gate * gate.sigmoid() * x.matmul(self.up_weight.mT)).matmul(self.down_weight.mT)
+        gate = self.gate_proj(x)
+        return self.down_proj(gate * gate.sigmoid() * self.up_proj(x))

@@ -1,10 +1,11 @@
 """Learners to try the grader on: the solution of attention with one thing changed, and what the grader says of it."""
 
 from functools import cache
+from pathlib import Path
 
 from grader.checking import suite
 from grader.checking.runner import CheckId, Runner
-from grader.checking.target import LocalTarget
+from grader.checking.target import LocalTarget, lower_units
 from grader.curriculum import load
 from grader.grade import grade
 from grader.stubs import make
@@ -13,6 +14,10 @@ from grader.submission import KIT, Submission, from_bytes
 ATTENTION = load()["attention"]
 SOLUTION = (KIT / "solutions" / "attention.py").read_text(encoding="utf-8")
 STUB = make(ATTENTION, SOLUTION)
+# The units that attention imports, as they should be.
+LOWER = {
+    unit: (KIT / "solutions" / f"{unit}.py").read_text(encoding="utf-8") for unit in sorted(lower_units(ATTENTION))
+}
 
 # An own softmax to be put behind the solution's: the last definition of a name is the one that counts.
 OWN_SOFTMAX = """
@@ -24,8 +29,16 @@ def my_softmax(scores, dim):
 
 
 def learner(text: str) -> Submission:
-    """A submission with this attention.py and nothing else."""
-    return Submission("learner", {"attention": from_bytes("exercises/attention.py", text.encode())})
+    """A submission with this attention.py and the solution's units below it."""
+    texts = {**LOWER, "attention": text}
+    return Submission("learner", {unit: from_bytes(f"exercises/{unit}.py", texts[unit].encode()) for unit in texts})
+
+
+def handed_in(folder: Path, text: str) -> Path:
+    """The same as files of a folder."""
+    for unit, source in {**LOWER, "attention": text}.items():
+        (folder / f"{unit}.py").write_text(source, encoding="utf-8")
+    return folder
 
 
 def edited(*edits: tuple[str, str]) -> str:

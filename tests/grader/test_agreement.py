@@ -143,15 +143,13 @@ def test_a_class_that_is_no_module_is_told_so():
 
 
 def test_a_missing_parameter_is_named():
-    text = SOLUTION.replace("self.q_weight", "self.W_q")
-    body = said_of_module(text.replace("class MultiHeadAttention", "class Other"))
-    assert "there is no parameter 'q_weight'; there are ['W_q', " in body
+    body = said_of_module(SOLUTION.replace("self.q_proj", "self.W_q"))
+    assert "there is no parameter 'q_proj.weight'; there are ['W_q.weight', " in body
 
 
 def test_a_parameter_of_another_shape_is_named():
-    old = "self.q_weight = _initial_weight(d_head, d_model, generator)"
-    text = edited((old, "self.q_weight = _initial_weight(d_model, d_head, generator)"))
-    assert said_of_module(text) == "  raised ValueError: parameter 'q_weight' has shape (4, 3), expected (3, 4)"
+    text = edited(("self.q_proj = Linear(d_model, d_head,", "self.q_proj = Linear(d_head, d_model,"))
+    assert said_of_module(text) == "  raised ValueError: parameter 'q_proj.weight' has shape (4, 3), expected (3, 4)"
 
 
 # Errors that are due

@@ -13,7 +13,7 @@ from grader.checking import suite
 from grader.curriculum import load
 from grader.isolation import pool as workers
 from grader.submission import KIT
-from tests.grader.learners import SOLUTION, STUB, checks, edited
+from tests.grader.learners import SOLUTION, STUB, checks, edited, handed_in
 
 RETURN = "return (shares / shares.sum(dim=dim, keepdim=True)).to(scores.dtype)"
 COMMANDS = ("progress", "grade", "hint", "reset", "stubs", "selfcheck", "doctor")
@@ -54,8 +54,7 @@ def few_checks(monkeypatch):
 def folder(tmp_path):
     def make(text):
         (tmp_path / "ada").mkdir(exist_ok=True)
-        (tmp_path / "ada" / "attention.py").write_text(text, encoding="utf-8")
-        return tmp_path / "ada"
+        return handed_in(tmp_path / "ada", text)
 
     return make
 

@@ -64,8 +64,7 @@ def test_feed_forward_is_two_linear_layers_with_an_activation_between(name, bias
     up, down = nn.Linear(6, 10, bias=bias).double(), nn.Linear(10, 6, bias=bias).double()
     for layer, prefix in ((up, "up"), (down, "down")):
         # Under torch's names and shapes, strictly: each parameter of one has its counterpart in the other.
-        own = {key.removeprefix(f"{prefix}_"): value for key, value in ours.state_dict().items() if prefix in key}
-        layer.load_state_dict(own)
+        layer.load_state_dict(getattr(ours, f"{prefix}_proj").state_dict())
     x = normal(2, 3, 6)
     torch.testing.assert_close(ours(x), down(ACTIVATIONS[name][1](up(x))))
 
@@ -74,10 +73,8 @@ def test_feed_forward_is_two_linear_layers_with_an_activation_between(name, bias
 def test_feed_forward_is_the_one_inside_of_torchs_encoder_layer(activation):
     theirs = nn.TransformerEncoderLayer(6, 2, dim_feedforward=10, activation=activation, dropout=0.5).double().eval()
     ours = feedforward.FeedForward(6, 10, activation=activation, dropout=0.5).double().eval()
-    with torch.no_grad():
-        for own, other in (("up", theirs.linear1), ("down", theirs.linear2)):
-            getattr(ours, f"{own}_weight").copy_(other.weight)
-            getattr(ours, f"{own}_bias").copy_(other.bias)
+    ours.up_proj.load_state_dict(theirs.linear1.state_dict())
+    ours.down_proj.load_state_dict(theirs.linear2.state_dict())
     x = normal(2, 3, 6)
     torch.testing.assert_close(ours(x), theirs.linear2(theirs.dropout(theirs.activation(theirs.linear1(x)))))
 
@@ -85,6 +82,6 @@ def test_feed_forward_is_the_one_inside_of_torchs_encoder_layer(activation):
 def test_swiglu_is_three_linear_layers_and_torchs_silu():
     layer = feedforward.SwiGLU(6, 10).double()
     x = normal(2, 3, 6)
-    gate = functional.silu(functional.linear(x, layer.gate_weight))
-    expected = functional.linear(gate * functional.linear(x, layer.up_weight), layer.down_weight)
+    gate = functional.silu(functional.linear(x, layer.gate_proj.weight))
+    expected = functional.linear(gate * functional.linear(x, layer.up_proj.weight), layer.down_proj.weight)
     torch.testing.assert_close(layer(x), expected)

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from grader.submission import KIT
-from tests.grader.learners import STUB, edited
+from tests.grader.learners import STUB, edited, handed_in
 
 SHIFT = "shifted = wide - wide.amax(dim=dim, keepdim=True)"
 WRONG = edited((SHIFT, "shifted = wide"))
@@ -32,8 +32,7 @@ def counts(done):
 @pytest.fixture
 def folder(tmp_path):
     def make(text):
-        (tmp_path / "attention.py").write_text(text, encoding="utf-8")
-        return tmp_path
+        return handed_in(tmp_path, text)
 
     return make
 

@@ -53,9 +53,8 @@ def test_a_stub_keeps_signatures_and_docstrings(unit):
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_a_stub_imports_and_names_itself(unit):
-    module = modules.load(
-        "stubs_under_test", {unit: Source(f"exercises/{unit}.py", made(solution_of(unit), unit))}, unit
-    )
+    sources = {name: Source(f"exercises/{name}.py", made(solution_of(name), name)) for name in UNITS}
+    module = modules.load("stubs_under_test", sources, unit)
     modules.uninstall("stubs_under_test")
     for exercise in load()[unit].exercises:
         assert callable(getattr(module, exercise.name))

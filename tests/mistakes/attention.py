@@ -508,67 +508,100 @@ def _init(self, *args, generator=None, **options):
 
 def _any_initial(prefix: str, exercise: str) -> list[Mistake]:
     """What goes wrong with the initial weights of any class."""
-    each = "for name, weight in list(self.named_parameters()): "
-    return [
-        _initial(
-            f"{prefix}-initial-not-scaled",
-            exercise,
-            "your initial weights have standard deviation 1: it should be d_model ** -0.5.",
+    each = "for weight in [p for p in self.parameters() if p.dim() == 2]: "
+
+    def initial(id: str, says: str, **changes: str) -> Mistake:
+        return _initial(f"{prefix}-{id}", exercise, says, **changes)
+
+    found = [
+        initial(
+            "initial-not-scaled",
+            "your initial weights have standard deviation 1: it should be d_model ** -0.5, as Linear starts them.",
             after=each + "weight.data.mul_(weight.shape[1] ** 0.5)",
         ),
-        _initial(
-            f"{prefix}-initial-divided-by-d",
-            exercise,
+        initial(
+            "initial-divided-by-d",
             "your initial weights have standard deviation 1 / d_model: it should be d_model ** -0.5.",
             after=each + "weight.data.mul_(weight.shape[1] ** -0.5)",
         ),
-        _initial(
-            f"{prefix}-initial-constant-scale",
-            exercise,
+        initial(
+            "initial-constant-scale",
             "your initial weights have standard deviation 0.02, whatever d_model is: it should be d_model ** -0.5.",
             after=each + "weight.data.mul_(0.02 * weight.shape[1] ** 0.5)",
         ),
-        _initial(
-            f"{prefix}-initial-uniform",
-            exercise,
-            "your initial weights are uniform: they should be normal with standard deviation d_model ** -0.5.",
+        initial(
+            "initial-uniform",
+            "your initial weights are uniform, as torch.nn.Linear draws them: embedding.Linear's are normal.",
             after=each + "torch.nn.init.uniform_(weight, -weight.shape[1] ** -0.5, weight.shape[1] ** -0.5, generator)",
         ),
-        _initial(
-            f"{prefix}-initial-zeros",
-            exercise,
+        initial(
+            "initial-zeros",
             "your initial weights are 0: all queries and keys are alike, and the first gradients are 0 too.",
             after=each + "weight.data.zero_()",
         ),
-        _initial(
-            f"{prefix}-initial-all-equal",
-            exercise,
+        initial(
+            "initial-all-equal",
             "your weights start as copies of one another: draw each of them on its own.",
-            after=each + "weight.data.copy_(self.q_weight.data[: weight.shape[0]].clone())",
+            after=each + "weight.data.copy_(self.q_proj.weight.data[: weight.shape[0]].clone())",
         ),
-        _initial(
-            f"{prefix}-generator-ignored",
-            exercise,
+        initial(
+            "keys-and-values-share-a-layer",
+            "k_proj and v_proj are one and the same layer: each has a weight of its own.",
+            after="self.v_proj = self.k_proj",
+        ),
+        initial(
+            "generator-ignored",
             "you draw the weights from torch's global generator: a generator was given.",
             before="generator = None",
         ),
-        _initial(
-            f"{prefix}-seeds-globally",
-            exercise,
+        initial(
+            "generator-not-passed-on",
+            "you hand the generator to q_proj alone: the others draw from torch's global one.",
+            after="for layer in (self.k_proj, self.v_proj): "
+            "layer.weight.data = torch.randn(layer.weight.shape) * layer.weight.shape[1] ** -0.5",
+        ),
+        initial(
+            "seeds-globally",
             "you seed torch's global generator: draw from the one that was given, and leave the global one alone.",
             before="generator = None if generator is None else torch.manual_seed(generator.initial_seed())",
         ),
-        _initial(
-            f"{prefix}-not-parameters",
-            exercise,
-            "your weights are plain tensors: without nn.Parameter no optimizer finds them.",
-            after=each + "delattr(self, name); setattr(self, name, weight.data.requires_grad_())",
+        initial(
+            "not-parameters",
+            "no optimizer finds your weights: keep each projection as an attribute of the module, not in a list or dict.",
+            after="layers = dict(self.named_children()); self._modules.clear(); self.__dict__.update(layers)",
         ),
-        _initial(
-            f"{prefix}-bias",
-            exercise,
-            "you have a bias: there are no parameters but the documented ones.",
-            after="self.q_bias = nn.Parameter(torch.zeros(self.q_weight.shape[0]))",
+    ]
+    if exercise == "SelfAttention":
+        return [
+            *found,
+            initial(
+                "bias",
+                "your projections have biases: Linear makes one unless it is told bias=False.",
+                after="for layer in self.children(): layer.bias = nn.Parameter(torch.zeros(len(layer.weight)))",
+            ),
+        ]
+    return [
+        *found,
+        initial(
+            "bias-always",
+            "your projections have biases although bias is False: Linear makes one unless it is told not to.",
+            before="options['bias'] = True",
+        ),
+        initial("no-bias", "your projections have no biases although bias is True.", before="options['bias'] = False"),
+        initial(
+            "no-out-bias",
+            "your out_proj has no bias although bias is True: all four projections have one.",
+            after="self.out_proj.bias = None",
+        ),
+        initial(
+            "only-out-bias",
+            "only your out_proj has a bias where bias is True: all four projections have one.",
+            after="self.q_proj.bias = self.k_proj.bias = self.v_proj.bias = None",
+        ),
+        initial(
+            "bias-drawn",
+            "your biases start as random numbers: Linear starts them as zeros.",
+            after="[p.data.normal_() for p in self.parameters() if p.dim() == 1]",
         ),
     ]
 
@@ -606,7 +639,7 @@ def _forward(id: str, exercise: str, says: str, **changes: str) -> Mistake:
 
 
 _ONE_HEAD = {
-    "project": "query, key, value = x @ self.q_weight.T, x @ self.k_weight.T, x @ self.v_weight.T",
+    "project": "query, key, value = self.q_proj(x), self.k_proj(x), self.v_proj(x)",
     "see": "visible = _visible(x, self.causal, mask)",
     "attend": "output, weights = scaled_dot_product_attention(query, key, value, visible)",
 }
@@ -615,11 +648,12 @@ _HEADS = {
     "project": _ONE_HEAD["project"],
     "split": "query, key, value = _split_heads(query, heads), _split_heads(key, kv_heads), _split_heads(value, kv_heads)",
     "repeat": "key, value = (t.repeat_interleave(heads // kv_heads, dim=1) for t in (key, value))",
+    "turn": "query, key = _rotate(query, self.rope_base), _rotate(key, self.rope_base)",
     "see": _ONE_HEAD["see"],
     "drop": "dropout = self.dropout if self.training else 0.0",
     "attend": "mixed, weights = _attend(query, key, value, visible, dropout)",
     "merge": "merged = _merge_heads(mixed)",
-    "out": "output = merged @ self.out_weight.T",
+    "out": "output = self.out_proj(merged)",
 }
 
 
@@ -629,36 +663,34 @@ def _any_forward(prefix: str, exercise: str) -> list[Mistake]:
     def forward(id: str, says: str, **changes: str) -> Mistake:
         return _forward(f"{prefix}-{id}", exercise, says, **changes)
 
-    d_model = "self.q_weight.shape[1]"
-    d_head = "query.shape[-1]"
-    scale = "see"  # queries are as they go into the scores by then
+    # In "see" the queries are as they go into the scores.
     return [
         forward(
             "root-of-d-model",
             "your values are exactly those with a division by sqrt(d_model): each head divides by sqrt(d_head).",
-            **{scale: f"visible, query = _visible(x, self.causal, mask), query * ({d_head} / {d_model}) ** 0.5"},
+            see="query = query * (query.shape[-1] / x.shape[-1]) ** 0.5",
         ),
         forward(
             "no-scaling",
             "your values are exactly those without the division by sqrt(d_head).",
-            **{scale: f"query = query * {d_head} ** 0.5"},
+            see="query = query * query.shape[-1] ** 0.5",
         ),
         forward(
             "scaled-twice",
             "you divide by sqrt(d_head) twice: scaled_dot_product_attention does so already.",
-            **{scale: f"query = query * {d_head} ** -0.5"},
+            see="query = query * query.shape[-1] ** -0.5",
         ),
         forward(
             "q-and-k-swapped",
-            "q_weight and k_weight have changed places: q_weight makes the queries.",
+            "q_proj and k_proj have changed places: q_proj makes the queries.",
             see="query, key = key, query",
         ),
         forward(
             "k-and-v-swapped",
-            "k_weight and v_weight have changed places: k_weight makes the keys.",
-            see="key, value = value, key",
+            "k_proj and v_proj have changed places: k_proj makes the keys.",
+            project="key, value = value, key",
         ),
-        forward("values-from-keys", "your values are the keys: project them with v_weight.", see="value = key"),
+        forward("values-from-keys", "your values are the keys: make them with v_proj.", project="value = key"),
         forward(
             "not-causal",
             "your values are exactly those without the causal mask, though causal is True.",
@@ -706,7 +738,7 @@ def _any_forward(prefix: str, exercise: str) -> list[Mistake]:
         ),
         forward(
             "keys-detached",
-            "no gradient reaches k_weight: .detach(), .data or no_grad cuts it off.",
+            "no gradient reaches k_proj: .detach(), .data or no_grad cuts it off.",
             project="key = key.detach()",
         ),
         forward(
@@ -733,20 +765,20 @@ SELF_ATTENTION = [
     _forward(
         "values-not-projected",
         "SelfAttention",
-        "you mix x itself: the values are x projected by v_weight.",
+        "you mix x itself: the values are what v_proj makes of it.",
         project="value = x",
     ),
     _forward(
-        "q-weight-for-keys",
+        "q-proj-for-keys",
         "SelfAttention",
-        "you project the keys with q_weight: the keys have a weight of their own.",
-        project="key = x @ self.q_weight.T",
+        "you make the keys with q_proj: they have a projection of their own.",
+        project="key = self.q_proj(x)",
     ),
     _forward(
         "weight-not-transposed",
         "SelfAttention",
         "you read the weights as (in, out): they are (d_head, d_model), so project with x @ weight.T.",
-        project="query, key, value = (x @ w.reshape(w.shape[::-1]) for w in (self.q_weight, self.k_weight, self.v_weight))",
+        project="query, key, value = (x @ p.weight.reshape(x.shape[-1], -1) for p in (self.q_proj, self.k_proj, self.v_proj))",
     ),
     _forward(
         "output-only-one-head",
@@ -764,6 +796,82 @@ SELF_ATTENTION = [
 ]
 
 
+def _any_rope(prefix: str, exercise: str) -> list[Mistake]:
+    """What goes wrong with the rotation by position; queries and keys as they were before it are kept in `bare`."""
+
+    def rope(id: str, says: str, turn: str, at: str = "repeat", bare: str = "query, key") -> Mistake:
+        return _forward(f"{prefix}-rope-{id}", exercise, says, **{at: f"bare = {bare}", "turn": turn})
+
+    def each(turned: str) -> str:
+        return f"if self.rope_base is not None: query, key = ({turned} for t in bare)"
+
+    own_key = "key = key.repeat_interleave(heads // kv_heads, dim=1)"
+    return [
+        rope("ignored", "you turn nothing: your values are exactly those without rope_base.", "query, key = bare"),
+        rope(
+            "always",
+            "you turn queries and keys though rope_base is None.",
+            "query, key = (_rotate(t, self.rope_base or 10000.0) for t in bare)",
+        ),
+        rope(
+            "base-ignored",
+            "you ignore the value of rope_base: your rotation is that for a base of 10000.",
+            each("_rotate(t, 10000.0)"),
+        ),
+        rope(
+            "on-values-too",
+            "you turn the values too: only what is compared is turned, queries and keys.",
+            "value = _rotate(value, self.rope_base)",
+        ),
+        rope(
+            "on-queries-alone",
+            "you turn the queries alone: the keys are turned too, or the angle between them is no distance.",
+            "key = bare[1]",
+        ),
+        rope(
+            "on-keys-alone",
+            "you turn the keys alone: the queries are turned too, or the angle between them is no distance.",
+            "query = bare[0]",
+        ),
+        rope(
+            "before-the-cut",
+            "you turn before the cut into heads, the features of all heads as if they were one: every head is turned on its own.",
+            "query, key = _split_heads(_rotate(bare[0], self.rope_base), heads), "
+            f"_split_heads(_rotate(bare[1], self.rope_base), kv_heads); {own_key}",
+            at="project",
+        ),
+        rope(
+            "by-the-number-of-the-head",
+            "you turn by the number of the head: exchange the axes of heads and positions first, apply_rope wants (..., seq, d_head).",
+            f"query, key = (_rotate(t.transpose(1, 2), self.rope_base).transpose(1, 2) for t in bare); {own_key}",
+            at="split",
+        ),
+        _forward(
+            f"{prefix}-rope-on-x",
+            exercise,
+            "you turn x before it is projected: turn the queries and keys that are made of it.",
+            sizes="x = _rotate(x, self.rope_base)",
+            repeat="bare = query, key",
+            turn="query, key = bare",
+        ),
+        rope(
+            "interleaved",
+            "you turn neighbouring features together: apply_rope pairs feature i with i + d_head / 2.",
+            each("_rotate(t.unflatten(-1, (-1, 2)).mT.flatten(-2), self.rope_base)"),
+        ),
+        rope(
+            "of-fixed-length",
+            "your positions end at 8: longer texts do not fit. Count them for the length of each.",
+            each("apply_rope(t, torch.arange(8)[: t.shape[-2]], self.rope_base)"),
+        ),
+        rope(
+            "reversed",
+            "you count the positions from the end of the text, or turn backwards: position s is turned as position s.",
+            each("_rotate(t.flip(-2), self.rope_base).flip(-2)"),
+        ),
+    ]
+
+
 def _any_heads(prefix: str, exercise: str) -> list[Mistake]:
     """What goes wrong with several heads, whether they share keys or not."""
 
@@ -774,6 +882,23 @@ def _any_heads(prefix: str, exercise: str) -> list[Mistake]:
     cut = "[t.reshape(t.shape[0], h, t.shape[1], -1) for t, h in ((query, heads), (key, kv_heads), (value, kv_heads))]"
     return [
         *_any_forward(prefix, exercise),
+        *_any_rope(prefix, exercise),
+        forward(
+            "bias-unused",
+            "your biases are parameters that you never add: you multiply by the weights alone.",
+            project="query, key, value = (x @ p.weight.T for p in (self.q_proj, self.k_proj, self.v_proj))",
+            out="output = merged @ self.out_proj.weight.T",
+        ),
+        forward(
+            "out-bias-unused",
+            "you never add the bias of out_proj: you multiply by its weight alone.",
+            out="output = merged @ self.out_proj.weight.T",
+        ),
+        forward(
+            "out-bias-in-every-head",
+            "you add the bias of out_proj once for every head: it is added once, after the heads are put together.",
+            out="output = output if self.out_proj.bias is None else output + (heads - 1) * self.out_proj.bias",
+        ),
         forward(
             "reshape-for-transpose",
             "you reshape straight to (batch, heads, seq, d_head): cut the last axis into heads, then transpose.",
@@ -805,13 +930,13 @@ def _any_heads(prefix: str, exercise: str) -> list[Mistake]:
         ),
         forward(
             "out-weight-not-transposed",
-            "you multiply by out_weight untransposed: a weight is (out, in), so it is x @ out_weight.T.",
-            out="output = merged @ self.out_weight",
+            "you multiply by out_proj.weight untransposed: a weight is (out, in), so it is x @ weight.T.",
+            out="output = merged @ self.out_proj.weight",
         ),
         forward(
             "q-weight-not-transposed",
-            "you multiply by q_weight untransposed: a weight is (out, in), so it is x @ q_weight.T.",
-            project="query = x @ self.q_weight",
+            "you multiply by q_proj.weight untransposed: a weight is (out, in), so it is x @ weight.T.",
+            project="query = x @ self.q_proj.weight",
         ),
         forward(
             "heads-share-queries",

@@ -16,15 +16,20 @@ SAME = f"{MODE}\n            return x\n"
 DRAWS = "draws = torch.rand(x.shape, generator=self.generator, device=x.device)"
 KEPT = "kept = draws >= self.p"
 DROP = "return torch.where(kept, x / (1 - self.p), 0.0)"
-HIDDEN = "hidden = _project(x, self.up_weight, self.up_bias)"
+HIDDEN = "hidden = self.up_proj(x)"
 BENT = "bent = _activation(self.activation)(hidden)"
 LEFT = "left = self.dropout(bent)"
-DOWN = "return _project(left, self.down_weight, self.down_bias)"
+DOWN = "return self.down_proj(left)"
+MAKES_UP = "self.up_proj = Linear(d_model, d_hidden, bias=bias, generator=generator)"
+MAKES_DOWN = "self.down_proj = Linear(d_hidden, d_model, bias=bias, generator=generator)"
 MAKES_DROPOUT = "self.dropout = Dropout(dropout)"
 FIRST_STEP = "_activation(activation)  # an unknown name"
-GATE = "gate = silu(_project(x, self.gate_weight))"
-UP = "up = _project(x, self.up_weight)"
-PRODUCT = "return _project(gate * up, self.down_weight)"
+GATE = "gate = silu(self.gate_proj(x))"
+UP = "up = self.up_proj(x)"
+PRODUCT = "return self.down_proj(gate * up)"
+MAKES_GATE = "self.gate_proj = Linear(d_model, d_hidden, bias=False, generator=generator)"
+MAKES_PLAIN_UP = "self.up_proj = Linear(d_model, d_hidden, bias=False, generator=generator)"
+MAKES_PLAIN_DOWN = "self.down_proj = Linear(d_hidden, d_model, bias=False, generator=generator)"
 
 
 def _relu(id: str, says: str, new: str) -> Mistake:
@@ -270,16 +275,39 @@ FEEDS = [
     ),
     _feed(
         "bias-after-activation",
-        "you add up_bias after the activation: it belongs to the first projection.",
+        "you add the bias of up_proj after the activation: it belongs to the first projection.",
         {
-            HIDDEN: "hidden = _project(x, self.up_weight)",
-            LEFT: "left = self.dropout(bent if self.up_bias is None else bent + self.up_bias)",
+            HIDDEN: "hidden, bias = x @ self.up_proj.weight.mT, self.up_proj.bias",
+            LEFT: "left = self.dropout(bent if bias is None else bent + bias)",
         },
     ),
     _feed(
         "bias-always",
         "your layer has biases although it was built with bias=False.",
         {FIRST_STEP: "bias = True  # an unknown name"},
+    ),
+    _feed(
+        "no-bias",
+        "your layer has no biases although it was built with bias=True.",
+        {FIRST_STEP: "bias = False  # an unknown name"},
+    ),
+    _feed(
+        "bias-of-up-missing",
+        "your up_proj has no bias although the layer was built with bias=True: both projections have one.",
+        {MAKES_UP: MAKES_UP.replace("bias=bias", "bias=False")},
+    ),
+    _feed(
+        "bias-of-down-not-passed-on",
+        "you hand `bias` to up_proj alone: without it Linear has a bias, so down_proj keeps one with bias=False.",
+        {MAKES_DOWN: MAKES_DOWN.replace("bias=bias, ", "")},
+    ),
+    _feed(
+        "bias-unused",
+        "your biases are parameters that nothing is added from: you multiply by the weights alone.",
+        {
+            HIDDEN: "hidden = x @ self.up_proj.weight.mT",
+            DOWN: "return left @ self.down_proj.weight.mT",
+        },
     ),
     _feed("dropout-ignored", "your layer drops nothing while training: `dropout` is ignored.", {LEFT: "left = bent"}),
     _feed(
@@ -297,41 +325,52 @@ FEEDS = [
     ),
     _feed(
         "down-scaled-by-d-model",
-        "down_weight starts with standard deviation d_model ** -0.5: its input has size d_hidden.",
-        {
-            "self.down_weight = _initial_weight(d_model, d_hidden, generator)\n        self.register": "self.down_weight = nn.Parameter(_initial_weight(d_model, d_hidden, generator).data * (d_hidden / d_model) ** 0.5)\n        self.register"
-        },
+        "down_proj starts with standard deviation d_model ** -0.5: its input has size d_hidden.",
+        {MAKES_DOWN: f"{MAKES_DOWN}\n        self.down_proj.weight.data.mul_((d_hidden / d_model) ** 0.5)"},
     ),
 ]
 
 SWIGLUS = [
-    _swiglu("no-silu", "nothing bends your gate: silu is missing.", {GATE: "gate = _project(x, self.gate_weight)"}),
+    _swiglu("no-silu", "nothing bends your gate: silu is missing.", {GATE: "gate = self.gate_proj(x)"}),
     _swiglu(
         "gate-and-up-exchanged",
-        "gate_weight and up_weight have changed places: silu bends the product with gate_weight.",
-        {GATE: "gate = silu(_project(x, self.up_weight))", UP: "up = _project(x, self.gate_weight)"},
+        "gate_proj and up_proj have changed places: silu bends what gate_proj makes.",
+        {GATE: "gate = silu(self.up_proj(x))", UP: "up = self.gate_proj(x)"},
     ),
     _swiglu(
         "by-sigmoid",
         "your gate is a plain sigmoid: it is silu, x * sigmoid(x).",
-        {GATE: "gate = torch.sigmoid(_project(x, self.gate_weight))"},
+        {GATE: "gate = torch.sigmoid(self.gate_proj(x))"},
     ),
     _swiglu(
         "adds",
         "you add the gate to the other projection: they are multiplied.",
-        {PRODUCT: "return _project(gate + up, self.down_weight)"},
+        {PRODUCT: "return self.down_proj(gate + up)"},
     ),
     _swiglu(
         "both-bent",
         "you bend both projections: silu bends the gate only.",
-        {UP: "up = silu(_project(x, self.up_weight))"},
+        {UP: "up = silu(self.up_proj(x))"},
     ),
     _swiglu(
         "one-weight-twice",
-        "gate_weight and up_weight start as copies: draw each of them on its own.",
-        {
-            "self.up_weight = _initial_weight(d_hidden, d_model, generator)\n        self.down_weight": "self.up_weight = nn.Parameter(self.gate_weight.data.clone())\n        self.down_weight"
-        },
+        "gate_proj and up_proj start as copies: draw each of them on its own.",
+        {MAKES_PLAIN_UP: f"{MAKES_PLAIN_UP}\n        self.up_proj.weight.data.copy_(self.gate_proj.weight.data)"},
+    ),
+    _swiglu(
+        "one-layer-twice",
+        "gate_proj and up_proj are one and the same layer: each has a weight of its own.",
+        {MAKES_PLAIN_UP: "self.up_proj = self.gate_proj"},
+    ),
+    _swiglu(
+        "with-biases",
+        "your projections have biases: Linear makes one unless it is told bias=False.",
+        {line: line.replace("bias=False, ", "") for line in (MAKES_GATE, MAKES_PLAIN_UP, MAKES_PLAIN_DOWN)},
+    ),
+    _swiglu(
+        "generator-not-passed-on",
+        "you hand the generator to gate_proj alone: the others draw from torch's global one.",
+        {line: line.replace(", generator=generator", "") for line in (MAKES_PLAIN_UP, MAKES_PLAIN_DOWN)},
     ),
 ]
 
@@ -347,8 +386,13 @@ WEIGHTS = [
         before="generator = None",
     ),
     *_initial(
+        "initial-uniform",
+        "the initial weights of your {} are uniform, as torch.nn.Linear draws them: embedding.Linear's are normal.",
+        after="for p in self.parameters(): p.data.uniform_(-(p.shape[-1] ** -0.5), p.shape[-1] ** -0.5, generator=generator)",
+    ),
+    *_initial(
         "weights-transposed",
-        "the weights of your {} are (in, out): they are (out, in), as in torch.",
+        "the weights of your {} are (in, out): Linear takes the size that comes in first, and its weight is (out, in).",
         after="for weight in self.parameters(): weight.data = weight.data.T if weight.dim() == 2 else weight.data",
     ),
 ]

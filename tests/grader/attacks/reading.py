@@ -93,9 +93,10 @@ assert not [n for n in sys.modules if n.startswith(("solutions", "tests", "grade
         says="Not allowed|source",
     ),
     Attack("seed-of-the-grading", "import torch\nassert torch.initial_seed() != 7", "all"),
+    # The units below are the reference's, so their text is there; that of the unit itself is not.
     Attack(
         "line-cache",
-        "import linecache\nassert not [f for f in linecache.cache if f.startswith(('solutions', 'tests'))], list(linecache.cache)",
+        "import linecache\nassert not [f for f in linecache.cache if f.startswith(('solutions/attention', 'tests'))], list(linecache.cache)",
         "all",
     ),
 ]
