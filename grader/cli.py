@@ -71,8 +71,10 @@ def progress(
     if following is None:
         console.print("Everything is done. Congratulations!", style="green")
     else:
-        name = ".".join(following)
-        console.print(f"Next: {name} in exercises/{following[0]}.py. Read its docstring, write it, then run")
+        place = f"in exercises/{following[0]}.py. Read its docstring, write it, then run"
+        if load()[following[0]].whole:
+            place = "puts all that you have written to work. Run"
+        console.print(f"Next: {'.'.join(following)} {place}")
         console.print(f"  pytest -k {following[0]}        (stuck? grader hint {following[1]})")
     _stop(results)
 

@@ -44,7 +44,9 @@ def selfcheck(units: Sequence[str] | None = None, seed: int = 0) -> Iterator[Fin
         seed: Of the checks' random inputs.
     """
     for unit in load().values():
-        if units is None or unit.name in units:
+        if unit.whole and (units is None or unit.name in units):
+            yield from _whole(unit, seed)
+        elif units is None or unit.name in units:
             yield from _curriculum(unit)
             yield from _stub(unit, seed)
             yield from _solution(unit, seed)
@@ -71,9 +73,28 @@ def _run(unit: Unit, submission: Submission, exercise: str | None, seed: int) ->
         runner.target.close()
 
 
+def _whole(unit: Unit, seed: int) -> Iterator[Finding]:
+    for exercise in unit.exercises:
+        names = {f"{other.name}.{e.name}" for other in load().values() for e in other.exercises}
+        kinds = {check.id.kind for check in suite.collect(unit.name) if check.id.exercise.name == exercise.name}
+        unknown = sorted(set(exercise.needs) - names)
+        yield Finding(unit.name, f"part {exercise.name} needs what there is", f"unknown: {unknown}" if unknown else "")
+        fits = kinds == set(exercise.kinds) and exercise.points > 0 and all(exercise.hints)
+        yield Finding(unit.name, f"part {exercise.name} is whole", "" if fits else f"its checks are {sorted(kinds)}")
+    solutions = Submission("solutions", {name: File(s.path, s.text) for name, s in solution_sources().items()})
+    stubbed = {u.name: stubs.make(u, solution_sources()[u.name].text) for u in load().values() if not u.whole}
+    files = {name: from_bytes(f"exercises/{name}.py", text.encode()) for name, text in stubbed.items()}
+    yield from _passes(unit, solutions, seed)
+    for outcome in _run(unit, Submission("stubs", files), None, seed):
+        yield Finding(unit.name, f"stub {outcome.check}", "" if outcome.status == "todo" else f"is {outcome.status}")
+
+
 def _solution(unit: Unit, seed: int) -> Iterator[Finding]:
-    source = solution_sources()[unit.name].text
-    for outcome in _run(unit, variant(unit, source), None, seed):
+    yield from _passes(unit, variant(unit, solution_sources()[unit.name].text), seed)
+
+
+def _passes(unit: Unit, submission: Submission, seed: int) -> Iterator[Finding]:
+    for outcome in _run(unit, submission, None, seed):
         problem = "" if outcome.status == "passed" else outcome.message
         yield Finding(unit.name, f"solution {outcome.check}", problem)
 

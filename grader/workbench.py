@@ -82,6 +82,8 @@ def reset(name: str) -> tuple[Path, Path | None]:
         ValueError: The file cannot be read as Python: only the whole unit can be reset.
     """
     unit, exercise = find(name)
+    if unit.whole:
+        raise Unknown(f"{name} has no file: it puts the other units to work")
     file = KIT / "exercises" / f"{unit.name}.py"
     stub = stubs.make(unit, solution_sources()[unit.name].text)
     text = stub if exercise is None or not file.exists() else _with_stub(file, stub, unit, exercise.name)

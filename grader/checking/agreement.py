@@ -159,6 +159,10 @@ class Agreement:
             tolerance,
         )
 
+    def truth(self, question: Question) -> Any:
+        """What the reference answers, for checks that say in their own words how far from it the target is."""
+        return self._oracle.answer(question)
+
     def on(self, what: str, question: Question, *, tolerance: Tolerance | None = None) -> None:
         """Any question, put to both: a function of the unit that returns plain values and tensors.
 

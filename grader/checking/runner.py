@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,9 @@ from grader.checking.agreement import Agreement, Disagreement, name_mistake
 from grader.checking.oracle import Oracle, OracleFailed
 from grader.checking.randomness import Rand
 from grader.checking.shortcuts import find_shortcut
-from grader.checking.target import LocalTarget, Target, Unreadable, below, lower_units, resolve
+from grader.checking.target import LocalTarget, Target, Unreadable, below, lower_units, module_name, resolve
 from grader.checking.variants import Mistake
-from grader.curriculum import Exercise, Unit
+from grader.curriculum import Exercise, Unit, load
 from grader.isolation.client import WorkerEnded, clean
 from grader.isolation.pool import GraderFault
 from grader.isolation.watch import NotAllowed
@@ -42,6 +42,7 @@ class Given:
         rand: Seeded random tensors.
         count_lines: How many lines of Python a piece of work runs.
         scratch: Where folders for files are made.
+        restart: Kills what runs the target's code, and gives its module anew.
     """
 
     unit: Any
@@ -49,6 +50,7 @@ class Given:
     rand: Rand
     count_lines: Callable[[Callable[[], object]], int]
     scratch: Path
+    restart: Callable[[], Any]
 
     @property
     def folder(self) -> Path:
@@ -130,32 +132,55 @@ class Runner:
             return self._explain(check, body, error), False
 
     def _preconditions(self, check: CheckId) -> None:
-        file = self.target.submission.file(check.unit.name)
-        name = check.exercise.name
+        if check.unit.whole:
+            self._expect_all(check)
+            return
+        self._expect_written(check.unit, check.exercise)
+        if self.target.submission.file(check.unit.name).is_stub(check.exercise.name):
+            raise Todo(f"{check.unit.name}.{check.exercise.name} is still a stub")
+        self._expect_no_shortcut(check.unit, check.exercise)
+
+    def _expect_all(self, check: CheckId) -> None:
+        """What a part of the whole puts to work has been written, and by the learner."""
+        needed = [(load()[unit], load()[unit].exercise(name)) for unit, name in map(_split, check.exercise.needs)]
+        for unit, exercise in needed:
+            self._expect_written(unit, exercise)
+        missing = [f"{u.name}.{e.name}" for u, e in needed if self.target.submission.file(u.name).is_stub(e.name)]
+        if missing:
+            done = f"{len(needed) - len(missing)} of the {len(needed)} exercises that it puts to work are written"
+            raise Todo(f"{check.unit.name}.{check.exercise.name} waits for {missing[0]}: {done}")
+        for unit, exercise in needed:
+            self._expect_no_shortcut(unit, exercise)
+
+    def _expect_written(self, unit: Unit, exercise: Exercise) -> None:
+        file = self.target.submission.file(unit.name)
+        name = exercise.name
         if file.problem:
             raise Unreadable(file.problem)
         if name not in file.definitions and name not in file.assigned:
             there = ", ".join(file.definitions) or "nothing"
             raise Refused(f"{file.path} defines no {name}; it defines {there}.")
-        if file.is_stub(name):
-            raise Todo(f"{check.unit.name}.{name} is still a stub")
+
+    def _expect_no_shortcut(self, unit: Unit, exercise: Exercise) -> None:
+        name = exercise.name
         if name not in self._shortcuts:
-            lower = below(check.unit, check.exercise)
-            self._shortcuts[name] = find_shortcut(file, name, check.exercise.not_allowed, lower)
+            file = self.target.submission.file(unit.name)
+            self._shortcuts[name] = find_shortcut(file, name, exercise.not_allowed, below(unit, exercise))
         if self._shortcuts[name]:
             raise InSource(self._shortcuts[name])
 
     def _attempt(self, check: CheckId, body: Body, target: Target, given: bool) -> None:
         module = target.open(check.unit, check.exercise, given)
-        oracle = Oracle(check.unit.name)
+        oracle = Oracle(module_name(check.unit))
         agree = Agreement(module, oracle, check.unit.name, gradients=check.kind == "gradient")
         rand = Rand(self.seed, f"{check.unit.name}.{check.name}")
+        restart = partial(target.restart, check.unit, check.exercise)
         with target.guard(check.unit, check.exercise, check.kind):
-            body(Given(module, agree, rand, target.count_lines, target.scratch))
+            body(Given(module, agree, rand, target.count_lines, target.scratch, restart))
 
     def _passes_on_reference(self, check: CheckId, body: Body, error: BaseException) -> bool:
         lower = below(check.unit, check.exercise)
-        if not lower and (self.target.isolated or not lower_units(check.unit)):
+        if check.unit.whole or (not lower and (self.target.isolated or not lower_units(check.unit))):
             return False
         if isinstance(error, Refused | Todo | InSource | Unreadable | GraderFault | OracleFailed):
             return False
@@ -215,13 +240,14 @@ class Runner:
         return say(f"{check.unit.name}.{check.exercise.name} raised {said}")
 
     def _saying(self, check: CheckId) -> Callable[..., Outcome]:
-        place = self.target.submission.file(check.unit.name).locate(check.exercise.name)
+        file = self.target.submission.file(check.unit.name)
+        place = "" if check.unit.whole else file.locate(check.exercise.name)
 
         def say(text: str, mistake: Any = None, located: bool = True) -> Outcome:
             lines = [clean(text, 1500)]
             if mistake is not None:
                 lines.append(f"  Known mistake: {mistake.says}")
-            if located:
+            if located and place:
                 lines.append(f"  {place}")
             id = mistake.id if mistake is not None else ""
             return Outcome(check.name, check.kind, "failed", message="\n".join(lines), mistake=id)
@@ -231,13 +257,16 @@ class Runner:
     def _where(self, check: CheckId, error: BaseException) -> str:
         if where := getattr(error, "learner_where", ""):
             return f" ({where})"
-        file = self.target.submission.file(check.unit.name)
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == file.local_source.path]
-        return f" ({file.path}:{frames[-1].lineno})" if frames else ""
+        files = self.target.submission.files
+        mine = {file.local_source.path: file.path for name, file in files.items() if _is_of(name, check.unit)}
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in mine]
+        return f" ({mine[frames[-1].filename]}:{frames[-1].lineno})" if frames else ""
 
     def _same_shortcut(self, check: CheckId, shortcut: str) -> Any:
         name = shortcut.partition(" ")[0]
         exercise = check.exercise
+        if check.unit.whole:
+            return None
         known = (m for m in diagnosis.known_mistakes(check.unit.name) if m.exercise == exercise.name)
         return next((m for m in known if _shortcut_of(m, check.unit.name, exercise.not_allowed) == name), None)
 
@@ -249,6 +278,15 @@ class Runner:
         except BaseException:
             return False
         return True
+
+
+def _is_of(module: str, unit: Unit) -> bool:
+    return unit.whole or module == unit.name
+
+
+def _split(name: str) -> tuple[str, str]:
+    unit, _, exercise = name.partition(".")
+    return unit, exercise
 
 
 @cache

@@ -54,6 +54,9 @@ class Target(Protocol):
     def count_lines(self, work: Callable[[], object]) -> int:
         """How many lines of the learner's code run in `work`."""
 
+    def restart(self, unit: Unit, exercise: Exercise) -> Any:
+        """The unit's module anew, as after a crash: nothing that the code kept in memory is left."""
+
     def close(self) -> None:
         """Let go of what was opened."""
 
@@ -71,10 +74,17 @@ def resolve(name: str) -> Submission:
 
 def below(unit: Unit, exercise: Exercise) -> tuple[str, ...]:
     """All exercises of the unit on which this one builds, however far down."""
+    if unit.whole:  # a part of the whole builds on other units, and these are never given
+        return ()
     found: dict[str, None] = {}
     for name in exercise.needs:
         found |= dict.fromkeys((*below(unit, unit.exercise(name)), name))
     return tuple(found)
+
+
+def module_name(unit: Unit) -> str:
+    """The module in which a unit's exercises are; "" is the package, for the whole."""
+    return "" if unit.whole else unit.name
 
 
 def lower_units(unit: Unit) -> set[str]:
@@ -86,9 +96,8 @@ def lower_units(unit: Unit) -> set[str]:
 
 
 def _sources(submission: Submission, unit: Unit, *, reference_below: bool, local: bool) -> dict[str, Source]:
-    file = submission.file(unit.name)
-    if file.problem:
-        raise Unreadable(file.problem)
+    if not unit.whole and (problem := submission.file(unit.name).problem):
+        raise Unreadable(problem)
     files = {name: file for name, file in submission.files.items() if not file.problem}
     sources = {name: file.local_source if local else file.source for name, file in files.items()}
     if reference_below:
@@ -131,7 +140,7 @@ class LocalTarget:
             sources = _sources(self.submission, unit, reference_below=given, local=True)
             # Two packages, so that an import inside one of its functions finds its own.
             package = f"{self._package}_on_reference" if given else self._package
-            module = modules.load(package, sources, unit.name)
+            module = modules.load(package, sources, module_name(unit))
             if names:
                 modules.give(module, oracle.solution_sources()[unit.name], names)
             self._opened[unit.name, names] = module
@@ -149,6 +158,11 @@ class LocalTarget:
         with watch.watching((), count=True) as seen:
             work()
         return seen.lines
+
+    def restart(self, unit: Unit, exercise: Exercise) -> Any:
+        """The unit's module, imported again."""
+        self._opened.clear()
+        return self.open(unit, exercise, given=False)
 
     def close(self) -> None:
         """Forget the learner's packages."""
@@ -203,8 +217,8 @@ class IsolatedTarget:
         self.close()
         names = below(unit, exercise) if given else ()
         reference = oracle.solution_sources()[unit.name] if names else None
-        sources = _sources(self.submission, unit, reference_below=True, local=False)
-        job = Job(unit.name, sources, exercise.not_allowed, self.seed, names, reference)
+        sources = _sources(self.submission, unit, reference_below=not unit.whole, local=False)
+        job = Job(module_name(unit), sources, exercise.not_allowed, self.seed, names, reference)
         self._key = key
         self._session = Session(self.pool.get(), self.limits)
         try:
@@ -231,6 +245,12 @@ class IsolatedTarget:
         finally:
             session.counting = False
         return session.lines - before if session.last_id() > asked else here.lines
+
+    def restart(self, unit: Unit, exercise: Exercise) -> Any:
+        """The unit's module in a new worker; the old one is killed."""
+        self.close()
+        self._key = None
+        return self.open(unit, exercise, given=False)
 
     def close(self) -> None:
         """End the worker."""

@@ -18,7 +18,8 @@ class Exercise:
     Args:
         name: Its name in the module, as `softmax`.
         points: What full marks are worth; a whole number.
-        needs: Exercises of the same unit that it may call.
+        needs: Exercises of the same unit that it may call; of a part of the whole, as `model.TransformerLM`, all
+            that it puts to work.
         kinds: The kinds of check that apply to it.
         not_allowed: torch's own version of the very thing, by full name.
         hints: Questions first, then nudges.
@@ -42,6 +43,7 @@ class Unit:
         order: Its place on the path.
         needs: Units that it builds on.
         exercises: In the order in which they are to be written.
+        whole: Nothing is written here: its parts put the submission's other units to work, with nothing replaced.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Unit:
     order: int
     needs: tuple[str, ...]
     exercises: tuple[Exercise, ...]
+    whole: bool = False
 
     @property
     def points(self) -> int:
@@ -74,9 +77,10 @@ def load() -> dict[str, Unit]:
 
 def _unit(file: Path) -> Unit:
     facts = tomllib.loads(file.read_text(encoding="utf-8"))
+    whole = facts.pop("whole", False) is True
     _expect(file.name, facts, {"title": str, "order": int, "needs": list, "exercises": dict})
     exercises = tuple(_exercise(f"{file.name} [exercises.{name}]", name, f) for name, f in facts["exercises"].items())
-    return Unit(file.stem, facts["title"], facts["order"], tuple(facts["needs"]), exercises)
+    return Unit(file.stem, facts["title"], facts["order"], tuple(facts["needs"]), exercises, whole)
 
 
 def _exercise(where: str, name: str, facts: dict[str, Any]) -> Exercise:

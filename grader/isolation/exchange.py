@@ -52,6 +52,9 @@ class Request:
             self.files.append((BytesIO(contents), contents))
             self.files[-1][0].seek(node["at"])
             return self.files[-1][0]
+        if kind == "array":
+            raw = decoder.decode(node["v"], depth + 1).numpy()
+            return raw.view(node["dtype"]).reshape(node["shape"])
         if kind == "iterator":
             return self.worker.pull(node["n"], self)
         if kind == "generator":

@@ -11,6 +11,7 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -146,6 +147,9 @@ class _Outgoing:
             self.files.append(value)
             contents = torch.frombuffer(bytearray(value.getvalue() or b"-"), dtype=torch.uint8)
             return {"!": "file", "v": self._plain(contents[: len(value.getvalue())]), "at": value.tell()}
+        if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+            raw = torch.frombuffer(bytearray(value.tobytes() or b"-"), dtype=torch.uint8)[: value.nbytes]
+            return {"!": "array", "v": self._plain(raw), "dtype": value.dtype.str, "shape": list(value.shape)}
         if isinstance(value, RemoteObject):
             return {"!": "handle", "id": value._handle}
         if isinstance(value, Iterator):

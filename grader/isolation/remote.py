@@ -92,9 +92,6 @@ class RemoteIterator(RemoteObject):
         super().__init__(calls, node, retained)
         self.__dict__["_given"] = 0
 
-    def __len__(self) -> int:
-        raise TypeError("an iterator has no length")
-
     def __iter__(self) -> Iterator[Any]:
         return self
 

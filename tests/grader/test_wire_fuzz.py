@@ -31,7 +31,8 @@ fuzz = settings(
 
 plain = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from([1 << 63, -1, 1 << 200])
 tags = st.sampled_from(["tensor", "tuple", "set", "frozenset", "dict", "bytes", "bigint", "dtype", "device", "object",
-                        "same", "method", "module", "handle", "generator", "iterator", "known", "file", "optimizer", "unit", "?"])  # fmt: skip
+                        "same", "method", "module", "handle", "generator", "iterator", "known", "file", "optimizer",
+                        "unit", "?"])  # fmt: skip
 shapes = st.lists(st.integers(-2, 5) | st.sampled_from([1 << 31, 1 << 47, 1 << 48, True, None, 1.0]), max_size=18)
 names = st.sampled_from([*codec.DTYPES, "complex64", "object", "__class__"])
 

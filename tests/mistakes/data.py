@@ -1,0 +1,557 @@
+"""Known mistakes in `data`: what learners write instead, and the sentence that tells them so."""
+
+from grader.checking import Mistake, always
+
+# The lines of the solution that most mistakes replace; each stands there once.
+SPLIT_AXES = "_check_one_axis(tokens)\n    if not 0 <"
+FRACTION = "if not 0 < val_fraction < 1:"
+CUT = "cut = len(tokens) - round(len(tokens) * val_fraction)"
+EMPTY = "if cut in (0, len(tokens)):"
+PARTS = "return tokens[:cut], tokens[cut:]"
+
+BATCH_CHECKS = """    _check_one_axis(tokens)
+    _check_at_least_one("batch_size", batch_size)
+    _check_at_least_one("length", length)
+    _check_long_enough(tokens, length)
+    # A window"""
+STARTS = "starts = torch.randint(len(tokens) - length, (batch_size,), generator=generator)"
+STACKED = "windows = torch.stack([_read(tokens, start, start + length + 1) for start in starts.tolist()])"
+SHIFTED = "return windows[:, :-1].contiguous(), windows[:, 1:].contiguous()"
+
+DATASET_CHECKS = """        _check_one_axis(tokens)
+        _check_at_least_one("length", length)
+        _check_long_enough(tokens, length)
+"""
+MAPPED = 'return cls(np.memmap(path, dtype=dtype, mode="r"), length)'
+FROM_FILE = 'length: int, dtype: str = "uint16"'
+COUNT = "return (len(self.tokens) - 1) // self.length"
+IN_RANGE = "if not -len(self) <= index < len(self):"
+INDEX_ERROR = "raise IndexError(f"
+START = "start = index % len(self) * self.length"
+WINDOW = "window = _read(self.tokens, start, start + self.length + 1)"
+PAIR = "return window[:-1].clone(), window[1:].clone()"
+
+TOO_LARGE = "if batch_size > len(dataset):"
+LOADER_CHECK = '_check_at_least_one("batch_size", batch_size)\n        if batch'
+EPOCH = "return self._handed_out // len(self)"
+LEN = "return len(self.dataset) // self.batch_size"
+BEGIN_ITER = "epoch, order = -1, []"
+NEW_EPOCH = "if epoch != self.epoch:"
+BEGIN = "begin = self._handed_out % len(self) * self.batch_size"
+WINDOWS = "windows = [self.dataset[index] for index in order[begin : begin + self.batch_size]]"
+COUNTED = "self._handed_out += 1\n            yield torch.stack(inputs), torch.stack(targets)"
+STATE = 'return {"handed_out": self._handed_out, "seed": self.seed} | self._sizes()'
+SIZES = "for name, own in self._sizes().items():"
+GO_ON = 'self._handed_out = state["handed_out"]'
+TAKE_SEED = 'self.seed = state["seed"]'
+SEEDED = "generator = torch.Generator().manual_seed((self.seed * 1_000_003 + self.epoch) % 2**63)"
+ORDER = "return torch.randperm(len(self.dataset), generator=generator).tolist()"
+
+READ_TENSOR = "return window.to(torch.int64)"
+READ_ARRAY = "return torch.from_numpy(np.asarray(window).astype(np.int64))"
+
+Edits = dict[str, str]
+
+
+def _split(id: str, says: str, edits: Edits) -> Mistake:
+    return Mistake(f"split-{id}", "train_val_split", says, edits)
+
+
+def _batch(id: str, says: str, edits: Edits) -> Mistake:
+    return Mistake(f"batch-{id}", "get_batch", says, edits)
+
+
+def _dataset(id: str, says: str, edits: Edits) -> Mistake:
+    return Mistake(f"dataset-{id}", "TokenDataset", says, edits)
+
+
+def _loader(id: str, says: str, edits: Edits, stateful: bool = False) -> Mistake:
+    return Mistake(f"loader-{id}", "ShufflingLoader", says, edits, stateful=stateful)
+
+
+def _both(id: str, says: str, batch: Edits, dataset: Edits) -> list[Mistake]:
+    """One mistake that can be made wherever windows are cut."""
+    return [_batch(id, says, batch), _dataset(id, says, dataset)]
+
+
+SPLIT = [
+    _split("parts-swapped", "you return the validation part first.", {PARTS: "return tokens[cut:], tokens[:cut]"}),
+    _split(
+        "validates-on-the-beginning",
+        "your validation part is the beginning of the text: it must be the end.",
+        {PARTS: "return tokens[len(tokens) - cut :], tokens[: len(tokens) - cut]"},
+    ),
+    _split(
+        "trains-on-validation",
+        "your training part still contains the validation tokens.",
+        {PARTS: "return tokens, tokens[cut:]"},
+    ),
+    _split("overlap", "one token is in both of your parts.", {PARTS: "return tokens[: cut + 1], tokens[cut:]"}),
+    _split("gap", "one token is in neither of your parts.", {PARTS: "return tokens[:cut], tokens[cut + 1 :]"}),
+    _split(
+        "cut-off",
+        "you cut n * val_fraction off to a whole number: int(100 * 0.29) is 28. Use round.",
+        {CUT: "cut = len(tokens) - int(len(tokens) * val_fraction)"},
+    ),
+    _split(
+        "training-part-cut-off",
+        "you cut n * (1 - val_fraction) off to a whole number, so that the validation part gets too many: round n * val_fraction.",
+        {CUT: "cut = int(len(tokens) * (1 - val_fraction))"},
+    ),
+    _split(
+        "training-part-rounded",
+        "you round the size of the training part: round that of the validation part, the other one is what is left.",
+        {CUT: "cut = round(len(tokens) * (1 - val_fraction))"},
+    ),
+    _split(
+        "default",
+        "your val_fraction is 0.2 where none is given: it is 0.1.",
+        {"val_fraction: float = 0.1": "val_fraction: float = 0.2"},
+    ),
+    _split(
+        "shuffled",
+        "you shuffle the tokens: both parts must be contiguous pieces of the text.",
+        {
+            PARTS: "tokens = tokens[torch.randperm(len(tokens), generator=torch.Generator().manual_seed(0)).tolist()]\n    return tokens[:cut], tokens[cut:]"
+        },
+    ),
+    _split(
+        "copies",
+        "your parts of an array are copies: slices are views, and cost nothing for a file of any size.",
+        {
+            PARTS: "copy = tokens.clone() if isinstance(tokens, Tensor) else tokens.copy()\n    return copy[:cut], copy[cut:]"
+        },
+    ),
+    _split(
+        "becomes-a-tensor",
+        "you turn an array into a tensor: the parts must be of the type of what was split, so that a mapped file stays one.",
+        {PARTS: "tokens = torch.as_tensor(tokens)\n    return tokens[:cut], tokens[cut:]"},
+    ),
+    _split("any-fraction", "you take any val_fraction: refuse what is not between 0 and 1.", {FRACTION: "if False:"}),
+    _split("empty-part", "one of your parts may be empty: refuse that with a ValueError.", {EMPTY: "if False:"}),
+    _split("any-shape", "you take tokens of any shape: refuse all that has not one axis.", {SPLIT_AXES: "if not 0 <"}),
+]
+
+CUTTING = [
+    *_both(
+        "not-shifted",
+        "your targets are the inputs: they must be what comes one place later in the text.",
+        {SHIFTED: SHIFTED.replace("windows[:, 1:]", "windows[:, :-1]")},
+        {PAIR: PAIR.replace("window[1:]", "window[:-1]")},
+    ),
+    *_both(
+        "plus-one",
+        "your targets are the inputs plus 1: shift the place in the text, not the token's number.",
+        {SHIFTED: "return windows[:, :-1].contiguous(), windows[:, :-1] + 1"},
+        {PAIR: "return window[:-1].clone(), window[:-1] + 1"},
+    ),
+    *_both(
+        "swapped",
+        "your targets come before your inputs: return the inputs first, and as targets what follows them.",
+        {SHIFTED: "return windows[:, 1:].contiguous(), windows[:, :-1].contiguous()"},
+        {PAIR: "return window[1:].clone(), window[:-1].clone()"},
+    ),
+    *_both(
+        "rolled",
+        "you make targets by rolling the inputs: the last target is then the first input, and not the next token.",
+        {SHIFTED: "return windows[:, :-1].contiguous(), windows[:, :-1].roll(-1, 1)"},
+        {PAIR: "return window[:-1].clone(), window[:-1].roll(-1)"},
+    ),
+    *_both(
+        "dtype-kept",
+        "your batch has the dtype of the tokens: it must be int64, whatever they are.",
+        {STACKED: "windows = torch.stack([torch.as_tensor(tokens[i : i + length + 1]) for i in starts.tolist()])"},
+        {WINDOW: "window = torch.as_tensor(self.tokens[start : start + self.length + 1])"},
+    ),
+    *_both(
+        "int32",
+        "your tokens come out as int32: they must be int64.",
+        {STACKED: f"{STACKED}.int()"},
+        {WINDOW: f"{WINDOW}.int()"},
+    ),
+    *_both(
+        "through-int16",
+        "uint16 tokens above 32767 come out negative: you go through int16 on the way to int64.",
+        {READ_ARRAY: "return torch.from_numpy(np.asarray(window).astype(np.int16)).long()"},
+        {READ_ARRAY: "return torch.from_numpy(np.asarray(window).astype(np.int16)).long()"},
+    ),
+]
+
+BATCH = [
+    _batch(
+        "last-place-never",
+        "the last window is never drawn: torch.randint leaves out its upper end, and the last start is n - length - 1.",
+        {STARTS: STARTS.replace("len(tokens) - length", "len(tokens) - length - 1")},
+    ),
+    _batch(
+        "overrun",
+        "your last window runs past the end of the text: the last start is n - length - 1.",
+        {STARTS: STARTS.replace("len(tokens) - length", "len(tokens) - length + 1")},
+    ),
+    _batch(
+        "first-place-never",
+        "the first window is never drawn: starts begin at 0.",
+        {STARTS: STARTS.replace("len(tokens) - length", "min(1, len(tokens) - length - 1), len(tokens) - length")},
+    ),
+    _batch(
+        "one-start",
+        "all rows of your batch are one and the same window: draw a start for each.",
+        {STARTS: f"{STARTS}[:1].expand(batch_size)"},
+    ),
+    _batch(
+        "rows-in-a-row",
+        "you draw one start a batch and let the rows follow one another: draw each start on its own.",
+        {STARTS: f"{STARTS}[:1]\n    starts = (starts + torch.arange(batch_size)) % (len(tokens) - length)"},
+    ),
+    _batch(
+        "own-seed",
+        "you seed a generator yourself in every call: every batch is the same.",
+        {STARTS: STARTS.replace("=generator)", "=torch.Generator().manual_seed(0))")},
+    ),
+    _batch(
+        "not-random",
+        "your starts are not random: draw them with torch.randint.",
+        {STARTS: "starts = torch.linspace(0, len(tokens) - length - 1, batch_size).long()"},
+    ),
+    _batch(
+        "no-window-twice",
+        "you draw without putting back: the starts are independent, and there may be more rows than places.",
+        {STARTS: "starts = torch.randperm(len(tokens) - length, generator=generator)[:batch_size]"},
+    ),
+    _batch(
+        "generator-ignored",
+        "you do not use the generator that is given: pass generator=generator.",
+        {STARTS: STARTS.replace("generator=generator", "generator=None")},
+    ),
+    _batch(
+        "seeds-the-global-generator",
+        "you take the seed out of the generator and seed torch's global one with it.",
+        {
+            STARTS: "torch.default_generator.manual_seed(generator.initial_seed() if generator else 0)\n    "
+            + STARTS.replace("generator=generator", "generator=None")
+        },
+    ),
+    _batch(
+        "sequence-first",
+        "your batch is (length, batch_size): the batch comes first.",
+        {SHIFTED: "return windows[:, :-1].T, windows[:, 1:].T"},
+    ),
+    _batch(
+        "one-too-long",
+        "your inputs have length + 1 positions: the last token of a window is a target only.",
+        {SHIFTED: "return windows, windows[:, 1:].contiguous()"},
+    ),
+    _batch(
+        "needs-one-more",
+        "you accept `length` tokens: a window needs length + 1, or its last position has no target.",
+        {BATCH_CHECKS: BATCH_CHECKS.replace("(tokens, length)", "(tokens, length - 1)")},
+    ),
+    _batch(
+        "any-size",
+        "you take a batch_size or length below 1: refuse it with a ValueError.",
+        {BATCH_CHECKS: BATCH_CHECKS.replace('"batch_size", batch_size', '"", 1').replace('"length", length', '"", 1')},
+    ),
+    _batch(
+        "any-shape",
+        "you take tokens of any shape: refuse all that has not one axis.",
+        {BATCH_CHECKS: BATCH_CHECKS.replace("_check_one_axis(tokens)", "pass")},
+    ),
+]
+
+DATASET = [
+    _dataset(
+        "too-many",
+        "n // length is one window too many where length divides n: its last target would lie past the end.",
+        {COUNT: "return len(self.tokens) // self.length"},
+    ),
+    _dataset(
+        "last-window-dropped",
+        "your last window is missing: n - 1 is divided by length, rounded down, and nothing else is taken off.",
+        {COUNT: "return (len(self.tokens) - 2) // self.length"},
+    ),
+    _dataset(
+        "apart",
+        "your windows lie length + 1 apart: the last token of one is the first of the next.",
+        {
+            COUNT: "return len(self.tokens) // (self.length + 1)",
+            START: "start = index % len(self) * (self.length + 1)",
+        },
+    ),
+    _dataset(
+        "overlap",
+        "your windows begin at every token: window i begins at i * length.",
+        {COUNT: "return len(self.tokens) - self.length", START: "start = index % len(self)"},
+    ),
+    _dataset(
+        "negative-refused",
+        "you refuse negative numbers: -1 is the last window, as in a list.",
+        {IN_RANGE: "if not 0 <= index < len(self):"},
+    ),
+    _dataset(
+        "negative-from-the-end-of-the-text",
+        "you multiply a negative number by length: that counts tokens from the end, and not windows.",
+        {START: "start = index * self.length"},
+    ),
+    _dataset(
+        "no-index-error-before-the-start",
+        "a number below -len(dataset) begins at the end once more: raise an IndexError.",
+        {IN_RANGE: "if index >= len(self):"},
+    ),
+    _dataset(
+        "no-index-error",
+        "there is no IndexError past the end: a `for` loop over your dataset never ends.",
+        {IN_RANGE: "if False:"},
+    ),
+    _dataset(
+        "value-error",
+        "you raise a ValueError for a window that is not there: an IndexError is what ends a loop.",
+        {INDEX_ERROR: "raise ValueError(f"},
+    ),
+    _dataset(
+        "file-read-whole",
+        "you read the whole file when it is opened: map it with np.memmap, and convert nothing but a window.",
+        {MAPPED: "return cls(np.fromfile(path, dtype=dtype), length)"},
+    ),
+    _dataset(
+        "file-dtype-ignored",
+        "you read every file as uint16: use the dtype that is given.",
+        {MAPPED: MAPPED.replace("dtype=dtype", 'dtype="uint16"')},
+    ),
+    _dataset(
+        "file-dtype-default",
+        "your from_file takes int16 where no dtype is given: it is uint16.",
+        {FROM_FILE: FROM_FILE.replace("uint16", "int16")},
+    ),
+    _dataset(
+        "empty",
+        "you make a dataset without a window: refuse fewer than length + 1 tokens.",
+        {DATASET_CHECKS: DATASET_CHECKS.replace("_check_long_enough(tokens, length)", "pass")},
+    ),
+    _dataset(
+        "any-length",
+        "you take a length below 1: refuse it with a ValueError.",
+        {DATASET_CHECKS: DATASET_CHECKS.replace('_check_at_least_one("length", length)', "pass")},
+    ),
+    _dataset(
+        "any-shape",
+        "you take tokens of any shape: refuse all that has not one axis.",
+        {DATASET_CHECKS: DATASET_CHECKS.replace("_check_one_axis(tokens)", "pass")},
+    ),
+]
+
+LOADER_ORDER = [
+    _loader(
+        "reads-an-epoch",
+        "you read windows before their batch is due, or read those of batches that were handed out before: read those of one batch.",
+        {
+            WINDOWS: "windows = [tuple(map(torch.clone, self.dataset[index])) for index in order][begin : begin + self.batch_size]"
+        },
+    ),
+    _loader(
+        "not-shuffled",
+        "your windows come in the order of the text: shuffle them.",
+        {ORDER: "return list(range(len(self.dataset)))"},
+    ),
+    _loader(
+        "same-order-each-epoch",
+        "every epoch of yours has the same order: make it from the number of the epoch too.",
+        {SEEDED: "generator = torch.Generator().manual_seed(self.seed)"},
+    ),
+    _loader(
+        "order-turned",
+        "your epochs are one order that begins elsewhere each time: draw a new one.",
+        {
+            SEEDED: "generator = torch.Generator().manual_seed(self.seed)",
+            ORDER: "return torch.randperm(len(self.dataset), generator=generator).roll(self.epoch).tolist()",
+        },
+    ),
+    _loader(
+        "seed-ignored",
+        "your order does not depend on the seed.",
+        {SEEDED: "generator = torch.Generator().manual_seed(self.epoch)"},
+    ),
+    _loader("seed-default", "your seed is 1 where none is given: it is 0.", {"seed: int = 0": "seed: int = 1"}),
+    _loader(
+        "global-generator",
+        "you shuffle with torch's global generator: another seed there changes your order. Make a generator of its own.",
+        {ORDER: "return torch.randperm(len(self.dataset)).tolist()"},
+    ),
+    _loader(
+        "seeds-the-global-generator",
+        "you seed torch's global generator for your order, which changes what the rest of the run draws.",
+        {
+            SEEDED: "torch.default_generator.manual_seed(self.seed * 1009 + self.epoch)",
+            ORDER: "return torch.randperm(len(self.dataset)).tolist()",
+        },
+    ),
+    _loader(
+        "one-generator",
+        "your generator is seeded once and drawn from every epoch: after a restart it begins anew. Seed one from seed and epoch.",
+        {SEEDED: "generator = self.__dict__.setdefault('_generator', torch.Generator().manual_seed(self.seed))"},
+    ),
+    _loader(
+        "windows-twice",
+        "you draw windows with torch.randint, so that some come twice in an epoch and others never: use torch.randperm.",
+        {ORDER: "return torch.randint(len(self.dataset), (len(self.dataset),), generator=generator).tolist()"},
+    ),
+    _loader(
+        "batches-overlap",
+        "your batches overlap: batch b of an epoch begins at b * batch_size.",
+        {BEGIN: "begin = self._handed_out % len(self)"},
+    ),
+]
+
+LOADER_BATCHES = [
+    _loader(
+        "last-batch-kept",
+        "your epoch ends with a batch that is not full: drop it.",
+        {LEN: "return -(-len(self.dataset) // self.batch_size)"},
+    ),
+    _loader(
+        "len-is-windows",
+        "your len counts windows: it is the number of full batches.",
+        {LEN: "return len(self.dataset)"},
+    ),
+    _loader(
+        "ends-after-an-epoch",
+        "your iterator ends after one epoch: it goes on with the next one, without end.",
+        {NEW_EPOCH: "if epoch not in (-1, self.epoch):\n                return\n            if epoch != self.epoch:"},
+    ),
+    _loader(
+        "concatenated",
+        "your windows are joined to one long row: stack them to (batch_size, length).",
+        {COUNTED: COUNTED.replace("torch.stack", "torch.cat")},
+    ),
+    _loader(
+        "swapped",
+        "you hand out the targets first.",
+        {
+            COUNTED: COUNTED.replace(
+                "torch.stack(inputs), torch.stack(targets)", "torch.stack(targets), torch.stack(inputs)"
+            )
+        },
+    ),
+    _loader(
+        "no-full-batch",
+        "you make a loader that has no full batch: refuse that with a ValueError.",
+        {TOO_LARGE: "if False:"},
+    ),
+    _loader(
+        "any-batch-size", "you take a batch_size below 1: refuse it with a ValueError.", {LOADER_CHECK: "if batch"}
+    ),
+]
+
+LOADER_RESUME = [
+    _loader(
+        "counted-after-the-yield",
+        "your state is one batch behind: code after `yield` runs when the next batch is asked for, so count before it.",
+        {COUNTED: "yield torch.stack(inputs), torch.stack(targets)\n            self._handed_out += 1"},
+    ),
+    _loader(
+        "load-does-nothing",
+        "your load_state_dict changes nothing.",
+        {GO_ON: "pass", TAKE_SEED: "pass"},
+    ),
+    _loader(
+        "begins-anew",
+        "every new iterator of yours begins at the first batch of all.",
+        {BEGIN_ITER: f"{BEGIN_ITER}\n        self._handed_out = 0"},
+    ),
+    _loader(
+        "state-without-place",
+        "your state lacks the place inside the epoch: a resumed run sees the epoch's first batches again.",
+        {STATE: STATE.replace("self._handed_out", "self.epoch * len(self)")},
+    ),
+    _loader(
+        "epoch-begins-anew",
+        "a new iterator of yours begins the epoch anew: go on behind the last batch that was handed out.",
+        {BEGIN_ITER: f"{BEGIN_ITER}\n        self._handed_out = self.epoch * len(self)"},
+    ),
+    _loader(
+        "state-without-epoch",
+        "your state lacks the epoch: a resumed run goes on in the first one.",
+        {STATE: STATE.replace("self._handed_out", "self._handed_out % len(self)")},
+    ),
+    _loader(
+        "skips-a-batch",
+        "a resumed loader of yours skips a batch: the state counts what was handed out, so that number is the next one.",
+        {GO_ON: f"{GO_ON} + 1"},
+    ),
+    _loader(
+        "seed-not-restored", "load_state_dict leaves the seed as it is: take it from the state.", {TAKE_SEED: "pass"}
+    ),
+    _loader(
+        "state-of-other-sizes",
+        "you go on from the state of a loader with another number of windows or another batch size: refuse it.",
+        {SIZES: "for name, own in ():"},
+    ),
+    _loader(
+        "state-is-live",
+        "the dict that state_dict returned changes with later batches: return a new one each time.",
+        {
+            STATE: "live = self.__dict__.setdefault('_live', {})\n        live.update(handed_out=self._handed_out, seed=self.seed, **self._sizes())\n        return live",
+        },
+    ),
+    _loader(
+        "state-of-tensors",
+        "your state holds tensors: it is a dict of whole numbers.",
+        {
+            STATE: STATE.replace("self._handed_out,", "torch.tensor(self._handed_out),"),
+            GO_ON: 'self._handed_out = int(state["handed_out"])',
+        },
+    ),
+    _loader(
+        "epoch-counts-from-one",
+        "your epoch is 1 before the first batch: it is the number of epochs that are over.",
+        {EPOCH: "return self._handed_out // len(self) + 1"},
+    ),
+    _loader(
+        "epoch-late",
+        "your epoch changes with the first batch of the next one: it counts what is handed out, so it changes with the last.",
+        {
+            EPOCH: "return max(0, self._handed_out - 1) // len(self)",
+            NEW_EPOCH: "self_epoch = self._handed_out // len(self)\n            if epoch != self_epoch:",
+            "epoch, order = self.epoch, self._order()": "epoch, order = self_epoch, self._order()",
+            SEEDED: SEEDED.replace("self.epoch", "self._handed_out // len(self)"),
+        },
+    ),
+]
+
+SHORTCUTS = [
+    Mistake(
+        "uses-DataLoader",
+        "ShufflingLoader",
+        "your ShufflingLoader is torch.utils.data.DataLoader, the very thing that you are to write.",
+        append="""
+import torch.utils.data
+
+
+def _iter(self):
+    while True:
+        generator = torch.Generator().manual_seed(self.seed * 1009 + self.epoch)
+        batches = torch.utils.data.DataLoader(
+            self.dataset, self.batch_size, shuffle=True, drop_last=True, generator=generator
+        )
+        for batch in list(batches)[self._handed_out % len(self) :]:
+            self._handed_out += 1
+            yield tuple(batch)
+
+
+ShufflingLoader.__iter__ = _iter
+""",
+    ),
+]
+
+MISTAKES = [
+    *SPLIT,
+    *BATCH,
+    *DATASET,
+    *CUTTING,
+    *LOADER_ORDER,
+    *LOADER_BATCHES,
+    *LOADER_RESUME,
+    *SHORTCUTS,
+    *always("train_val_split", without=("detached",)),
+    *always("get_batch", without=("detached",)),
+    *always("TokenDataset", "TokenDataset.__getitem__", without=("detached", "returns-its-input", "mutates-its-input")),
+]
