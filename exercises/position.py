@@ -125,7 +125,9 @@ class LearnedPositionalEmbedding(nn.Module):
         raise NotImplementedError("position.LearnedPositionalEmbedding.forward is still a stub")
 
 
-def rope_frequencies(d_head: int, base: float = 10000.0) -> Float[Tensor, " half"]:
+def rope_frequencies(
+    d_head: int, base: float = 10000.0, *, dtype: torch.dtype = torch.float32
+) -> Float[Tensor, " half"]:
     r"""Say how many radians each pair of features turns from one position to the next.
 
     RoPE takes the d_head features of a query or key as d_head / 2 points in a plane, and turns each by an angle that
@@ -138,9 +140,10 @@ def rope_frequencies(d_head: int, base: float = 10000.0) -> Float[Tensor, " half
     Args:
         d_head: Features of one head; even.
         base: How much slower the pairs become. Models for long texts take a larger one (Llama 3: 500000).
+        dtype: In which they are wanted, float32 or float64; the latter for a model that runs in float64.
 
     Returns:
-        A new float32 tensor with d_head / 2 numbers, from 1 downwards.
+        A new tensor of that dtype with d_head / 2 numbers, from 1 downwards.
 
     Raises:
         ValueError: d_head is odd, so that a feature has no partner. The message gives d_head.
@@ -189,7 +192,8 @@ def apply_rope(
 
     Returns:
         A new tensor in the shape and dtype of `x`; `x` itself stays as it was. Angles, sines and cosines are computed
-        in float32 or wider whatever the dtype of `x` is; float16 and bfloat16 are widened and cast back at the end.
+        in float32 or wider whatever the dtype of `x` is, and here in float64 for an `x` in float64; float16 and
+        bfloat16 are widened and cast back at the end.
 
     Raises:
         ValueError: d_head is odd (the message gives it), or `positions` is neither (seq,) nor (batch, seq).

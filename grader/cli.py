@@ -180,6 +180,30 @@ def doctor() -> None:
     raise typer.Exit(0 if healthy else 1)
 
 
+@app.command()
+def train(
+    target: Annotated[str, typer.Option(help="exercises, solutions, or a folder")] = "exercises",
+    text: Annotated[Path | None, typer.Option(help="What to train on. Without it: Python's reference manual.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Updates; the same as --set steps=N.")] = None,
+    run: Annotated[str | None, typer.Option(help="Name of the run. One that is there already goes on.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="As position=learned or d_model=256; several times.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda or cuda:1. Without it: the GPU if there is one.")
+    ] = None,
+    bf16: Annotated[bool, typer.Option("--bf16", help="Matrix products in bfloat16.")] = False,
+    compiled: Annotated[bool, typer.Option("--compile", help="The model through torch.compile.")] = False,
+) -> None:
+    """Train your whole stack on real text, and read what it writes; killed, it goes on where it was."""
+    from grader import train
+    from grader.pretrain import settings as known
+
+    with _usage_errors():
+        changes = known.read([*(settings or ()), *([f"steps={steps}"] if steps else ())])
+        train.train(target, text, run, changes, device, bf16, compiled, console)
+
+
 def _grade(target: str, units: list[str] | None, seed: int | None, require_isolation: bool) -> Any:
     from grader.checking import suite
     from grader.checking.target import resolve

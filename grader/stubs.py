@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 from pathlib import Path
 
 from grader.curriculum import Unit, load
@@ -43,11 +44,13 @@ def _definition(unit: str, node: ast.FunctionDef | ast.ClassDef, lines: list[str
     if isinstance(node, ast.FunctionDef):
         return _function(f"{unit}.{node.name}", node, lines)
     kept = lines[_start(node) : _docstring_end(node)]
-    for child in node.body[1:]:
+    for before, child in itertools.pairwise(node.body):
         if isinstance(child, ast.FunctionDef):
             if child.name.startswith("_") and not child.name.startswith("__"):
                 continue
             kept += ["", *_function(f"{unit}.{node.name}.{child.name}", child, lines)]
+        elif isinstance(before, ast.AnnAssign):  # the fields of a dataclass stay together, with what stands between
+            kept += lines[before.end_lineno : child.end_lineno]
         else:
             kept += ["", *lines[child.lineno - 1 : child.end_lineno]]
     return kept

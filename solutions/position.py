@@ -146,7 +146,9 @@ class LearnedPositionalEmbedding(nn.Module):
         return (x + self.weight[offset:end]).to(x.dtype)
 
 
-def rope_frequencies(d_head: int, base: float = 10000.0) -> Float[Tensor, " half"]:
+def rope_frequencies(
+    d_head: int, base: float = 10000.0, *, dtype: torch.dtype = torch.float32
+) -> Float[Tensor, " half"]:
     r"""Say how many radians each pair of features turns from one position to the next.
 
     RoPE takes the d_head features of a query or key as d_head / 2 points in a plane, and turns each by an angle that
@@ -159,9 +161,10 @@ def rope_frequencies(d_head: int, base: float = 10000.0) -> Float[Tensor, " half
     Args:
         d_head: Features of one head; even.
         base: How much slower the pairs become. Models for long texts take a larger one (Llama 3: 500000).
+        dtype: In which they are wanted, float32 or float64; the latter for a model that runs in float64.
 
     Returns:
-        A new float32 tensor with d_head / 2 numbers, from 1 downwards.
+        A new tensor of that dtype with d_head / 2 numbers, from 1 downwards.
 
     Raises:
         ValueError: d_head is odd, so that a feature has no partner. The message gives d_head.
@@ -183,7 +186,7 @@ def rope_frequencies(d_head: int, base: float = 10000.0) -> Float[Tensor, " half
     # 0, 2, 4, ..., d_head - 2: one for each pair.
     exponents = torch.arange(0, d_head, 2, dtype=torch.float64) / d_head
     # Rounded once: an error here is multiplied with the position later on.
-    return (base**-exponents).float()
+    return (base**-exponents).to(dtype)
 
 
 def apply_rope(
@@ -215,7 +218,8 @@ def apply_rope(
 
     Returns:
         A new tensor in the shape and dtype of `x`; `x` itself stays as it was. Angles, sines and cosines are computed
-        in float32 or wider whatever the dtype of `x` is; float16 and bfloat16 are widened and cast back at the end.
+        in float32 or wider whatever the dtype of `x` is, and here in float64 for an `x` in float64; float16 and
+        bfloat16 are widened and cast back at the end.
 
     Raises:
         ValueError: d_head is odd (the message gives it), or `positions` is neither (seq,) nor (batch, seq).
@@ -239,17 +243,18 @@ def apply_rope(
         Su et al. 2021, section 3.4.2, eq. 34. https://arxiv.org/abs/2104.09864
         Half-split pairs: `rotate_half` in the code of GPT-NeoX, https://github.com/EleutherAI/gpt-neox
     """
-    frequencies = rope_frequencies(x.shape[-1], base).to(x.device)
+    wide = _widen(x)
+    frequencies = rope_frequencies(x.shape[-1], base, dtype=wide.dtype).to(x.device)
     _check_positions(x, positions)
     # float32 holds every whole number up to 2^24 exactly; half precision does not get past 256 or 2048.
     # (*positions, 1) * (d_head / 2,) -> (seq, d_head / 2) or (batch, seq, d_head / 2)
-    angles = positions.float()[..., None] * frequencies
+    angles = positions.to(wide.dtype)[..., None] * frequencies
     if positions.dim() == 2:
         # Axes of size 1 for all that lies between batch and seq: (batch, 1, ..., 1, seq, d_head / 2).
         angles = angles.reshape(x.shape[0], *[1] * (x.dim() - 3), *angles.shape[1:])
     cos, sin = angles.cos(), angles.sin()
     # 2 x (*batch, seq, d_head / 2): feature i of one and feature i of the other are a pair.
-    first, second = _widen(x).chunk(2, dim=-1)
+    first, second = wide.chunk(2, dim=-1)
     # The rotation matrix ((cos, -sin), (sin, cos)), written out (eq. 34 of the source).
     turned = torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
     return turned.to(x.dtype)

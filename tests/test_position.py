@@ -232,8 +232,9 @@ def test_rope_frequencies_refuses_an_odd_head(agree, d_head):
 
 @check(FREQUENCIES, "numerics")
 @pytest.mark.parametrize("arguments", [(8, ROUND_BASE), (8,), (6, 7.0), (12, 5e5)], ids=str)
-def test_rope_frequencies_takes_the_base_it_is_given(agree, arguments):
+def test_rope_frequencies_takes_the_base_and_the_dtype_it_is_given(agree, arguments):
     agree(FREQUENCIES, *arguments)
+    agree(FREQUENCIES, *arguments, dtype=torch.float64)
 
 
 @check(FREQUENCIES, "property")
@@ -347,7 +348,7 @@ def test_apply_rope_makes_scores_depend_on_the_distance_alone(unit, seed, query,
     )
 
 
-# Rounding sines, cosines and products to the dtype of x costs a few of its last digits, and is no mistake.
+# Sines, cosines and products rounded to the dtype of x are no mistake; float32 angles at 7777 are known to 5e-4.
 ROUNDED = {torch.float16: Tolerance(4e-3, 8e-3), torch.bfloat16: Tolerance(3e-2, 6e-2)}
 
 
@@ -355,7 +356,6 @@ ROUNDED = {torch.float16: Tolerance(4e-3, 8e-3), torch.bfloat16: Tolerance(3e-2,
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32], ids=str)
 @pytest.mark.parametrize("positions", [[1, 3, 0, 2], [257, 511, 1023, 63], [2049, 4099, 1001, 7777]], ids=str)
 def test_apply_rope_has_exact_angles_in_every_dtype(agree, rand, dtype, positions):
-    # 1e-2: float32 angles at position 7777 are known to 5e-4.
     turn(agree, rand(2, 4, 8).to(dtype), positions, ROUND_BASE, tolerance=ROUNDED.get(dtype, Tolerance(1e-2, 1e-2)))
 
 

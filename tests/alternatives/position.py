@@ -138,42 +138,42 @@ class LearnedWithABuffer(nn.Module):
 
 
 @alternative("rope_frequencies")
-def frequencies_in_float32(d_head: int, base: float = 10000.0) -> Tensor:
+def frequencies_in_float32(d_head: int, base: float = 10000.0, *, dtype: torch.dtype = torch.float32) -> Tensor:
     if d_head % 2 == 1:
         raise ValueError(f"d_head={d_head} is odd")
-    return 1.0 / (base ** (torch.arange(0, d_head, 2).float() / d_head))
+    return (1.0 / (base ** (torch.arange(0, d_head, 2).float() / d_head))).to(dtype)
 
 
 @alternative("rope_frequencies")
-def frequencies_by_exp_and_log(d_head: int, base: float = 10000.0) -> Tensor:
+def frequencies_by_exp_and_log(d_head: int, base: float = 10000.0, *, dtype: torch.dtype = torch.float32) -> Tensor:
     if d_head & 1:
         raise ValueError(f"expected pairs of features, got {d_head} features")
-    return torch.exp(torch.arange(d_head // 2) * (-2 * math.log(base) / d_head))
+    return torch.exp(torch.arange(d_head // 2, dtype=dtype) * (-2 * math.log(base) / d_head))
 
 
 @alternative("rope_frequencies")
-def frequencies_one_by_one(d_head: int, base: float = 10000.0) -> Tensor:
+def frequencies_one_by_one(d_head: int, base: float = 10000.0, *, dtype: torch.dtype = torch.float32) -> Tensor:
     half, rest = divmod(d_head, 2)
     if rest:
         raise ValueError(f"{d_head} features cannot be paired")
-    return torch.tensor([base ** (-2 * pair / d_head) for pair in range(half)], dtype=torch.float32)
+    return torch.tensor([base ** (-2 * pair / d_head) for pair in range(half)], dtype=dtype)
 
 
 @alternative("rope_frequencies")
-def frequencies_by_products(d_head: int, base: float = 10000.0) -> Tensor:
+def frequencies_by_products(d_head: int, base: float = 10000.0, *, dtype: torch.dtype = torch.float32) -> Tensor:
     """Each is the one before, times the same factor."""
     if d_head % 2 != 0:
         raise ValueError(f"d_head must be even, not {d_head}")
     factors = torch.full((d_head // 2,), base ** (-2 / d_head), dtype=torch.float64)
     factors[0] = 1.0
-    return factors.cumprod(0).to(torch.float32)
+    return factors.cumprod(0).to(dtype)
 
 
 @alternative("rope_frequencies")
-def frequencies_by_logspace(d_head: int, base: float = 10000.0) -> Tensor:
+def frequencies_by_logspace(d_head: int, base: float = 10000.0, *, dtype: torch.dtype = torch.float32) -> Tensor:
     if d_head % 2:
         raise ValueError(f"d_head must be even, not {d_head}")
-    return torch.logspace(0, 2 / d_head - 1, d_head // 2, base=base)
+    return torch.logspace(0, 2 / d_head - 1, d_head // 2, base=base, dtype=dtype)
 
 
 def _per_sequence(x: Tensor, positions: Tensor) -> Tensor:

@@ -115,6 +115,8 @@ class Two(Base):
     """A class."""
 
     size: int = 4
+    # Of the other axis.
+    width: int | None = None
 
     def __init__(self):
         self.x = 1
@@ -155,6 +157,8 @@ class Two(Base):
     """A class."""
 
     size: int = 4
+    # Of the other axis.
+    width: int | None = None
 
     def __init__(self):
         raise NotImplementedError("attention.Two.__init__ is still a stub")

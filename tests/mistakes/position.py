@@ -17,14 +17,14 @@ TOO_LONG_ERROR = 'raise ValueError(f"positions {offset} to'
 ADDED = "return (x + self.weight[offset:end]).to(x.dtype)"
 
 ODD = "if d_head % 2:"
-FREQUENCIES = "return (base**-exponents).float()"
+FREQUENCIES = "return (base**-exponents).to(dtype)"
 HEAD_EXPONENTS = "exponents = torch.arange(0, d_head, 2, dtype=torch.float64) / d_head"
 
-ROPE_FREQUENCIES = "frequencies = rope_frequencies(x.shape[-1], base).to(x.device)"
+ROPE_FREQUENCIES = "frequencies = rope_frequencies(x.shape[-1], base, dtype=wide.dtype).to(x.device)"
 CHECKED = "    _check_positions(x, positions)\n    # float32"
-ROPE_ANGLES = "angles = positions.float()[..., None] * frequencies"
+ROPE_ANGLES = "angles = positions.to(wide.dtype)[..., None] * frequencies"
 AXES = "angles = angles.reshape(x.shape[0], *[1] * (x.dim() - 3), *angles.shape[1:])"
-HALVES = "first, second = _widen(x).chunk(2, dim=-1)"
+HALVES = "first, second = wide.chunk(2, dim=-1)"
 TURNED = "turned = torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)"
 ROPE_CAST = "return turned.to(x.dtype)"
 
@@ -246,7 +246,12 @@ ROPE_FREQUENCIES_MISTAKES = [
     _frequencies(
         "one-a-feature",
         "you return one frequency a feature: there is one a pair, d_head / 2 of them.",
-        {FREQUENCIES: "return (base**-exponents).float().repeat(2)"},
+        {FREQUENCIES: "return (base**-exponents).to(dtype).repeat(2)"},
+    ),
+    _frequencies(
+        "dtype-ignored",
+        "your frequencies are float32 whatever dtype is asked for.",
+        {FREQUENCIES: "return (base**-exponents).float()"},
     ),
     _frequencies(
         "odd-accepted",
@@ -283,7 +288,7 @@ APPLY_ROPE = [
     _rope(
         "one-indexed",
         "your positions are one too large: position 0 turns nothing.",
-        {ROPE_ANGLES: ROPE_ANGLES.replace("positions.float()", "(positions + 1).float()")},
+        {ROPE_ANGLES: ROPE_ANGLES.replace("positions", "(positions + 1)")},
     ),
     _rope(
         "wrong-sign",

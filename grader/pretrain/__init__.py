@@ -1,0 +1,1 @@
+"""Training a target's whole stack on real text: what `grader train` does."""
