@@ -15,7 +15,7 @@ from grader.isolation import modules
 from grader.isolation.modules import Source
 from grader.submission import KIT
 
-UNITS = list(load())
+UNITS = [unit.name for unit in load().values() if not unit.whole]
 
 
 def solution_of(unit):
