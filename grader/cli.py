@@ -185,7 +185,7 @@ def train(
     target: Annotated[str, typer.Option(help="exercises, solutions, or a folder")] = "exercises",
     text: Annotated[Path | None, typer.Option(help="What to train on. Without it: Python's reference manual.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Updates; the same as --set steps=N.")] = None,
-    run: Annotated[str | None, typer.Option(help="Name of the run. One that is there already goes on.")] = None,
+    name: Annotated[str | None, typer.Option(help="Of the run. One that is there already goes on.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="As position=learned or d_model=256; several times.")
     ] = None,
@@ -201,7 +201,8 @@ def train(
 
     with _usage_errors():
         changes = known.read([*(settings or ()), *([f"steps={steps}"] if steps else ())])
-        train.train(target, text, run, changes, device, bf16, compiled, console)
+        done = train.train(target, text, name, changes, device, bf16, compiled, console)
+    raise typer.Exit(0 if done else 1)
 
 
 def _grade(target: str, units: list[str] | None, seed: int | None, require_isolation: bool) -> Any:

@@ -31,8 +31,8 @@ def train(
     bf16: bool,
     compiled: bool,
     console: Console,
-) -> Path:
-    """Train a target; the run's folder.
+) -> bool:
+    """Train a target; whether it was trained to the end.
 
     Raises:
         ValueError: Something that was asked for cannot be; the message says what to do.
@@ -45,12 +45,19 @@ def train(
     facts = {"target": name, "text": str(text.resolve()) if text else "", "text_sha256": _digest(written)}
     for key in ("target", "text_sha256"):
         if stored and stored[key] != facts[key]:
-            raise ValueError(f"{path} was begun with another {key.partition('_')[0]}: choose another --run")
+            raise ValueError(f"{path} was begun with another {key.partition('_')[0]}: choose another --name")
     with place(device, bf16=bf16, compiled=compiled) as here:
-        training = open_run(units, settings, here, path, facts, written)
-        with _display(console, settings, path) as display:
-            training.continue_(display)
-    return path
+        try:
+            training = open_run(units, settings, here, path, facts, written)
+            with _display(console, settings, path) as display:
+                training.continue_(display)
+        except NotImplementedError as stub:
+            console.print(f"{stub}: write it first, then grader train.", markup=False)
+            return False
+        except KeyboardInterrupt:
+            console.print(f"Stopped. It goes on with: grader train --target {name} --name {path.name}", markup=False)
+            return False
+    return True
 
 
 def open_units(name: str) -> Units:
@@ -71,7 +78,7 @@ def open_units(name: str) -> Units:
 def _settings(stored: dict[str, Any], changes: dict[str, Any], path: Path) -> Settings:
     settings = Settings(**{**stored.get("options", {}), **changes})
     if stored and (changed := differences(settings, stored["options"])):
-        raise ValueError(f"{path} was begun with other settings: {', '.join(changed)}. Choose another --run")
+        raise ValueError(f"{path} was begun with other settings: {', '.join(changed)}. Choose another --name")
     return settings
 
 

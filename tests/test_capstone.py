@@ -75,35 +75,38 @@ def follows(unit, agree, rand, config):
     ids = random_ids(rand, 2 * recipe.steps, 3, config["max_length"] + 1)
     batches = [(x[:, :-1], x[:, 1:]) for x in ids]
     weights = agree.truth(lambda u: dict(stack.build_model(units_of(u), recipe, VOCABULARY, 0).named_parameters()))
-    expected = agree.truth(lambda u: losses_from(u, recipe, weights, batches))
-    got = losses_from(unit, recipe, weights, batches)
+    expected = agree.truth(lambda u: reports_from(u, recipe, weights, batches))
+    got = reports_from(unit, recipe, weights, batches)
     assert len(got) == len(expected), f"train gave {len(got)} reports for {recipe.steps} learning rates"
-    # In float64 the order of sums shows in the 12th digit, and a wrong formula much earlier.
-    wrong = [step for step, pair in enumerate(zip(got, expected, strict=True)) if not math.isclose(*pair, rel_tol=1e-6)]
-    if not wrong:
-        return
-    first = wrong[0]
-    raise AssertionError(
-        f"From the same weights and batches, the loss of update {first + 1} of {recipe.steps} is {got[first]:.6f}, "
-        f"expected {expected[first]:.6f}; {first} before it agree.\n  {departure(first)}"
-    )
+    for step, (mine, right) in enumerate(zip(got, expected, strict=True)):
+        for what in ("loss", "grad_norm"):
+            # In float64 the order of sums shows in the 12th digit, and a wrong formula much earlier.
+            assert math.isclose(mine[what], right[what], rel_tol=1e-6), (
+                f"From the same weights and batches, {what} of update {step + 1} of {recipe.steps} is "
+                f"{mine[what]:.6f}, expected {right[what]:.6f}; all before it agree.\n  {departure(step, what)}"
+            )
 
 
-def losses_from(unit, recipe, weights, batches):
+def reports_from(unit, recipe, weights, batches):
     units = units_of(unit)
     model = stack.build_model(units, recipe, VOCABULARY, 0)
     copy_weights(model, {name: value.detach().double() for name, value in weights.items()})
     model.double()
     run = stack.Run(model, stack.build_optimizer(units, recipe, model), batches)
-    return [float(step["loss"]) for step in stack.train(units, recipe, run, stack.learning_rates(units, recipe))]
+    return [
+        {what: float(report[what]) for what in ("loss", "grad_norm")}
+        for report in stack.train(units, recipe, run, stack.learning_rates(units, recipe))
+    ]
 
 
-def departure(first):
-    if first == 0:
+def departure(step, what):
+    if step == 0 and what == "loss":
         return "No update has been made by then: the fault is in the model or in the loss."
-    if first == 1:
-        return "The first loss is right, the first update is not: gradients, accumulation, clipping, rate or optimizer."
-    return "The first update is right: it is what goes on from one step to the next: optimizer, schedule, gradients."
+    if step == 0:
+        return "The loss is right, its gradient is not: is it accumulated as that of one batch? Is something cut off?"
+    if step == 1:
+        return "The first gradient is right, the first update is not: clipping, learning rate or optimizer."
+    return "The first update is right: it is what goes on from one to the next: optimizer, schedule, old gradients."
 
 
 @check("language", "numerics")

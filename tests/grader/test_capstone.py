@@ -1,0 +1,139 @@
+"""The capstone: known mistakes anywhere in the stack cost the parts that they spoil, right versions cost nothing."""
+
+import math
+
+import pytest
+
+from grader.checking import suite
+from grader.checking.diagnosis import known_alternatives, known_mistakes
+from grader.checking.oracle import solution_sources
+from grader.checking.runner import Runner
+from grader.checking.target import LocalTarget
+from grader.curriculum import load
+from grader.grade import grade
+from grader.language import Language
+from grader.stubs import make
+from grader.submission import Submission, from_bytes
+
+SOLUTIONS = {name: source.text for name, source in solution_sources().items()}
+CHECKS = {check.id.name: check for check in suite.collect("capstone")}
+BY_HEART, GPT, LLAMA, HELD_OUT, LATER, KILLED, GRAMMAR = CHECKS
+
+
+def submission(**changed: str) -> Submission:
+    """The solutions, with other texts for some units."""
+    texts = SOLUTIONS | changed
+    return Submission("learner", {name: from_bytes(f"exercises/{name}.py", t.encode()) for name, t in texts.items()})
+
+
+def mistaken(unit: str, id: str) -> Submission:
+    mistake = next(mistake for mistake in known_mistakes(unit) if mistake.id == id)
+    return submission(**{unit: mistake.apply(SOLUTIONS[unit])})
+
+
+def said(found: Submission, check: str, seed: int = 0):
+    """What a check of the capstone says of a submission."""
+    runner = Runner(LocalTarget(found), seed)
+    try:
+        return runner.run(CHECKS[check].id, CHECKS[check].body(seed))[0]
+    finally:
+        runner.target.close()
+
+
+@pytest.mark.parametrize(
+    ("unit", "id", "check", "words"),
+    [
+        ("training", "step-no-step", BY_HEART, "cannot learn four lines by heart"),
+        ("model", "no-final-norm", GPT, "the fault is in the model or in the loss"),
+        ("attention", "no-scaling", GPT, "the fault is in the model or in the loss"),
+        ("loss", "ce-sum", GPT, "the fault is in the model or in the loss"),
+        ("attention", "MultiHeadAttention-detached", GPT, "its gradient is not"),
+        ("training", "step-not-divided", LLAMA, "its gradient is not"),
+        ("training", "step-clip-after-step", GPT, "the first update is not"),
+        ("training", "train-max-norm-lost", LLAMA, "what goes on from one to the next"),
+        ("optim", "no-bias-correction", GPT, "the first update is not"),
+        ("optim", "eps-inside-the-root", GPT, "expected"),
+        ("schedule", "cosine-ends-at-zero", GPT, "what goes on from one to the next"),
+        ("training", "step-no-zero-grad", LLAMA, "update 2"),
+        ("position", "rope-interleaved", LLAMA, "the fault is in the model or in the loss"),
+        ("attention", "causal-all-true", LATER, "they see what comes after them"),
+        ("data", "dataset-not-shifted", HELD_OUT, "above the least possible"),
+        ("training", "load-no-rng", KILLED, "does not go on as it would have"),
+        ("training", "load-no-optimizer", KILLED, "update 7"),
+        ("data", "loader-load-does-nothing", KILLED, "the next batch"),
+        ("generation", "always-greedy", GRAMMAR, "is anything drawn"),
+        ("generation", "first-position", GRAMMAR, "lines"),
+    ],
+)
+def test_a_mistake_below_fails_the_part_that_it_spoils(unit, id, check, words):
+    outcome = said(mistaken(unit, id), check)
+    assert (outcome.status, words in outcome.message) == ("failed", True), outcome
+
+
+def test_seeing_the_future_is_told_from_learning_well():
+    outcome = said(mistaken("attention", "causal-all-true"), HELD_OUT)
+    assert outcome.status == "failed"
+    assert "impossible without seeing what is to be predicted" in outcome.message
+
+
+USED = sorted({name for exercise in load()["capstone"].exercises for name in exercise.needs})
+
+
+@pytest.mark.parametrize("name", USED)
+def test_another_right_version_of_an_exercise_follows_the_reference(name):
+    unit, _, exercise = name.partition(".")
+    other = [alternative for alternative in known_alternatives(unit) if alternative.exercise == exercise]
+    found = submission(**{unit: other[len(name) % len(other)].apply(SOLUTIONS[unit])})
+    for check in (GPT, LLAMA, KILLED):
+        assert said(found, check).status == "passed", said(found, check).message
+
+
+def test_it_waits_for_what_is_still_a_stub_and_says_how_far_the_stack_carries():
+    stubs = {name: make(load()[name], text) for name, text in SOLUTIONS.items() if name != "__init__"}
+    outcome = said(submission(**stubs | {"embedding": SOLUTIONS["embedding"]}), BY_HEART)
+    assert outcome.status == "todo"
+    assert "capstone.overfit waits for position.LearnedPositionalEmbedding: 2 of the 14" in outcome.message
+
+
+def test_a_shortcut_anywhere_in_the_stack_is_none_of_the_learners_own():
+    text = SOLUTIONS["loss"] + "\n\ndef cross_entropy(s, t, **k):\n    return torch.nn.functional.cross_entropy(s, t)\n"
+    outcome = said(submission(loss=text), BY_HEART)
+    assert outcome.status == "failed"
+    assert "torch.nn.functional.cross_entropy" in outcome.message
+
+
+def test_an_error_in_the_stack_is_said_with_its_place():
+    text = SOLUTIONS["model"].replace("return self.lm_head(", "return self.nothing(")
+    outcome = said(submission(model=text), BY_HEART)
+    assert outcome.status == "failed"
+    assert "AttributeError" in outcome.message
+    assert "exercises/model.py:" in outcome.message
+
+
+def test_isolated_it_costs_its_own_part_too(pool):
+    found = grade(mistaken("training", "load-no-rng"), units=["capstone"], only=["resume", "trajectory"], pool=pool)
+    assert {e.exercise: e.status for e in found.units[0].exercises} == {"trajectory": "passed", "resume": "failed"}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_entropy_is_what_sentences_cost(seed):
+    language, number = Language.draw(seed), 20000
+    text = language.sentences(number, seed)
+    # A sentence's surprise is between 0 and 25 nats, with a spread of less than 4: six deviations of the mean.
+    assert math.isclose(language.surprise(text) / number, language.entropy, abs_tol=6 * 4 / number**0.5)
+    assert all(language.allows(line) for line in text.splitlines())
+
+
+def test_a_line_that_is_no_sentence_is_refused():
+    language = Language.draw(0)
+    subject, *middle, echo = language.sentences(1, 0).split()
+    other = next(word for word in language.echoes.values() if word != echo)
+    for line in ("", subject, " ".join([subject, *middle, other]), " ".join([subject, *middle, echo, echo]), " "):
+        assert not language.allows(line)
+    with pytest.raises(ValueError, match="no sentence"):
+        language.surprise(" ".join([subject, *middle, other]))
+
+
+def test_languages_and_texts_are_those_of_their_seeds():
+    assert Language.draw(1) == Language.draw(1) != Language.draw(2)
+    assert Language.draw(1).sentences(5, 1) == Language.draw(1).sentences(5, 1) != Language.draw(1).sentences(5, 2)
