@@ -109,7 +109,7 @@ def departure(step, what):
     return "The first update is right: it is what goes on from one to the next: optimizer, schedule, old gradients."
 
 
-@check("language", "numerics")
+@check("language", "property")
 def test_the_held_out_loss_comes_close_to_the_entropy_of_the_language(unit, rand):
     margin = 0.08
     language = Language.draw(rand.seed())

@@ -16,17 +16,17 @@ import torch
 
 from grader.checking import diagnosis
 from grader.checking.agreement import Agreement, Disagreement, name_mistake
-from grader.checking.oracle import Oracle, OracleFailed
+from grader.checking.oracle import Oracle, OracleFailed, solution_sources
 from grader.checking.randomness import Rand
 from grader.checking.shortcuts import find_shortcut
-from grader.checking.target import LocalTarget, Target, Unreadable, below, lower_units, module_name, resolve
+from grader.checking.target import PACKAGE, LocalTarget, Target, Unreadable, below, lower_units, module_name, resolve
 from grader.checking.variants import Mistake
 from grader.curriculum import Exercise, Unit, load
 from grader.isolation.client import WorkerEnded, clean
 from grader.isolation.pool import GraderFault
 from grader.isolation.watch import NotAllowed
 from grader.outcome import Kind, Outcome
-from grader.submission import from_bytes
+from grader.submission import File, Submission, from_bytes
 
 _STUB = re.compile(r"(\w+)\.(\w+)(?:\.\w+)? is still a stub")
 Body = Callable[["Given"], None]
@@ -103,6 +103,7 @@ class Runner:
     failed: set[str] = field(default_factory=set)
     named: dict[str, Mistake] = field(default_factory=dict)
     _shortcuts: dict[str, str] = field(default_factory=dict)
+    _swapped: dict[str, LocalTarget] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         torch.set_num_threads(1)  # inputs are small: a second thread only waits, twenty times as long on a busy machine
@@ -128,7 +129,7 @@ class Runner:
             except (GraderFault, OracleFailed) as fault:
                 return self._explain(check, body, fault), False
             if carried:
-                return Outcome(check.name, check.kind, "passed", message=self._below_message(check)), True
+                return Outcome(check.name, check.kind, "passed", message=self._below_message(check, body)), True
             return self._explain(check, body, error), False
 
     def _preconditions(self, check: CheckId) -> None:
@@ -198,11 +199,32 @@ class Runner:
         found = _STUB.search(str(error))
         return found is not None and found.groups() == (check.unit.name, check.exercise.name)
 
-    def _below_message(self, check: CheckId) -> str:
+    def _below_message(self, check: CheckId, body: Body) -> str:
         lower = below(check.unit, check.exercise)
         names = [f"{check.unit.name}.{name}" for name in lower if name in self.failed]
-        names = names or [f"{check.unit.name}.{name}" for name in lower] or sorted(lower_units(check.unit))
+        names = names or self._culprit(check, body) or [f"{check.unit.name}.{name}" for name in lower]
+        names = names or sorted(lower_units(check.unit))
         return f"The fault is below: in {' or '.join(names)}. On the reference's version of it this check passes."
+
+    def _culprit(self, check: CheckId, body: Body) -> list[str]:
+        """The lower unit whose reference alone makes the check pass, the nearest first; locally only."""
+        units = [unit for unit in load().values() if unit.name in lower_units(check.unit)]
+        for unit in reversed([] if self.target.isolated else units):
+            try:
+                self._attempt(check, body, self._with_reference(unit.name), given=False)
+            except (KeyboardInterrupt, GraderFault, OracleFailed):
+                raise
+            except BaseException:
+                continue
+            return [unit.name]
+        return []
+
+    def _with_reference(self, unit: str) -> LocalTarget:
+        if unit not in self._swapped:
+            source, mine = solution_sources()[unit], self.target.submission
+            files = {**mine.files, unit: File(source.path, source.text)}
+            self._swapped[unit] = LocalTarget(Submission(mine.name, files), package=f"{PACKAGE}_with_{unit}")
+        return self._swapped[unit]
 
     def _explain(self, check: CheckId, body: Body, error: BaseException) -> Outcome:
         say = self._saying(check)
@@ -221,9 +243,9 @@ class Runner:
         if not self._reference_passes(check, body):
             trace = "".join(traceback.format_exception(error))[-1500:]
             return Outcome(check.name, check.kind, "error", message=f"The grader's own check fails: {trace}")
-        return self._explain_wrong(check, error, say)
+        return self._explain_wrong(check, body, error, say)
 
-    def _explain_wrong(self, check: CheckId, error: BaseException, say: Callable[..., Outcome]) -> Outcome:
+    def _explain_wrong(self, check: CheckId, body: Body, error: BaseException, say: Callable[..., Outcome]) -> Outcome:
         if isinstance(error, Disagreement):
             lower = below(check.unit, check.exercise)
             mistake = name_mistake(error, diagnosis.suspects(check.unit, check.exercise, lower, self.named))
@@ -232,7 +254,9 @@ class Runner:
             where = self._where(check, error.__cause__) if error.__cause__ is not None else ""
             return say(f"{error.call}\n  {error.what}{where}", mistake)
         if isinstance(error, AssertionError):
-            return say(str(error).partition("\nassert ")[0])
+            culprit = self._culprit(check, body) if check.unit.whole and check.kind == "numerics" else []
+            mended = [f"\n  With the reference's {name} in place of yours it passes." for name in culprit]
+            return say(str(error).partition("\nassert ")[0] + "".join(mended))
         if type(error).__name__.startswith("Flaky"):
             return say(f"{check.unit.name}.{check.exercise.name}: the same call gave another answer the second time.")
         kind = getattr(error, "learner_type", "") or type(error).__name__

@@ -70,6 +70,12 @@ def test_a_mistake_below_fails_the_part_that_it_spoils(unit, id, check, words):
     assert (outcome.status, words in outcome.message) == ("failed", True), outcome
 
 
+@pytest.mark.parametrize(("unit", "id"), [("optim", "no-bias-correction"), ("position", "rope-interleaved")])
+def test_the_unit_whose_reference_mends_it_is_named(unit, id):
+    outcome = said(mistaken(unit, id), LLAMA)
+    assert f"With the reference's {unit} in place of yours it passes." in outcome.message
+
+
 def test_seeing_the_future_is_told_from_learning_well():
     outcome = said(mistaken("attention", "causal-all-true"), HELD_OUT)
     assert outcome.status == "failed"

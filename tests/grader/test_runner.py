@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from grader.checking import runner as checking
+from grader.checking.target import LocalTarget
+from grader.submission import KIT, Submission, from_bytes
 from tests.grader.learners import (
     ATTENTION,
     OWN_SOFTMAX,
@@ -11,7 +13,9 @@ from tests.grader.learners import (
     STUB,
     appended,
     asked,
+    checks,
     graded,
+    learner,
     tried,
     with_softmax,
 )
@@ -128,6 +132,19 @@ def test_locally_the_message_says_that_the_fault_is_below():
     assert {o.message for o, carried in of_attention if carried} == {
         "The fault is below: in attention.softmax. On the reference's version of it this check passes."
     }
+
+
+def test_a_fault_in_a_unit_below_is_said_to_be_there():
+    linear = (KIT / "solutions" / "embedding.py").read_text(encoding="utf-8")
+    broken = from_bytes(
+        "exercises/embedding.py", linear.replace("x @ self.weight.mT", "2 * x @ self.weight.mT").encode()
+    )
+    found = learner(SOLUTION)
+    runner = checking.Runner(LocalTarget(Submission("learner", {**found.files, "embedding": broken})), 0)
+    check = next(c for c in checks("SelfAttention") if c.id.kind == "gradient")
+    outcome, carried = runner.run(check.id, check.body(0))
+    assert carried
+    assert outcome.message == ("The fault is below: in embedding. On the reference's version of it this check passes.")
 
 
 def test_what_is_wrong_itself_is_not_blamed_on_what_is_below():
