@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from grader import __version__
 from grader.curriculum import load
+from grader.show import add_commands
 
 app = typer.Typer(
     help="Write your own LLM: see how far you are, get a hint, grade a submission.",
@@ -197,11 +198,16 @@ def train(
 ) -> None:
     """Train your whole stack on real text, and read what it writes; killed, it goes on where it was."""
     from grader import train
+    from grader.opened import Fault
     from grader.pretrain import settings as known
 
     with _usage_errors():
         changes = known.read([*(settings or ()), *([f"steps={steps}"] if steps else ())])
-        done = train.train(target, text, name, changes, device, bf16, compiled, console)
+        try:
+            done = train.train(target, text, name, changes, device, bf16, compiled, console)
+        except Fault as fault:
+            print(f"grader: {fault}", file=sys.stderr)
+            done = False
     raise typer.Exit(0 if done else 1)
 
 
@@ -262,6 +268,8 @@ def _usage(message: str) -> None:
     print(f"grader: {message}", file=sys.stderr)
     raise typer.Exit(2)
 
+
+add_commands(app, console)
 
 if __name__ == "__main__":
     main()

@@ -24,6 +24,8 @@ class Recipe:
         weight_decay: Of weight matrices.
         accumulation_steps: Batches in an update.
         max_norm: Of the gradient, after clipping.
+        first_weights: Standard deviation of the first weights. The usual 0.02 is for wide models: a narrow one begins
+            to learn sooner with about d_model ** -0.5. None: as the model draws them by itself.
     """
 
     model: Mapping[str, Any]
@@ -33,6 +35,7 @@ class Recipe:
     weight_decay: float = 0.1
     accumulation_steps: int = 1
     max_norm: float = 1.0
+    first_weights: float | None = None
 
 
 @dataclass
@@ -60,7 +63,13 @@ def begin(units: Units, recipe: Recipe, tokens: Tensor, vocab_size: int, seed: i
 def build_model(units: Units, recipe: Recipe, vocab_size: int, seed: int) -> Any:
     """A model with first weights of this seed."""
     config = units("model").ModelConfig(vocab_size=vocab_size, **recipe.model)
-    return units("model").TransformerLM(config, generator=torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    model = units("model").TransformerLM(config, generator=generator)
+    if recipe.first_weights is not None:
+        units("model").init_weights(
+            model, recipe.model["num_layers"], std=recipe.first_weights, generator=torch.Generator().manual_seed(seed)
+        )
+    return model
 
 
 def build_optimizer(units: Units, recipe: Recipe, model: Any) -> Any:

@@ -12,14 +12,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from grader.checking import target
-from grader.checking.lower import lower
-from grader.isolation import modules
+from grader.checking.oracle import load_solution
+from grader.opened import opened
+from grader.pictures import comparison, paper, runs
 from grader.pretrain import corpus
 from grader.pretrain.devices import place
 from grader.pretrain.folder import RunFolder, locate
 from grader.pretrain.loop import open_run
 from grader.pretrain.settings import Settings, differences
-from grader.stack import Units
 
 
 def train(
@@ -36,8 +36,9 @@ def train(
 
     Raises:
         ValueError: Something that was asked for cannot be; the message says what to do.
+        Fault: The target's code cannot be trained; the message says why.
     """
-    units = open_units(name)
+    submission = target.resolve(name)
     path = locate(run)
     stored = RunFolder(path).facts
     settings = _settings(stored, changes, path)
@@ -48,35 +49,23 @@ def train(
             raise ValueError(f"{path} was begun with another {key.partition('_')[0]}: choose another --name")
     with place(device, bf16=bf16, compiled=compiled) as here:
         try:
-            training = open_run(units, settings, here, path, facts, written)
-            with _display(console, settings, path) as display:
-                training.continue_(display)
-        except NotImplementedError as stub:
-            console.print(f"{stub}: write it first, then grader train.", markup=False)
-            return False
+            with opened(submission) as units:
+                training = open_run(units, settings, here, path, facts, written)
+                with _display(console, settings, path) as display:
+                    training.continue_(display)
         except KeyboardInterrupt:
             console.print(f"Stopped. It goes on with: grader train --target {name} --name {path.name}", markup=False)
             return False
+        if here.rank == 0:
+            paper.save(comparison.draw([runs.read(str(path))]), path / "loss.png")
+            console.print(f"\nLoss curve: {path / 'loss.png'}, data: {path / 'log.csv'}", markup=False)
     return True
-
-
-def open_units(name: str) -> Units:
-    """A target's units by name, in this process.
-
-    Raises:
-        ValueError: No such target, or a file that is no Python.
-    """
-    submission = target.resolve(name)
-    problems = [file.problem for file in submission.files.values() if file.problem]
-    if problems:
-        raise ValueError(problems[0])
-    sources = {unit: file.local_source for unit, file in submission.files.items()}
-    package = modules.load(target.PACKAGE, sources, "")
-    return lambda unit: lower(package, unit)
 
 
 def _settings(stored: dict[str, Any], changes: dict[str, Any], path: Path) -> Settings:
     settings = Settings(**{**stored.get("options", {}), **changes})
+    # By the reference's config: what cannot be asked for is not the fault of the target's code.
+    load_solution("model").ModelConfig(vocab_size=settings.vocab_size, **settings.recipe.model)
     if stored and (changed := differences(settings, stored["options"])):
         raise ValueError(f"{path} was begun with other settings: {', '.join(changed)}. Choose another --name")
     return settings

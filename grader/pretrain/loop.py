@@ -161,6 +161,21 @@ def open_run(units: Units, settings: Settings, place: Place, path: Path, facts: 
     return Training(units, settings, place, folder, prepared, run)
 
 
+def trained(units: Units, path: Path) -> tuple[Any, Any]:
+    """Model and tokenizer of a run, as its last checkpoint has them.
+
+    Raises:
+        ValueError: It has none yet.
+    """
+    folder = RunFolder(path)
+    if not folder.saved_steps:
+        raise ValueError(f"{path} has no checkpoint yet")
+    prepared = corpus.reopen(units, path)
+    run = _build(units, Settings(**folder.facts["options"]), Place("cpu"), prepared)
+    folder.load(units, run)
+    return run.model, prepared.tokenizer
+
+
 def _build(units: Units, settings: Settings, place: Place, prepared: Corpus) -> Run:
     model = stack.build_model(units, settings.recipe, prepared.tokenizer.vocab_size, settings.seed).to(place.device)
     data = corpus.dataset(units, prepared.train, settings.max_length)

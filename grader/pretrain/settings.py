@@ -11,7 +11,10 @@ from typing import Any
 
 from grader.stack import Recipe
 
-_RUN_ONLY = ("vocab_size", "batch_size", "steps", "max_lr", "weight_decay", "accumulation_steps", "max_norm", "seed")
+_RUN_ONLY = (
+    *("vocab_size", "batch_size", "steps", "max_lr", "weight_decay", "accumulation_steps", "max_norm"),
+    *("first_weights", "seed"),
+)
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Settings:
         weight_decay: Of weight matrices.
         accumulation_steps: Batches in an update.
         max_norm: Of the gradient, after clipping.
+        first_weights: Their standard deviation. The usual 0.02 is for wide models.
         seed: Of first weights, order of the data, dropout and sample.
     """
 
@@ -53,6 +57,7 @@ class Settings:
     weight_decay: float = 0.1
     accumulation_steps: int = 1
     max_norm: float = 1.0
+    first_weights: float = 0.06
     seed: int = 0
 
     def __post_init__(self) -> None:

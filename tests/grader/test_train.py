@@ -130,7 +130,7 @@ def test_a_stub_is_named_and_nothing_is_left_half_begun(text, tmp_path):
     shutil.copytree(KIT / "solutions", folder)
     shutil.copy(KIT / "exercises" / "training.py", folder)
     done = trained(tmp_path / "run", "--text", str(text), target=folder, code=1)
-    assert "training.train is still a stub: write it first" in done.stdout
+    assert "is still a stub: write it first" in done.stderr
 
 
 def test_two_processes_train_one_model(text, tmp_path):

@@ -1,0 +1,202 @@
+"""`grader show` and `grader compare`: pictures of the learner's own code, as a file and in the terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from grader.submission import KIT
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from grader.opened import Learner
+
+PICTURES = KIT / ".grader" / "pictures"
+
+
+class Picture(StrEnum):
+    """What can be shown."""
+
+    attention = "attention"
+    positions = "positions"
+    schedule = "schedule"
+    loss = "loss"
+    tokenizer = "tokenizer"
+
+
+_WITH_TEXT = (Picture.attention, Picture.tokenizer)
+Out = Annotated[Path | None, typer.Option(help="Where the PNG goes; .grader/pictures/NAME.png if not given.")]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture, drawn and in characters.
+
+    Args:
+        figure: For the file.
+        text: For the terminal.
+    """
+
+    figure: Figure
+    text: Any
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What was asked for besides the picture.
+
+    Args:
+        text: For attention and tokenizer.
+        steps: For loss.
+        run: For attention.
+    """
+
+    text: str | None = None
+    steps: int | None = None
+    run: str | None = None
+
+
+def add_commands(app: typer.Typer, console: Console) -> None:
+    """Give the command line its commands `show` and `compare`."""
+
+    @app.command()
+    def show(
+        picture: Annotated[Picture, typer.Argument(help="Which picture.")],
+        target: Annotated[str, typer.Option(help="exercises, solutions, or a folder")] = "exercises",
+        text: Annotated[str | None, typer.Option(help="For attention and tokenizer: what they look at.")] = None,
+        steps: Annotated[int | None, typer.Option(min=1, help="For loss: how many updates.")] = None,
+        run: Annotated[str | None, typer.Option(help="For attention: the model of a training run.")] = None,
+        out: Out = None,
+    ) -> None:
+        """A picture of what your own code does: attention, positions, schedule, loss, tokenizer."""
+        _refuse_idle(picture, text, steps, run)
+        shown = _drawn(picture, target, Wishes(text, steps, run), console)
+        console.print(shown.text)
+        _write(shown.figure, out or PICTURES / f"{picture.value}.png", console)
+
+    @app.command()
+    def compare(
+        runs: Annotated[list[str], typer.Argument(metavar="RUN", help="Folders, or names under .grader/runs.")],
+        out: Out = None,
+    ) -> None:
+        """Training runs side by side: their curves, what differs between them, and which is best."""
+        from grader.pictures import comparison
+        from grader.pictures.runs import read
+
+        with _usage():
+            found = [read(name) for name in runs]
+        console.print(comparison.table(found))
+        _write(comparison.draw(found), out or PICTURES / "compare.png", console)
+
+
+def _refuse_idle(picture: Picture, text: str | None, steps: int | None, run: str | None) -> None:
+    if run is not None and picture is not Picture.attention:
+        _stop("--run is for attention", 2)
+    if text is not None and picture not in _WITH_TEXT:
+        _stop(f"--text is for {' and '.join(name.value for name in _WITH_TEXT)}", 2)
+    if steps is not None and picture is not Picture.loss:
+        _stop("--steps is for loss", 2)
+
+
+def _drawn(picture: Picture, target: str, wishes: Wishes, console: Console) -> Shown:
+    from grader.checking.target import resolve
+    from grader.opened import Fault, Unsuitable, opened
+
+    with _usage():
+        submission = resolve(target)
+    try:
+        with opened(submission) as learner:
+            return _DRAWING[picture](learner, wishes, console)
+    except Unsuitable as error:
+        _stop(str(error), 2)
+    except Fault as fault:
+        _stop(str(fault), 1)
+
+
+def _attention(learner: Learner, wishes: Wishes, console: Console) -> Shown:
+    from grader.pictures import attention
+
+    text = attention.TEXT if wishes.text is None else wishes.text
+    data = attention.fresh(learner, text) if wishes.run is None else attention.of_run(learner, wishes.run, text)
+    return Shown(attention.draw(data), attention.text(data, console.width))
+
+
+def _positions(learner: Learner, wishes: Wishes, console: Console) -> Shown:
+    from grader.pictures import positions
+
+    data = positions.collect(learner)
+    return Shown(positions.draw(data), positions.text(data, console.width))
+
+
+def _schedule(learner: Learner, wishes: Wishes, console: Console) -> Shown:
+    from grader.pictures import schedule
+
+    data = schedule.collect(learner)
+    return Shown(schedule.draw(data), schedule.text(data, console.width))
+
+
+def _loss(learner: Learner, wishes: Wishes, console: Console) -> Shown:
+    from grader.pictures import loss
+
+    total = wishes.steps or loss.STEPS
+    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=total)
+        data = loss.collect(learner, total, lambda: bar.advance(task))
+    return Shown(loss.draw(data), loss.text(data, console.width))
+
+
+def _tokenizer(learner: Learner, wishes: Wishes, console: Console) -> Shown:
+    from grader.pictures import tokenizer
+
+    with console.status("training the tokenizer on Python's manual"):
+        data = tokenizer.collect(learner, tokenizer.TEXT if wishes.text is None else wishes.text)
+    coloured = console.color_system is not None and not console.no_color
+    return Shown(tokenizer.draw(data), tokenizer.text(data, coloured))
+
+
+_DRAWING = {
+    Picture.attention: _attention,
+    Picture.positions: _positions,
+    Picture.schedule: _schedule,
+    Picture.loss: _loss,
+    Picture.tokenizer: _tokenizer,
+}
+
+
+def _write(figure: Figure, file: Path, console: Console) -> None:
+    from grader.pictures import paper
+
+    try:
+        paper.save(figure, file)
+    except OSError as error:
+        _stop(f"{file} cannot be written: {error.strerror}", 2)
+    console.print(f"Picture: {_near(file)}", soft_wrap=True)
+
+
+def _near(file: Path) -> Path:
+    """As one would type it here."""
+    return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+
+
+@contextmanager
+def _usage() -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        _stop(str(error), 2)
+
+
+def _stop(message: str, code: int) -> NoReturn:
+    print(f"grader: {message}", file=sys.stderr)
+    raise typer.Exit(code)
