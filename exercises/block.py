@@ -164,7 +164,7 @@ class TransformerBlock(nn.Module):
     Raises:
         ValueError: `norm`, `norm_position`, `feedforward` or `activation` is no known name, `dropout` is not in
             [0, 1); the message gives what came. Or d_model is not divisible by num_heads, or num_heads not by
-            num_kv_heads. All are raised by the constructor, most of them by the parts that it makes.
+            num_kv_heads (0 divides nothing). All are raised by the constructor, most of them by its parts.
 
     Parameters:
         attention_norm: The norm of the attention step: attention_norm.weight, and attention_norm.bias where it has one.

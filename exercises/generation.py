@@ -12,7 +12,8 @@ The exercises build on one another:
 3. `top_k` cuts off all but a fixed number of tokens.
 4. `top_p` cuts off all but those that together are likely enough: few where the model is sure, many where it is not.
 5. `sample` draws a token from what is left.
-6. `generate` puts them together: prompt in, text out, for several texts at once.
+6. `generate` puts them together: prompt in, text out, for several texts at once. Its checks let your own
+   `model.TransformerLM` write, but it takes any model that is called in the same way.
 
 The first five look at the last axis only, whatever stands before it, and never write into what they are given.
 A token that is cut off has the logit -inf, so that its probability is exactly 0. No gradient is needed anywhere.

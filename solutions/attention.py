@@ -278,7 +278,7 @@ class MultiHeadAttention(nn.Module):
         causal: Whether a position sees only itself and those before it. False = all of them.
         dropout: Probability with which, in training mode, each weight is set to 0, on its own; those that stay are
             divided by 1 - dropout, and the rows are not normalised again. In eval mode nothing is dropped.
-            torch.nn.functional.dropout is allowed.
+            torch.nn.functional.dropout and torch.nn.Dropout are allowed.
         bias: Whether all four projections have a bias, which starts as zeros, as GPT-2's do. False = none has.
         rope_base: The base for `position.apply_rope`, which then turns the queries and the keys of every head (d_head
             features each, an even number), but not the values. The larger the base, the slower the last pairs of
@@ -399,7 +399,7 @@ class GroupedQueryAttention(nn.Module):
         causal: Whether a position sees only itself and those before it. False = all of them.
         dropout: Probability with which, in training mode, each weight is set to 0, on its own; those that stay are
             divided by 1 - dropout, and the rows are not normalised again. In eval mode nothing is dropped.
-            torch.nn.functional.dropout is allowed.
+            torch.nn.functional.dropout and torch.nn.Dropout are allowed.
         bias: Whether all four projections have a bias, which starts as zeros, as GPT-2's do. False = none has.
         rope_base: The base for `position.apply_rope`, which then turns the queries and the keys of every head (d_head
             features each, an even number), but not the values. None = no rotation.
@@ -407,8 +407,8 @@ class GroupedQueryAttention(nn.Module):
             (The dropout draws from the global one.)
 
     Raises:
-        ValueError: d_model is not divisible by num_heads, or num_heads is not divisible by num_kv_heads. Raised by the
-            constructor.
+        ValueError: d_model is not divisible by num_heads, or num_heads is not divisible by num_kv_heads (0 divides
+            nothing). Raised by the constructor.
 
     Parameters:
         q_proj: `Linear` from d_model to d_model, as `embedding.Linear` starts it: q_proj.weight, and q_proj.bias where

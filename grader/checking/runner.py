@@ -129,7 +129,7 @@ class Runner:
             except (GraderFault, OracleFailed) as fault:
                 return self._explain(check, body, fault), False
             if carried:
-                return Outcome(check.name, check.kind, "passed", message=self._below_message(check, body)), True
+                return Outcome(check.name, check.kind, "passed", message=self._below_message(check, body, error)), True
             return self._explain(check, body, error), False
 
     def _preconditions(self, check: CheckId) -> None:
@@ -199,12 +199,21 @@ class Runner:
         found = _STUB.search(str(error))
         return found is not None and found.groups() == (check.unit.name, check.exercise.name)
 
-    def _below_message(self, check: CheckId, body: Body) -> str:
+    def _below_message(self, check: CheckId, body: Body, error: BaseException) -> str:
+        if isinstance(error, NotImplementedError) and (stub := _STUB.search(str(error))):
+            where = f"{'.'.join(stub.groups())} is still a stub"
+        else:
+            where = f"in {' or '.join(self._below_names(check, body))}"
+        return f"The fault is below: {where}. On the reference's version of it this check passes."
+
+    def _below_names(self, check: CheckId, body: Body) -> list[str]:
         lower = below(check.unit, check.exercise)
         names = [f"{check.unit.name}.{name}" for name in lower if name in self.failed]
-        names = names or self._culprit(check, body) or [f"{check.unit.name}.{name}" for name in lower]
-        names = names or sorted(lower_units(check.unit))
-        return f"The fault is below: in {' or '.join(names)}. On the reference's version of it this check passes."
+        if names := names or self._culprit(check, body):
+            return names
+        # No single unit: several of them, or what no check of theirs has found. Isolated, they are the reference's.
+        units = [] if self.target.isolated else sorted(lower_units(check.unit))
+        return [f"{check.unit.name}.{name}" for name in lower] + units
 
     def _culprit(self, check: CheckId, body: Body) -> list[str]:
         """The lower unit whose reference alone makes the check pass, the nearest first; locally only."""

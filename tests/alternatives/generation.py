@@ -334,10 +334,10 @@ def generate_in_inference_mode(
                 columns.append(new)
                 if bool(over.all()):
                     break
+            return torch.stack(columns, dim=1)
     finally:
         for module in training:
             module.training = True
-    return torch.stack(columns, dim=1).clone()
 
 
 @alternative("generate")

@@ -5,9 +5,12 @@ import torch
 
 from grader.checking import runner as checking
 from grader.checking.target import LocalTarget
+from grader.curriculum import load
+from grader.stubs import make
 from grader.submission import KIT, Submission, from_bytes
 from tests.grader.learners import (
     ATTENTION,
+    LOWER,
     OWN_SOFTMAX,
     SOLUTION,
     STUB,
@@ -145,6 +148,16 @@ def test_a_fault_in_a_unit_below_is_said_to_be_there():
     outcome, carried = runner.run(check.id, check.body(0))
     assert carried
     assert outcome.message == ("The fault is below: in embedding. On the reference's version of it this check passes.")
+
+
+def test_what_waits_for_stubs_of_units_below_names_one():
+    stubs = {unit: make(load()[unit], text) for unit, text in LOWER.items()}
+    files = {unit: from_bytes(f"exercises/{unit}.py", text.encode()) for unit, text in stubs.items()}
+    runner = checking.Runner(LocalTarget(Submission("learner", {**learner(SOLUTION).files, **files})), 0)
+    check = next(c for c in checks("MultiHeadAttention") if c.id.kind == "gradient")
+    outcome, carried = runner.run(check.id, check.body(0))
+    assert carried
+    assert outcome.message.startswith("The fault is below: embedding.Linear is still a stub.")
 
 
 def test_what_is_wrong_itself_is_not_blamed_on_what_is_below():

@@ -562,7 +562,8 @@ def _any_initial(prefix: str, exercise: str) -> list[Mistake]:
         ),
         initial(
             "seeds-globally",
-            "you seed torch's global generator: draw from the one that was given, and leave the global one alone.",
+            "your constructor seeds torch's global generator or draws from it, as torch.nn.Linear does when it is built: "
+            "draw from the one that was given alone.",
             before="generator = None if generator is None else torch.manual_seed(generator.initial_seed())",
         ),
         initial(
@@ -806,8 +807,18 @@ def _any_rope(prefix: str, exercise: str) -> list[Mistake]:
         return f"if self.rope_base is not None: query, key = ({turned} for t in bare)"
 
     own_key = "key = key.repeat_interleave(heads // kv_heads, dim=1)"
+    by_head = rope(
+        "by-the-number-of-the-head",
+        "you turn by the number of the head: exchange the axes of heads and positions first, apply_rope wants (..., seq, d_head).",
+        f"query, key = (_rotate(t.transpose(1, 2), self.rope_base).transpose(1, 2) for t in bare); {own_key}",
+        at="split",
+    )
+    # Where each query head has a key head of its own, both are turned alike, and no score tells it from no turn at all.
+    shared = exercise == "GroupedQueryAttention"
+    nothing = "you turn nothing" + ("" if shared else ", or by the number of the head in place of the position")
     return [
-        rope("ignored", "you turn nothing: your values are exactly those without rope_base.", "query, key = bare"),
+        rope("ignored", f"{nothing}: your values are exactly those without rope_base.", "query, key = bare"),
+        *([by_head] if shared else []),
         rope(
             "always",
             "you turn queries and keys though rope_base is None.",
@@ -839,12 +850,6 @@ def _any_rope(prefix: str, exercise: str) -> list[Mistake]:
             "query, key = _split_heads(_rotate(bare[0], self.rope_base), heads), "
             f"_split_heads(_rotate(bare[1], self.rope_base), kv_heads); {own_key}",
             at="project",
-        ),
-        rope(
-            "by-the-number-of-the-head",
-            "you turn by the number of the head: exchange the axes of heads and positions first, apply_rope wants (..., seq, d_head).",
-            f"query, key = (_rotate(t.transpose(1, 2), self.rope_base).transpose(1, 2) for t in bare); {own_key}",
-            at="split",
         ),
         _forward(
             f"{prefix}-rope-on-x",
