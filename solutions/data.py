@@ -198,6 +198,7 @@ class TokenDataset:
         * Without an IndexError, `for window in dataset` never ends: Python counts up until it meets one.
         * -1 * length is a place too, for a slice: turn a negative index into a positive one first.
         * Converting the whole array in the constructor reads the whole file, and takes four times its size as int64.
+        * `.to(torch.int64)` of int64 tokens copies nothing: whoever changes such a window changes the text.
 
     Source:
         PyTorch, torch.utils.data, "Map-style datasets". https://docs.pytorch.org/docs/stable/data.html

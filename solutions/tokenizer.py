@@ -502,6 +502,8 @@ def stream_pretokens(chunks: Iterable[str], special_tokens: Sequence[str] = ()) 
         * Cutting twice is not harmless: "\n\nx" gives "\n", "\n", "x", but "\n\n" by itself is one piece. Hand out the
           pieces that you have, don't join and cut them again.
         * "<|end|>" may be the beginning of a longer special token, as "<|end|><|end|>".
+        * While fewer than L - 1 characters have been read, len(text) - (L - 1) is below 0, which a slice counts from
+          the end: text[:-2] is not empty.
         * The last pieces come when the chunks are over: don't lose them.
 
     Source:

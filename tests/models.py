@@ -106,4 +106,9 @@ def check_each(exercise, **cases):
 
 def compared(found, wanted):
     """What became of an entry, in words."""
-    return "right" if same(found, wanted) else "missing" if same(found, "missing") else "something else"
+    if same(found, wanted):
+        return "right"
+    if same(found, "missing"):
+        return "missing"
+    # A mistake is recognised by this word: a seed in place of a generator's state is not just anything.
+    return "a number" if isinstance(found, int) and not isinstance(wanted, int) else "something else"

@@ -7,6 +7,7 @@ whose answer is exactly the learner's is named.
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -230,6 +231,8 @@ def _shape(value: Any) -> str:
         small = value.numel() <= 4 and value.dim() < 2
         shown = str(value.tolist()) if small else str(tuple(value.shape))
         return shown if dtype in ("float64", "bool", "int64") else f"{shown} {dtype}"
+    if isinstance(value, torch.Generator):
+        return "a torch.Generator"  # its repr is an address
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:60]} ... ({len(value) if hasattr(value, '__len__') else '?'} long)"
 
@@ -241,10 +244,12 @@ def name_mistake(error: Disagreement, suspects: Iterable[tuple[Mistake, Any]]) -
         error: The disagreement.
         suspects: The known mistakes, most likely first, each with its unit.
     """
-    for mistake, unit in suspects:
-        try:
-            if matches(detached(put(error.question, unit)), error.got):
-                return mistake
-        except Exception:  # a mistake that cannot even answer is not this one
-            continue
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a mistake's code: the learner has not written it
+        for mistake, unit in suspects:
+            try:
+                if matches(detached(put(error.question, unit)), error.got):
+                    return mistake
+            except Exception:  # a mistake that cannot even answer is not this one
+                continue
     return None

@@ -1,10 +1,13 @@
 """Agreement: the message that a learner reads, word for word, for every way in which an answer can be wrong."""
 
+import warnings
+
 import pytest
 import torch
 
-from grader.checking.agreement import Raised, matches
+from grader.checking.agreement import Disagreement, Raised, _arguments, matches, name_mistake
 from grader.checking.observation import flatten
+from grader.checking.variants import Mistake
 from tests.grader.learners import SOLUTION, appended, asked, edited, with_softmax
 
 SDPA = "scaled_dot_product_attention"
@@ -73,6 +76,10 @@ def test_small_and_strange_arguments_are_shown_themselves():
 
     outcome = asked(with_softmax("return scores"), "softmax", check)
     assert outcome.message.splitlines()[0] == "attention.softmax(scores=[1.0, 2.0] float16, dim=0)"
+
+
+def test_a_generator_is_shown_without_its_address():
+    assert _arguments({"length": 3, "generator": torch.Generator()}) == "length=3, generator=a torch.Generator"
 
 
 # What a function can do wrong
@@ -205,6 +212,18 @@ def test_matches_compares_errors_by_type_and_message():
     assert not matches(Raised("ValueError", "no"), Raised("ValueError", "yes"))
     assert not matches(Raised("ValueError", "no"), torch.zeros(1))
     assert not matches(torch.zeros(1), Raised("ValueError", "no"))
+
+
+def test_a_warning_of_a_mistake_does_not_reach_the_learner():
+    def question(unit):
+        warnings.warn("of the mistake's own code", stacklevel=1)
+        return unit
+
+    mistake = Mistake("two", "softmax", "you return 2.")
+    error = Disagreement("softmax()", "got 2, expected 1", question, 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert name_mistake(error, [(mistake, 2)]) is mistake
 
 
 def test_flatten_finds_every_tensor():

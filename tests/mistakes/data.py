@@ -318,6 +318,11 @@ DATASET = [
         {MAPPED: MAPPED.replace("dtype=dtype", 'dtype="uint16"')},
     ),
     _dataset(
+        "file-bytes",
+        "you map the file without a dtype, and np.memmap then takes each byte for a number: pass the dtype on.",
+        {MAPPED: MAPPED.replace("dtype=dtype, ", "")},
+    ),
+    _dataset(
         "file-dtype-default",
         "your from_file takes int16 where no dtype is given: it is uint16.",
         {FROM_FILE: FROM_FILE.replace("uint16", "int16")},

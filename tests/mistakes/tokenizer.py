@@ -556,6 +556,11 @@ TRAIN_BPE = [
         "your special tokens have the first ids, before the bytes; they come last.",
         "vocab, merges = _right(text, vocab_size, special_tokens)\ntokens = list(vocab.values())\nmiddle = len(tokens) - len(special_tokens)\nreturn dict(enumerate(tokens[middle:] + tokens[:middle])), merges",
     ),
+    _training(
+        "train-special-after-bytes",
+        "your special tokens have the ids after the bytes; they come last, after the merged tokens.",
+        "vocab, merges = _right(text, vocab_size, special_tokens)\ntokens = list(vocab.values())\nmiddle = len(tokens) - len(special_tokens)\nreturn dict(enumerate(tokens[:256] + tokens[middle:] + tokens[256:middle])), merges",
+    ),
     Mistake(
         "train-special-missing",
         "train_bpe",
@@ -707,6 +712,7 @@ def _streaming(id: str, says: str, step: str) -> Mistake:
 
 
 _UNDECIDED = "undecided = max((len(token) - 1 for token in special_tokens), default=0)"
+_LIMIT = "limit = max(len(buffer) - undecided, 0)"
 _LONGER = """            if start >= limit:  # a longer special token may still begin here
                 break
 """
@@ -743,6 +749,12 @@ STREAM_PRETOKENS = [
         "stream_pretokens",
         "you keep back one character too few: of a special token of L characters, L - 1 may have been read.",
         {_UNDECIDED: "undecided = max((len(token) - 2 for token in special_tokens), default=0)"},
+    ),
+    Mistake(
+        "stream-limit-below-zero",
+        "stream_pretokens",
+        "while fewer than L - 1 characters have been read, your slice has an end below 0, which counts from the end.",
+        {_LIMIT: "limit = len(buffer) - undecided"},
     ),
     Mistake(
         "stream-longer-special",

@@ -195,6 +195,11 @@ STEP_REPORTS = [
         {REFUSED: "total = max(total, 1)\n    if total == 0:\n        raise ValueError(f"},
     ),
     _step(
+        "nothing-passed-over",
+        "where no target counts you return without an error: raise a ValueError.",
+        {REFUSED: f'if total == 0:\n        return {{"loss": 0.0, "grad_norm": 0.0}}\n    {REFUSED}'},
+    ),
+    _step(
         "refused-too-late",
         "you refuse a batch without targets only after the update: weight decay has changed the model by then.",
         {
@@ -335,7 +340,7 @@ SAVING = [
 LOADING = [
     _load(
         "not-strict",
-        "you load with strict=False: a part of another model goes in without an error.",
+        "a part of another model goes in without an error: that is so with strict=False, and in a loop over the names.",
         {LOADED_MODEL: LOADED_MODEL.replace(")", ", strict=False)")},
     ),
     _load("no-optimizer", "you do not load the optimizer's state.", {LOADED_OPTIMIZER: "pass"}),
