@@ -1,6 +1,6 @@
 """Benchmarks: how long people wait, as ratios within one run, since machines are shared and noisy.
 
-    python -m grader.benchmark
+    python -m grader.benchmark [cold] [warm] [training] [tokenizer]
 
 Each pair is measured in turns, A B A B ..., and the ratio is that of the medians. No test depends on it.
 """
@@ -27,10 +27,10 @@ ROUNDS = 5
 
 
 def main() -> None:
-    """Measure, and print a line for each ratio."""
-    _cold()
-    _warm()
-    _tokenizer()
+    """Measure what is named, or everything, and print a line for each ratio."""
+    known = {"cold": _cold, "warm": _warm, "training": _training, "tokenizer": _tokenizer}
+    for name in sys.argv[1:] or known:
+        known[name]()
 
 
 def _cold() -> None:
@@ -56,7 +56,46 @@ def _warm() -> None:
         pool.close()
 
 
+def _training() -> None:
+    import torch
+
+    from grader import stack, yardstick
+    from grader.checking import lower
+    from grader.checking.oracle import load_solution
+
+    units = partial(lower, load_solution("training"))
+    shape = {"max_length": 128, "d_model": 128, "num_layers": 4, "num_heads": 4}
+    ids = torch.randint(1024, (16, shape["max_length"] + 1))
+    inputs, targets = ids[:, :-1], ids[:, 1:]
+    recipe = stack.Recipe(shape, batch_size=16, steps=1, max_lr=1e-3)
+    mine, theirs = stack.build_model(units, recipe, 1024, 0), yardstick.TorchGPT(vocab_size=1024, **shape)
+    ours = stack.build_optimizer(units, recipe, mine)
+    torchs = torch.optim.AdamW(theirs.parameters(), lr=1e-3, betas=(0.9, 0.95))
+    step = partial(units("training").train_step, mine, ours, [(inputs, targets)], max_norm=1.0)
+    torch_step = partial(yardstick.train_step, theirs, torchs, inputs, targets)
+    _compare(
+        "training step, reference", partial(_times, 5, step), "torch's modules", partial(_times, 5, torch_step), "-"
+    )
+    loss = torch.nn.functional.cross_entropy
+    with torch.no_grad():
+        _compare(
+            "  forward", partial(_times, 5, lambda: mine(inputs)), "", partial(_times, 5, lambda: theirs(inputs)), "-"
+        )
+    x = torch.randn(16 * 128, 1024, requires_grad=True)
+    own = units("training").cross_entropy
+    ce = partial(_times, 5, lambda: own(x, targets.flatten()).backward())
+    _compare("  loss and its gradient", ce, "", partial(_times, 5, lambda: loss(x, targets.flatten()).backward()))
+    _compare("  optimizer", partial(_times, 5, ours.step), "", partial(_times, 5, torchs.step))
+
+
+def _times(number: int, work: Callable[[], object]) -> None:
+    for _ in range(number):
+        work()
+
+
 def _tokenizer() -> None:
+    import tokenizers
+
     from grader.checking.oracle import load_solution
 
     tokenizer = load_solution("tokenizer")
@@ -70,18 +109,27 @@ def _tokenizer() -> None:
     speed, length = len(text) / encoded / 1e6, len(text) / len(ids)
     print(f"encode it: {encoded:.2f} s, {speed:.2f} MB/s, {length:.2f} characters a token")
 
+    def train_theirs() -> None:
+        theirs = tokenizers.ByteLevelBPETokenizer()
+        theirs.train_from_iterator([text], vocab_size=4096, min_frequency=1, show_progress=False)
+
+    _compare("train_bpe", lambda: tokenizer.train_bpe(text, 4096), "tokenizers, in Rust", train_theirs)
+
 
 def _run(command: list[str]) -> None:
     subprocess.run(command, cwd=KIT, check=True, stdout=subprocess.DEVNULL)
 
 
-def _compare(one: str, do_one: Callable[[], object], other: str, do_other: Callable[[], object], bound: str) -> None:
+def _compare(
+    one: str, do_one: Callable[[], object], other: str, do_other: Callable[[], object], bound: str = ""
+) -> None:
     rounds = [(_measure(do_one), _measure(do_other)) for _ in range(ROUNDS)]
     wall = [statistics.median(times[0] for times in column) for column in zip(*rounds, strict=True)]
     cpu = [statistics.median(times[1] for times in column) for column in zip(*rounds, strict=True)]
     print(
         f"{one}: {wall[0]:.2f} s, {other}: {wall[1]:.2f} s; "
-        f"ratio {wall[0] / wall[1]:.2f} wall, {cpu[0] / cpu[1]:.2f} CPU (wanted: at most {bound})",
+        f"ratio {wall[0] / wall[1]:.2f} wall, {cpu[0] / cpu[1]:.2f} CPU"
+        + (f" (wanted: at most {bound})" if bound else ""),
         flush=True,
     )
 

@@ -52,7 +52,7 @@ class Settings:
     tie_embeddings: bool = True
     vocab_size: int = 1024
     batch_size: int = 16
-    steps: int = 500
+    steps: int = 400
     max_lr: float = 3e-3
     weight_decay: float = 0.1
     accumulation_steps: int = 1
