@@ -43,6 +43,7 @@ def surprises(model, ids):
 def test_four_random_sequences_are_learned_by_heart(unit, rand):
     units, steps, most = units_of(unit), 80, 0.05
     ids = random_ids(rand, 4, GPT["max_length"] + 1)
+    ids[:, 0] = torch.arange(4)  # two that begin alike could not be told apart, and no model could learn them
     recipe = Recipe(GPT, batch_size=4, steps=steps, max_lr=1e-2, weight_decay=0.0)
     model = stack.build_model(units, recipe, VOCABULARY, rand.seed())
     optimizer = stack.build_optimizer(units, recipe, model)
