@@ -113,10 +113,12 @@ class Submission:
     Args:
         name: The learner, or the folder.
         files: Module name to file.
+        problem: Why nothing of it could be read, as a sentence; empty where something could.
     """
 
     name: str
     files: Mapping[str, File]
+    problem: str = ""
 
     @property
     def sha256(self) -> str:
@@ -128,7 +130,7 @@ class Submission:
 
     def file(self, unit: str) -> File:
         """The file of a unit; where there is none, one that says so."""
-        missing = File(f"exercises/{unit}.py", "", f"There is no file {unit}.py in the submission.")
+        missing = File(f"exercises/{unit}.py", "", self.problem or f"There is no file {unit}.py in the submission.")
         return self.files.get(unit, missing)
 
 

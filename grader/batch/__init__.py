@@ -1,0 +1,1 @@
+"""Many submissions at once: read, graded side by side, kept, and shown."""
