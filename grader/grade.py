@@ -56,15 +56,39 @@ def grade(
             results = [_grade_unit(unit, Runner(target, seed), only, progress) for unit in chosen]
     finally:
         target.close()
+    return _results(submission, results, seed, pool, time.perf_counter() - started)
+
+
+def faulted(submission: Submission, units: Sequence[str], seed: int, said: str) -> Results:
+    """The results where the grader could not do its work: every check that is expected is an error.
+
+    Args:
+        submission: What was to be graded.
+        units: Which units.
+        seed: Of the checks' random inputs.
+        said: What went wrong.
+    """
+    message = f"The grader failed: {said}"
+    results = []
+    for unit in (unit for unit in load().values() if unit.name in units):
+        outcomes: dict[str, list[Outcome]] = {}
+        for check in suite.collect(unit.name):
+            outcome = Outcome(check.id.name, check.id.kind, "error", message=message)
+            outcomes.setdefault(check.id.exercise.name, []).append(outcome)
+        results.append(score_unit(unit, outcomes))
+    return _results(submission, results, seed, None, 0.0)
+
+
+def _results(submission: Submission, units: list[UnitResult], seed: int, pool: Pool | None, seconds: float) -> Results:
     return Results(
         kit=Kit(__version__, kit_digest()),
         submission=SubmissionId(submission.name, submission.sha256),
         isolation=isolation_of(pool),
         seed=seed,
-        seconds=round(time.perf_counter() - started, 3),
-        score=round(sum(unit.score for unit in results), 2),
-        max_score=round(sum(unit.max_score for unit in results), 2),
-        units=results,
+        seconds=round(seconds, 3),
+        score=round(sum(unit.score for unit in units), 2),
+        max_score=round(sum(unit.max_score for unit in units), 2),
+        units=units,
     )
 
 

@@ -198,6 +198,7 @@ class IsolatedTarget:
         self._deaths: dict[tuple[str, str, bool], int] = {}
         self._failed_loads: dict[str, int] = {}
         self._broken: dict[str, BaseException] = {}
+        self._spent: dict[str, float] = {}
 
     def open(self, unit: Unit, exercise: Exercise, given: bool) -> Any:
         """The unit's module in a worker; lower units are always the reference's, lower exercises where `given`."""
@@ -220,7 +221,7 @@ class IsolatedTarget:
         sources = _sources(self.submission, unit, reference_below=not unit.whole, local=False)
         job = Job(module_name(unit), sources, exercise.not_allowed, self.seed, names, reference)
         self._key = key
-        self._session = Session(self.pool.get(), self.limits)
+        self._session = Session(self.pool.get(), self.limits, self._seconds_left(unit))
         try:
             self._session.load(job)
         except (Exception, WorkerEnded) as error:
@@ -229,6 +230,16 @@ class IsolatedTarget:
             if isinstance(error, Exception) or self._failed_loads[unit.name] > 1:
                 self._broken[unit.name] = error
             raise
+
+    def _seconds_left(self, unit: Unit) -> float:
+        of_unit = self.limits.unit_seconds - self._spent.get(unit.name, 0.0)
+        of_all = self.limits.submission_seconds - sum(self._spent.values())
+        if min(of_unit, of_all) <= 0:
+            what = f"the {self.limits.unit_seconds:g} s of this unit"
+            raise WorkerEnded(
+                f"your code has used up {what if of_all > 0 else f'its {self.limits.submission_seconds:g} s'}"
+            )
+        return min(self.limits.total_seconds, of_unit, of_all)
 
     def guard(self, unit: Unit, exercise: Exercise, kind: Kind) -> AbstractContextManager[Any]:
         """Nothing to do here: the worker watches all its calls."""
@@ -256,3 +267,6 @@ class IsolatedTarget:
         """End the worker."""
         if self._session is not None:
             self._session.close()
+            if self._key is not None:
+                self._spent[self._key[0]] = self._spent.get(self._key[0], 0.0) + self._session.spent
+            self._session = None

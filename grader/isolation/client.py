@@ -52,9 +52,10 @@ class Session:
         lines: Lines executed by counted calls so far.
         counting: Whether calls are counted.
         received: About how many bytes of memory the worker has answered.
+        spent: Seconds that its answers took.
     """
 
-    def __init__(self, zygote: Zygote, limits: Limits) -> None:
+    def __init__(self, zygote: Zygote, limits: Limits, seconds: float | None = None) -> None:
         self.zygote = zygote
         self.limits = limits
         self.lines = 0
@@ -63,7 +64,8 @@ class Session:
         self.freed: list[int] = []
         self.received = 0
         self._id = 0
-        self._left = limits.total_seconds
+        self._left = limits.total_seconds if seconds is None else seconds
+        self.spent = 0.0
         self._iterators: list[tuple[Any, Any]] = []
         self._pid, self._socket = zygote.spawn(limits)
         self._hello()
@@ -114,7 +116,7 @@ class Session:
             raise WorkerEnded(self.ended)
         self._id += 1
         started = time.monotonic()
-        deadline = started + min(self.limits.call_seconds, self._left)
+        deadline = started + min(self.limits.call_seconds, self._left - self.spent)
         try:
             frame = wire.pack({"id": self._id, **header}, buffers)
             wire.send(self._socket, frame, deadline)
@@ -123,7 +125,7 @@ class Session:
             self._end(error)
             raise WorkerEnded(self.ended) from None
         finally:
-            self._left -= time.monotonic() - started
+            self.spent += time.monotonic() - started
         if answer["op"] == "error":
             raise _error_of(answer, at_the_end=header.get("path") == ["__next__"])
         return answer, body
@@ -135,7 +137,7 @@ class Session:
         try:
             yield
         finally:
-            self._left -= time.monotonic() - started
+            self.spent += time.monotonic() - started
 
     def last_id(self) -> int:
         """The number of the last question."""
@@ -173,7 +175,10 @@ class Session:
         self._socket.close()
         code = self.zygote.reap(self._pid)
         if isinstance(error, wire.TimedOut):
-            self.ended = f"your code did not answer within {self.limits.call_seconds:g} s: an endless loop?"
+            seconds = min(self.limits.call_seconds, self._left)
+            self.ended = f"your code did not answer within {seconds:.3g} s: an endless loop?"
+            if self.spent >= self._left:
+                self.ended = "your code has used up its time: is it much slower than it need be?"
         elif isinstance(error, wire.Closed):
             self.ended = f"your code ended the process ({_how(code)})"
         else:

@@ -36,11 +36,15 @@ class Limits:
     Args:
         call_seconds: Wall time of one question; checks take milliseconds.
         total_seconds: Wall time of all questions to one worker.
+        unit_seconds: The same of all workers of a unit; the reference needs 1 to 10 s.
+        submission_seconds: The same of all workers of a submission; the reference needs 25 s.
         memory: Bytes beyond what torch has mapped already.
     """
 
     call_seconds: float = 10.0
     total_seconds: float = 60.0
+    unit_seconds: float = 90.0
+    submission_seconds: float = 300.0
     memory: int = confine.MEMORY_BUDGET
 
 
