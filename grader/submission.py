@@ -28,7 +28,7 @@ class File:
     """One module of a submission.
 
     Args:
-        path: As shown to the learner, as `exercises/attention.py`.
+        path: As shown to the learner, as `exercises/attention.py`, or `mine/attention.py` for `--target=mine`.
         text: Its source; empty where it cannot be read.
         problem: Why it cannot be used, as a sentence; empty where it can.
         location: Where it lies on this machine, for breakpoints; empty where it lies nowhere.
@@ -55,7 +55,7 @@ class File:
     @property
     def source(self) -> Source:
         """What an importer in another process needs."""
-        return Source(self.path, self.text)
+        return Source(f"exercises/{self.path.rpartition('/')[2]}", self.text)  # that is the package's name there
 
     @property
     def local_source(self) -> Source:
@@ -148,19 +148,22 @@ def read(path: Path) -> Submission:
     found = sorted(file for file in folder.iterdir() if file.suffix == ".py" and file.stem.isidentifier())
     if len(found) > MAX_FILES:
         raise ValueError(f"{folder} holds {len(found)} Python files, more than {MAX_FILES}. Is it the right folder?")
-    files = {file.stem: _read_file(file) for file in found if file.name != "__init__.py"}
+    files = {file.stem: _read_file(file, _shown(folder.name)) for file in found if file.name != "__init__.py"}
     if not files:
         raise ValueError(f"{folder} holds no Python files. Give the folder that holds the learner's files.")
     return Submission(_name(path.resolve()), files)
 
 
 def _name(folder: Path) -> str:
-    name = folder.parent.name if folder.name == "exercises" and folder != KIT / "exercises" else folder.name
+    return _shown(folder.parent.name if folder.name == "exercises" and folder != KIT / "exercises" else folder.name)
+
+
+def _shown(name: str) -> str:
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in name)  # every report shows it
 
 
-def _read_file(file: Path) -> File:
-    shown = f"exercises/{file.name}"
+def _read_file(file: Path, folder: str) -> File:
+    shown = f"{folder}/{file.name}"
     if file.is_symlink() or not file.is_file():
         return File(shown, "", f"{file.name} is not a regular file; hand in the file itself.")
     try:

@@ -66,7 +66,7 @@ def test_a_missing_name_is_told_with_how_to_get_it_back():
 
 def test_a_name_that_is_missed_on_the_way_is_told_the_same():
     said = str(fault(SOLUTIONS, lambda learner: learner("model").Llama))
-    assert said == "There is no Llama in exercises/model.py. To get its stub back: grader reset model.Llama"
+    assert said == "There is no Llama in solutions/model.py. To get its stub back: grader reset model.Llama"
 
 
 def test_weights_of_another_shape_are_told():

@@ -77,7 +77,8 @@ def test_an_exercise_can_be_named(folder):
 
 
 def test_a_wrong_exercise_is_told_its_mistake_and_no_traceback(folder):
-    done = run("-k", "softmax_of_large_scores", target(folder(WRONG)))
+    mine = folder(WRONG)
+    done = run("-k", "softmax_of_large_scores", target(mine))
     assert done.returncode == 1
     assert counts(done)["failed"] > 1
     place = next(i for i, line in enumerate(WRONG.splitlines(), 1) if line.startswith("def softmax("))
@@ -86,7 +87,7 @@ def test_a_wrong_exercise_is_told_its_mistake_and_no_traceback(folder):
     assert re.search(r"  the result: 2 of 4 values differ .*; worst at \[\d, \d\]: got nan, expected \d", shown)
     assert (
         "  Known mistake: your values are exactly those without subtracting the maximum: exp of a large score is inf.\n"
-        f"  exercises/attention.py:{place}\n"
+        f"  {mine.name}/attention.py:{place}\n"
     ) in shown
     assert "Traceback" not in shown
     assert "agree(" not in shown
