@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from grader.checking import check
 from grader.checking.compare import Tolerance
 from grader.checking.observation import copy_weights
-from tests.strategies import normal, seeds
+from tests.strategies import as_read, normal, seeds
 
 EPS = 0.7  # large enough to matter, and not 1, whose root and square are 1 again
 SMALL = {"d_model": 8, "num_heads": 2, "d_hidden": 11}
@@ -51,7 +51,7 @@ def init_of(name, case, **options):
 
 def agree_on(agree, name, init, x, *args, **kwargs):
     """Same values, gradients and dtype as the reference, with random weights."""
-    agree.module(name, init, x, *args, **{"tolerance": DEEP} | kwargs)
+    agree.module(name, as_read(init), x, *args, **{"tolerance": DEEP} | kwargs)
 
 
 def agree_on_block(agree, rand, options, *args, **kwargs):
@@ -105,7 +105,9 @@ def test_two_calls_make_two_layers(agree, name, case):
 UNKNOWN = [
     ("make_norm", "layernorm", {"norm": "batchnorm"}),
     ("make_norm", "layernorm", {"norm": "LayerNorm"}),
+    ("make_norm", "layernorm", {"norm": "scalenorm"}),
     ("make_feedforward", "mlp", {"feedforward": "gated"}),
+    ("make_feedforward", "mlp", {"feedforward": "switch"}),
     ("make_feedforward", "mlp", {"activation": "tanh"}),
     ("TransformerBlock", "GPT-2's", {"norm_position": "middle"}),
     ("TransformerBlock", "GPT-2's", {"norm": "batchnorm"}),

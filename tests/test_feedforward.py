@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from grader.checking import check
 from grader.checking.compare import Tolerance
-from tests.strategies import normal, seeds
+from tests.strategies import as_read, normal, seeds
 
 ACTIVATIONS = [("relu", {}), ("gelu", {}), ("gelu", {"approximate": "tanh"}), ("silu", {})]
 LAYERS = {"FeedForward": {"d_model": 5, "d_hidden": 7}, "SwiGLU": {"d_model": 5, "d_hidden": 7}}
@@ -89,11 +89,17 @@ def test_the_gradient_of_relu_at_0_lies_between_those_beside_it(agree):
 
 
 @check("gelu", "numerics")
-@pytest.mark.parametrize("approximate", ["quick", "", "Tanh"])
+@pytest.mark.parametrize("approximate", ["quick", "", "Tanh", "tanh2"])
 def test_gelu_refuses_a_formula_that_it_does_not_know(agree, approximate):
     x = torch.ones(2, dtype=torch.float64)
     what = f"gelu(x, approximate={approximate!r})"
     agree.raises(what, lambda unit: unit.gelu(x, approximate), ValueError, mentions=approximate)
+
+
+@check("gelu", "numerics")
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+def test_gelu_takes_a_name_that_was_read_somewhere(agree, rand, approximate):
+    agree("gelu", rand(3, 4), **as_read({"approximate": approximate}))
 
 
 # Dropout

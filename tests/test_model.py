@@ -8,14 +8,14 @@ import torch
 from grader.checking import check, lower
 from grader.checking.compare import NO_GRADIENT
 from tests.starts import block_of, drawing, names, seeded, start_of, weights_of
-from tests.strategies import normal
+from tests.strategies import as_read, normal
 
 SMALL = {"vocab_size": 11, "max_length": 7, "d_model": 16, "num_layers": 2, "num_heads": 4}
 # What each is about, and the fields that differ from SMALL: every field of a config is there.
 TINY_LLAMA = {"position": "rope", "num_kv_heads": 1, "norm": "rmsnorm", "feedforward": "swiglu", "bias": False}
 CHANGED = {
     "sizes": {"vocab_size": 13, "max_length": 9, "d_model": 8, "num_layers": 3, "num_heads": 2},
-    "learned": {},
+    "learned": {"position": "learned", "norm_position": "pre", "feedforward": "mlp"},
     "sinusoidal": {"position": "sinusoidal"},
     "rope": {"position": "rope"},
     "rope base": {"position": "rope", "rope_base": 3.0},
@@ -48,7 +48,7 @@ def shown(given):
 
 def built(unit, given, scale=0.4):
     """A float64 model in evaluation mode, with weights that only their names and shapes decide."""
-    model = unit.TransformerLM(unit.ModelConfig(**given)).double().eval()
+    model = unit.TransformerLM(unit.ModelConfig(**as_read(given))).double().eval()
     for name, parameter in names(model).items():
         parameter.data = normal(zlib.crc32(name.encode()), *parameter.shape, scale=scale)
     return model
@@ -56,7 +56,7 @@ def built(unit, given, scale=0.4):
 
 def agree_on(agree, what, given, answer):
     """Put a question about the config of these fields: `answer` gets the unit and the config."""
-    agree.on(f"{what}, for ModelConfig({shown(given)})", lambda unit: answer(unit, unit.ModelConfig(**given)))
+    agree.on(f"{what}, for ModelConfig({shown(given)})", lambda unit: answer(unit, unit.ModelConfig(**as_read(given))))
 
 
 # ModelConfig
@@ -89,7 +89,7 @@ def test_the_hidden_size_follows_from_d_model_unless_it_is_given(agree, feedforw
 
     def question(unit):
         given = SMALL | {"num_heads": 1, "feedforward": feedforward}
-        return {shown(one): unit.ModelConfig(**given | one).hidden_size for one in (*sizes, {"d_hidden": 37})}
+        return {shown(one): unit.ModelConfig(**as_read(given | one)).hidden_size for one in (*sizes, {"d_hidden": 37})}
 
     agree.on(f"hidden_size of a {feedforward}", question)
 
@@ -117,7 +117,7 @@ REFUSED += [("d_model", {"d_model": 20, "position": "rope"})]
 @pytest.mark.parametrize(("field", "given"), REFUSED, ids=[shown(given) for _, given in REFUSED])
 def test_a_config_that_cannot_be_is_refused(agree, field, given):
     def question(unit):
-        return read(unit.ModelConfig(**SMALL | given))
+        return read(unit.ModelConfig(**as_read(SMALL | given)))
 
     values = [str(value).removesuffix(".0") for value in given.values() if value != "rope"]  # 0.0 may be written as 0
     for word in (field, *values):
@@ -131,6 +131,7 @@ ALLOWED = [
     {"num_kv_heads": 1, "activation": "silu", "dropout": 0, "rope_base": 500000},
     {"d_model": 20, "activation": "gelu", "position": "none", "norm_position": "post", "norm": "rmsnorm"},
     {"d_model": 12, "num_heads": 2, "position": "rope"},
+    {"d_model": 20, "position": "sinusoidal"},
 ]
 
 
@@ -138,6 +139,14 @@ ALLOWED = [
 @pytest.mark.parametrize("given", ALLOWED, ids=shown)
 def test_a_config_at_the_edge_is_taken(agree, given):
     agree.on(f"ModelConfig({shown(given)}), all else small", lambda unit: read(unit.ModelConfig(**SMALL | given)))
+
+
+@check("ModelConfig", "property")
+def test_a_config_stays_as_it_is(agree):
+    def question(unit):
+        unit.ModelConfig(**SMALL).d_model = 32
+
+    agree.raises("a field of a ModelConfig is set", question, AttributeError)
 
 
 # init_weights
@@ -180,6 +189,18 @@ def test_every_kind_of_parameter_starts_as_documented(agree, rand, options, num_
     agree.on(f"a block ({shown(options)}) and an Embedding after init_weights({num_layers}, {given})", question)
 
 
+@check("init_weights", "numerics")
+def test_a_parameter_of_three_axes_is_a_matrix_too(agree, rand):
+    seed = rand.seed()
+
+    def question(unit):
+        layer = lower(unit, "embedding").torch.nn.Bilinear(10, 11, 12)  # its weight has the shape (12, 10, 11)
+        unit.init_weights(layer, 3, generator=seeded(seed))
+        return start_of(layer, 0.02, 3)
+
+    agree.on("init_weights(a layer of torch with a weight of three axes, num_layers=3)", question)
+
+
 @check("init_weights", "property")
 def test_the_numbers_come_from_the_generator(agree, rand):
     seed = rand.seed()
@@ -204,13 +225,12 @@ def test_the_numbers_come_from_the_generator(agree, rand):
 def test_logits_have_a_score_for_every_token(agree, rand, shape, position):
     ids = rand.integers(0, 11, *shape)
 
-    def answer(unit, config):
-        model = unit.TransformerLM(config)
+    def question(unit):
+        model = unit.TransformerLM(unit.ModelConfig(**SMALL, position=position))  # the very word, not one that is equal
         logits = [model.to(dtype)(ids) for dtype in (torch.float32, torch.bfloat16)]
         return [(tuple(one.shape), str(one.dtype)) for one in logits]
 
-    what = f"shape and dtype of TransformerLM on ids={shape}, in float32 and bfloat16"
-    agree_on(agree, what, SMALL | {"position": position}, answer)
+    agree.on(f"shape and dtype of TransformerLM({position=}) on ids={shape}, in float32 and bfloat16", question)
 
 
 @check("TransformerLM", "shape")

@@ -153,6 +153,18 @@ def test_Optimizer_refuses_a_parameter_that_comes_twice(agree, rand):
 
 
 @check("Optimizer", "property")
+def test_Optimizer_takes_hundreds_of_parameters(agree, rand):
+    # A small model has as many. Python keeps whole numbers to 256 once, so that up to there `is` looks like `==`.
+    values = list(rand(300, 1))
+
+    def question(unit):
+        parameters = parameters_of(values)
+        return groups_of(unit.Optimizer(parameters, {"lr": 0.1}).param_groups, parameters)
+
+    agree.on("the groups of Optimizer(300 parameters)", question)
+
+
+@check("Optimizer", "property")
 def test_Optimizer_adds_nothing_when_it_refuses_a_group(agree, rand):
     values = draw(rand)
 
@@ -487,8 +499,8 @@ def test_it_is_written_by_hand(agree, rand, rule):
 @check("SGD", "numerics")
 @pytest.mark.parametrize(
     "options",
-    [{"lr": 0.2}, {"lr": 0.2, "weight_decay": 0.4}, {"lr": 0.2, "momentum": 0.7}],
-    ids=["plain", "with decay", "with momentum"],
+    [{"lr": 0.2}, {"lr": 0.2, "weight_decay": 0.4}, {"lr": 0.2, "weight_decay": 1.0}, {"lr": 0.2, "momentum": 0.7}],
+    ids=["plain", "with decay", "with a decay of 1", "with momentum"],
 )
 def test_SGD_with_less_than_all_options(agree, rand, options):
     agree.on(f"four steps of {named('SGD', options)}", Run("SGD", options, draw(rand), gradients_for(rand, 4)))

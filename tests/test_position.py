@@ -262,8 +262,11 @@ def test_apply_rope_keeps_any_leading_axes(agree, rand, shape):
     turn(agree, rand(*shape), [3, 0, 7, 2])
 
 
+EACH = [(2, 3, 6), (2, 5, 3, 6), (2, 2, 3, 6), (2, 3, 3, 6), (2, 4, 5, 3, 6), (2, 4, 1, 2, 3, 6)]
+
+
 @check(ROPE, "shape")
-@pytest.mark.parametrize("shape", [(2, 3, 6), (2, 5, 3, 6), (2, 2, 3, 6), (2, 3, 3, 6), (2, 4, 5, 3, 6)], ids=str)
+@pytest.mark.parametrize("shape", EACH, ids=str)
 def test_apply_rope_takes_positions_of_each_sequence(agree, rand, shape):
     turn(agree, rand(*shape), [[4, 5, 6], [0, 9, 1]])
 

@@ -106,8 +106,9 @@ def test_a_negative_step_is_refused(agree, rand, name, step, warmup_steps):
 
 @of_each("numerics")
 @pytest.mark.parametrize("step", [0, 5])
-def test_a_negative_warmup_is_refused(agree, rand, name, step):
-    refused(agree, name, step, options_for(name, rand) | {"warmup_steps": -2}, "warmup_steps")
+@pytest.mark.parametrize("warmup_steps", [-1, -2])
+def test_a_negative_warmup_is_refused(agree, rand, name, step, warmup_steps):
+    refused(agree, name, step, options_for(name, rand) | {"warmup_steps": warmup_steps}, "warmup_steps")
 
 
 @of_each("property")
@@ -228,7 +229,9 @@ def test_warmup_stable_decay_with_other_lengths(agree, rand, lengths):
 
 
 @check("warmup_stable_decay", "numerics")
-@pytest.mark.parametrize(("argument", "value"), [("stable_steps", -3), ("decay_steps", 0), ("decay_steps", -6)])
+@pytest.mark.parametrize(
+    ("argument", "value"), [("stable_steps", -1), ("stable_steps", -3), ("decay_steps", 0), ("decay_steps", -6)]
+)
 @pytest.mark.parametrize("step", [0, 4, 20])
 def test_warmup_stable_decay_refuses_impossible_lengths(agree, rand, step, argument, value):
     options = rates(rand) | LENGTHS["warmup_stable_decay"] | {argument: value}

@@ -312,10 +312,16 @@ def test_train_bpe_learns_nothing_from_special_tokens(agree, text, special):
 
 
 @check("train_bpe", "numerics")
-@pytest.mark.parametrize("merges", [0, 1, 3, 40])
+@pytest.mark.parametrize("merges", [0, 1, 3, 40, 258])
 def test_train_bpe_fills_the_vocabulary(agree, merges):
     for special in [(), [END], ["<b>", "<a>"]]:
         agree("train_bpe", "abc abd ab, then abd!", 256 + merges + len(special), special)
+
+
+@check("train_bpe", "numerics")
+def test_train_bpe_takes_hundreds_of_special_tokens(agree):
+    # As Llama 3 has, which keeps room for later: they fill more than one byte's worth of ids.
+    agree("train_bpe", "abc abd ab, then abd!", 256 + 300 + 2, [f"<{number}>" for number in range(300)])
 
 
 def train(*args):
@@ -478,6 +484,7 @@ CUT_SPECIAL = [
     (["x a<e>", "b c d<e", ">f"], ["<e>", "a<e>b"]),
     ([f"ab cd {END} ef{END}"], [END]),
     (["ab x<lon", "g>", "<s", "> y"], ["<s>", "<long>"]),
+    (["<longer>ab", "cdefgh x"], ["<longer>", "ab", "abcdefgh"]),
 ]
 
 
@@ -514,7 +521,7 @@ def test_stream_pretokens_of_any_chunks(agree, text, sizes):
     agree.on(f"list({STREAM}({chunks}, {SPECIAL}))", streamed(chunks, SPECIAL))
 
 
-def lag(stream, feed, length):
+def lag(stream, feed, length, bound=100):
     """How far the reading of a stream is ahead of what it hands out, as facts that any right way shares."""
     facts = {"is an iterator": hasattr(stream, "__next__"), "reads nothing before it is asked": feed.read == 0}
     handed_out = most = 0
@@ -523,7 +530,7 @@ def lag(stream, feed, length):
         most = max(most, feed.read - handed_out)
     # Pieces and chunks are 8 characters long at most, the special token 14: two pieces, it, a chunk and the one that
     # is being handed out are 46 characters. Twice that is generous; the whole text has 1 500.
-    return facts | {"keeps back 100 characters at most": most <= 100}
+    return facts | {f"keeps back {bound} characters at most": most <= bound}
 
 
 def chunks_of_words():
@@ -537,6 +544,18 @@ def test_stream_pretokens_hands_out_what_is_certain(agree):
         return lag(unit.stream_pretokens(feed, SPECIAL), feed, len)
 
     agree.on(f"{STREAM} of 200 chunks, read piece by piece", question)
+
+
+@check(STREAM, "efficiency")
+def test_stream_pretokens_hands_out_what_is_certain_around_special_tokens(agree):
+    longest = f"<{58 * '-'}>"
+
+    def question(unit):
+        feed = Feed("".join(f"word{number}{END}" for number in range(100)))  # character by character
+        # The piece itself, three more of 7 characters, and those of the longest special token are 88; twice 60 is more.
+        return lag(unit.stream_pretokens(feed, [END, longest]), feed, len, bound=100)
+
+    agree.on(f"{STREAM} of 1400 characters, special tokens of {len(END)} and {len(longest)} among them", question)
 
 
 # BPETokenizer

@@ -2,6 +2,7 @@
 
 import io
 import itertools
+from fractions import Fraction
 
 import pytest
 import torch
@@ -335,6 +336,24 @@ def test_load_checkpoint_refuses_half_a_run_and_changes_nothing(agree, missing, 
     agree.on(f"load_checkpoint where the {missing} is missing {where}", question)
 
 
+@check("load_checkpoint", "property")
+def test_load_checkpoint_runs_no_code_that_is_in_the_file(agree):
+    # Whatever is no tensor and no plain value is made by a call that the file names.
+    contents = torch.load(agree.truth(lambda unit: saved(unit, run_of(unit))), weights_only=True)
+    file = io.BytesIO()
+    torch.save({**contents, "more": Fraction(1, 3)}, file)
+
+    def question(unit):
+        try:
+            return {"loaded, step": unit.load_checkpoint(io.BytesIO(file.getvalue()), **run_of(unit, shift=50))}
+        except NotImplementedError:
+            raise
+        except Exception:
+            return "refused"
+
+    agree.on("load_checkpoint of a file with a Fraction in it, which is made by a call", question)
+
+
 # train
 
 
@@ -398,3 +417,16 @@ def test_train_goes_through_a_list_once_and_in_training_mode(agree, rand):
         return seen
 
     agree.on("train with lists, where the caller calls model.eval() between two steps", question)
+
+
+@check("train", "property")
+def test_train_makes_a_step_of_hundreds_of_batches(agree, rand):
+    # From 257 on Python makes a whole number anew: two that are equal are `==`, and no longer `is`.
+    batches = batches_of(rand, [(1, 2, 0)] * 300)
+
+    def question(unit):
+        table = lower(unit, "embedding").Embedding(11, 11)  # a model that knows the last token alone
+        table.weight.data = torch.zeros(11, 11)
+        return [*unit.train(table, optimizer_of(unit, table), batches, [0.5], accumulation_steps=300), values_of(table)]
+
+    agree.on("train with one step of 300 batches", question)

@@ -382,6 +382,11 @@ LOADER_ORDER = [
         {ORDER: "return torch.randperm(len(self.dataset)).tolist()"},
     ),
     _loader(
+        "seed-too-large",
+        "a large seed, such as that of a clock, becomes more than a generator takes: bring it below 2^63 with %.",
+        {SEEDED: SEEDED.replace(" % 2**63", "")},
+    ),
+    _loader(
         "seeds-the-global-generator",
         "you seed torch's global generator for your order, which changes what the rest of the run draws.",
         {

@@ -34,6 +34,7 @@ SAVED_GENERATOR = '"generator": None if generator is None else generator.get_sta
 SAVE = "torch.save(checkpoint, file)"
 
 REFUSES_HALF = "if (saved[name] is None) != (given is None):"
+LOADED = "torch.load(file, map_location=device, weights_only=True)"
 LOADED_MODEL = 'model.load_state_dict(saved["model"])'
 LOADED_OPTIMIZER = 'optimizer.load_state_dict(saved["optimizer"])'
 LOADED_LOADER = 'loader.load_state_dict(saved["loader"])'
@@ -342,6 +343,11 @@ LOADING = [
         "not-strict",
         "a part of another model goes in without an error: that is so with strict=False, and in a loop over the names.",
         {LOADED_MODEL: LOADED_MODEL.replace(")", ", strict=False)")},
+    ),
+    _load(
+        "runs-code",
+        "your torch.load takes any object, and so runs whatever code somebody has put into the file: weights_only=True.",
+        {LOADED: LOADED.replace("True", "False")},
     ),
     _load("no-optimizer", "you do not load the optimizer's state.", {LOADED_OPTIMIZER: "pass"}),
     _load("no-model", "you do not load the model's parameters.", {LOADED_MODEL: "pass"}),
