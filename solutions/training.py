@@ -294,7 +294,7 @@ def load_checkpoint(
             not go on as it was. Checked before anything is changed.
         RuntimeError: Names or shapes of the model's parameters differ from what was saved, as `load_state_dict` says.
         ValueError: The optimizer's groups have other sizes, as its `load_state_dict` says.
-        pickle.UnpicklingError: The file holds code to be run and not only values, as torch.load(weights_only=True) says.
+        pickle.UnpicklingError: The file holds code and not only values, as torch.load(weights_only=True) says.
 
     Example:
         >>> import io
