@@ -14,6 +14,8 @@ from grader.isolation.client import clean
 Tree = dict[str, Any]
 # Never asked of the worker: hypothesis and notebooks try the last two on all that they show.
 LOCAL = ("__", "_repr_", "_ipython_")
+METHOD = object()  # what the worker says of an attribute that is a method
+Slot = tuple[int, str]  # a module's handle, and the name of its parameter
 MAX_MODULE_DEPTH = 12
 MAX_ITERATED = 1 << 28  # bytes of the answers that one iterator may give: a test may collect them in a list
 

@@ -1,0 +1,145 @@
+"""A question to a worker: its values as a tree, and where what the call changed in them is written back."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from grader.isolation import codec, wire
+from grader.isolation.remote import RemoteModule, RemoteObject, RemoteOptimizer, Sibling, Slot
+
+Tree = dict[str, Any]
+
+
+class Outgoing:
+    """The encoder of one question, and the tensors that it sent, in order."""
+
+    def __init__(self, calls: Any) -> None:
+        self.calls = calls
+        self.tensors: list[Tensor] = []
+        self.retained: list[Any] = []
+        self.optimizers: list[RemoteOptimizer] = []
+        self.modules: list[RemoteModule] = []
+        self.files: list[io.BytesIO] = []
+        self.asks_for_groups = False
+        self._slot: Slot | None = None
+        self._sent: set[Slot | int] = set()
+        self._quiet = False
+        self.encoder = codec.Encoder(self._special, self._facts)
+
+    def _special(self, value: Any) -> Tree | None:
+        if isinstance(value, RemoteModule):
+            self.retained.append(value)
+            self.modules.append(value)
+            state = [self._in_slot((value._handle, name), tensor) for name, tensor in _all_state(value)]
+            modes = [part.training for part in value.modules()]
+            return {"!": "module", "id": value._handle, "modes": modes, "state": state}
+        if isinstance(value, RemoteOptimizer) and not self.asks_for_groups:
+            return self._optimizer(value)
+        if isinstance(value, Sibling):
+            return {"!": "unit", "name": value.name}
+        if isinstance(value, io.BytesIO):
+            self.files.append(value)
+            contents = torch.frombuffer(bytearray(value.getvalue() or b"-"), dtype=torch.uint8)
+            return {"!": "file", "v": self._plain(contents[: len(value.getvalue())]), "at": value.tell()}
+        if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+            raw = torch.frombuffer(bytearray(value.tobytes() or b"-"), dtype=torch.uint8)[: value.nbytes]
+            return {"!": "array", "v": self._plain(raw), "dtype": value.dtype.str, "shape": list(value.shape)}
+        if isinstance(value, RemoteObject):
+            return {"!": "handle", "id": value._handle}
+        if isinstance(value, Iterator):
+            return {"!": "iterator", "n": self.calls.session.add_iterator(value, self._item)}
+        return None
+
+    def _optimizer(self, optimizer: RemoteOptimizer) -> Tree:
+        self.optimizers.append(optimizer)
+        self.retained.append(optimizer)
+        groups = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
+        sync = self.encoder.encode([kept for kept in optimizer._retained if kept is not optimizer])
+        return {"!": "optimizer", "id": optimizer._handle, "options": self.encoder.encode(groups), "sync": sync}
+
+    def _plain(self, tensor: Tensor) -> Any:
+        self._quiet = True
+        try:
+            return self.encoder.encode(tensor)
+        finally:
+            self._quiet = False
+
+    def _item(self, value: Any) -> tuple[Any, list[Tensor]]:
+        # Encoded as an argument is, so that a parameter out of `model.parameters()` stays that parameter.
+        self.encoder = codec.Encoder(self._special, self._facts)
+        return self.encoder.encode(value), self.encoder.buffers
+
+    def _in_slot(self, slot: Slot, tensor: Tensor) -> Any:
+        self._slot = slot
+        try:
+            return self.encoder.encode(tensor)
+        finally:
+            self._slot = None
+
+    def _facts(self, tensor: Tensor) -> Tree:
+        if self._quiet:
+            return {}
+        facts: Tree = {}
+        if slot := self._slot or self.calls.slots.get(id(tensor)):
+            facts["slot"] = list(slot)
+        elif isinstance(tensor, nn.Parameter):
+            facts["tag"] = self._tag(tensor)
+        if self._slot is None and isinstance(tensor, nn.Parameter):
+            self.retained.append(tensor)
+        if facts and (slot or facts["tag"]) in self._sent:
+            return {"!": "known", **facts}
+        self._sent.add(slot or facts.get("tag", -1))
+        self.tensors.append(tensor)
+        facts["requires"] = tensor.requires_grad
+        if tensor.is_leaf and tensor.grad is not None:
+            facts["leaf"] = self._plain(tensor.grad)
+        return facts
+
+    def _tag(self, tensor: Tensor) -> int:
+        for tag, known in enumerate(self.calls.tagged):
+            if known is tensor:
+                return tag
+        self.calls.tagged.append(tensor)
+        return len(self.calls.tagged) - 1
+
+    def write_back(self, changes: Any, write: Any) -> None:
+        """Carry over what the call changed in place in the tensors that were sent."""
+        for change in changes if isinstance(changes, list) else []:
+            match change:
+                case [int(index), value] if 0 <= index < len(self.tensors) and (
+                    value is None or isinstance(value, Tensor)
+                ):
+                    write(self.tensors[index], value)
+                case _:
+                    raise wire.WireError("a malformed change")
+
+    def write_files(self, files: Any) -> None:
+        """Carry over what the call wrote into the files that were sent."""
+        for change in files if isinstance(files, list) else []:
+            match change:
+                case [int(index), Tensor() as contents, int(at)] if (
+                    0 <= index < len(self.files) and contents.dtype is torch.uint8 and at >= 0
+                ):
+                    self.files[index].seek(0)
+                    self.files[index].truncate()
+                    self.files[index].write(contents.numpy().tobytes())
+                    self.files[index].seek(min(at, contents.numel()))
+                case _:
+                    raise wire.WireError("a malformed file")
+
+    def set_modes(self, modes: Any) -> None:
+        """Carry over which parts of the modules that were sent the call left in training mode."""
+        for module, changed in zip(self.modules, modes if isinstance(modes, list) else [], strict=False):
+            for part, mode in zip(module.modules(), changed if isinstance(changed, list) else [], strict=False):
+                part.training = mode is True
+
+
+def _all_state(module: RemoteModule) -> list[tuple[str, Tensor]]:
+    parameters: list[tuple[str, Tensor]] = list(module.named_parameters(remove_duplicate=True))
+    return parameters + list(module.named_buffers(remove_duplicate=True))
