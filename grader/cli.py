@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -13,9 +14,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from grader import __version__
+from grader import __version__, show, similar
 from grader.curriculum import load
-from grader.show import add_commands
 
 app = typer.Typer(
     help="Write your own LLM: see how far you are, get a hint, grade a submission.",
@@ -82,15 +82,35 @@ def progress(
 
 @app.command()
 def grade(
-    path: Annotated[Path, typer.Argument(help="A folder with the learner's files, or their whole repository.")],
+    path: Annotated[Path, typer.Argument(help="A learner's folder or repository; with --out, a folder of many.")],
     json: Annotated[Path | None, typer.Option(help="Write the whole result to this file, too.")] = None,
     unit: Units = None,
     seed: Seed = None,
     require_isolation: Annotated[bool, typer.Option(help="Refuse where workers cannot be confined.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Grade a whole class into this folder; killed, it goes on.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Class: grader processes at once.")] = os.cpu_count() or 1,
+    roster: Annotated[Path | None, typer.Option(help="Class: CSV with name and file, and maybe days_late.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Class: only this learner; several times.")] = None,
+    regrade: Annotated[bool, typer.Option("--regrade", help="Class: also what is graded already.")] = False,
+    cluster: Annotated[str, typer.Option(help="Class: address of a Dask scheduler.")] = "",
+    unconfined: Annotated[bool, typer.Option("--unconfined", help="Class: where workers cannot be confined.")] = False,
+    late_percent: Annotated[float, typer.Option(help="Class: taken off for each day late.")] = 0.0,
+    late_most: Annotated[float, typer.Option(help="Class: what lateness costs at most, in percent.")] = 100.0,
+    attempts: Annotated[int, typer.Option(help="Class: attempts that are free.")] = 1,
+    attempt_percent: Annotated[float, typer.Option(help="Class: taken off for each further attempt.")] = 0.0,
 ) -> None:
-    """Grade a submission that nobody has vetted, in confined workers."""
+    """Grade what nobody has vetted, in confined workers: one submission, or with --out a class.
+
+    The environment variable GRADER_SECRET gives each learner of a class a seed of their own.
+    """
     from grader import reports, results
 
+    if out is not None:
+        from grader.batch.options import Penalties
+
+        with _usage_errors():
+            penalties = Penalties(late_percent, late_most, attempts, attempt_percent)
+            _grade_class(path, out, unit, seed, roster, only, regrade, cluster, jobs, unconfined, penalties)
     graded = _grade(str(path), unit, seed, require_isolation)
     if json is not None:
         try:
@@ -235,6 +255,52 @@ def _grade(target: str, units: list[str] | None, seed: int | None, require_isola
             pool.close()
 
 
+def _grade_class(
+    path: Path,
+    out: Path,
+    units: list[str] | None,
+    seed: int | None,
+    roster: Path | None,
+    only: list[str] | None,
+    regrade: bool,
+    cluster: str,
+    jobs: int,
+    unconfined: bool,
+    penalties: Any,
+) -> None:
+    from grader.batch.command import Asked, grade_class
+    from grader.isolation import confine
+
+    _known_units(units)
+    missing = confine.available()
+    if missing and not unconfined:
+        _usage(f"submissions cannot be confined here: {'; '.join(missing)}. For code that you trust: --unconfined")
+    chosen = tuple(name for name in load() if units is None or name in units)
+    secret = os.environ.get("GRADER_SECRET", "")
+    asked = Asked(
+        path,
+        out,
+        chosen,
+        roster,
+        tuple(only or ()),
+        regrade,
+        jobs,
+        cluster,
+        seed,
+        secret,
+        not missing,
+        300.0,
+        penalties,
+    )
+    try:
+        counts = grade_class(asked, console)
+    except KeyboardInterrupt:
+        console.print(f"Stopped. What is graded is in {out}; the same command goes on.")
+        raise typer.Exit(1) from None
+    console.print(f"{counts}. Grades: {out / 'grades.csv'}, the class: {out / 'class.html'}", markup=False)
+    raise typer.Exit(3 if counts.faulty else 0)
+
+
 def _stop(results: Any) -> None:
     faults = [check for check in results.checks if check.status == "error"]
     if faults:
@@ -269,7 +335,8 @@ def _usage(message: str) -> None:
     raise typer.Exit(2)
 
 
-add_commands(app, console)
+show.add_commands(app, console)
+similar.add_commands(app, console)
 
 if __name__ == "__main__":
     main()

@@ -1,0 +1,80 @@
+"""Grader processes side by side on this machine, each with workers of its own for what it grades."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+
+from grader.batch.work import Answer, Job, failed, grade_job
+
+Work = Callable[[Job], Answer]
+_AHEAD = 2  # jobs a process that are read and waiting: none is idle, and memory does not grow with the class
+
+
+def run(jobs: Iterable[Job], processes: int, done: Callable[[Answer], None], work: Work = grade_job) -> None:
+    """Have every job done, and tell of each as it ends.
+
+    A process that dies takes what it was doing with it: those jobs are done again, one at a time, and one that ends its
+    process again becomes an answer that says so.
+
+    Args:
+        jobs: Taken as there is room.
+        processes: How many at once.
+        done: Called with each answer.
+        work: What is done.
+    """
+    waiting = iter(jobs)
+    while True:
+        broken = _until_broken(waiting, processes, done, work)
+        for job in broken:
+            done(_alone(job, work))
+        if not broken:
+            return
+
+
+def _until_broken(waiting: Iterator[Job], processes: int, done: Callable[[Answer], None], work: Work) -> list[Job]:
+    running: dict[Future[Answer], Job] = {}
+    executor = _executor(processes)
+    try:
+        while True:
+            while len(running) < _AHEAD * processes and (job := next(waiting, None)) is not None:
+                running[executor.submit(work, job)] = job
+            if not running:
+                return []
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                answer = future.result()
+                del running[future]
+                done(answer)
+    except BrokenProcessPool:
+        return list(running.values())
+    finally:
+        _end(executor)
+
+
+def _alone(job: Job, work: Work) -> Answer:
+    executor = _executor(1)
+    try:
+        return executor.submit(work, job).result()
+    except BrokenProcessPool:
+        return failed(job, "the grading process died twice while it graded this submission")
+    finally:
+        _end(executor)
+
+
+def _executor(processes: int) -> ProcessPoolExecutor:
+    # spawn: a fork of a process that has threads, as torch has, may hang.
+    return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), initializer=_ignore_interrupts)
+
+
+def _ignore_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the first process ends the others
+
+
+def _end(executor: ProcessPoolExecutor) -> None:
+    executor.shutdown(wait=False, cancel_futures=True)
+    for process in multiprocessing.active_children():
+        process.terminate()
+        process.join()

@@ -1,0 +1,64 @@
+"""`grader similar`: which submissions of a class are suspiciously alike."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from grader.curriculum import load
+from grader.submission import Submission
+
+if TYPE_CHECKING:  # what reads submissions is loaded when it is needed
+    from grader.batch.intake import Entry
+
+
+def add_commands(app: typer.Typer, console: Console) -> None:
+    """Give the command line its command `similar`."""
+
+    @app.command()
+    def similar(
+        submissions: Annotated[Path, typer.Argument(help="A folder with a folder a learner.")],
+        unit: Annotated[list[str] | None, typer.Option(help="Only this unit; several times.")] = None,
+        least: Annotated[int, typer.Option(min=1, max=100, help="Percent that must be alike.")] = 50,
+        html: Annotated[Path | None, typer.Option(help="Write a page with the lines side by side, too.")] = None,
+    ) -> None:
+        """Which submissions are suspiciously alike, without what was handed out; nothing is run."""
+        from grader.batch.intake import collect
+        from grader.batch.similarity import alike
+        from grader.reports.alike import alike_html, alike_text
+        from grader.results import write_atomically
+
+        try:
+            units = _units(unit)
+            found = _read_all(collect(submissions))
+            pairs = alike(found, units, least / 100)
+            if html is not None:
+                write_atomically(html, alike_html(pairs, found))
+        except (ValueError, OSError) as error:
+            print(f"grader: {error}", file=sys.stderr)
+            raise typer.Exit(2) from None
+        console.print(alike_text(pairs))
+
+
+def _units(chosen: list[str] | None) -> list[str]:
+    if unknown := [name for name in chosen or () if name not in load()]:
+        raise ValueError(f"there is no unit {unknown[0]!r}. Units: {', '.join(load())}")
+    return chosen or list(load())
+
+
+def _read_all(entries: Sequence[Entry]) -> dict[str, Submission]:
+    found: dict[str, Submission] = {}
+    for entry in entries:
+        submission = entry.read()
+        if submission.problem:
+            print(f"left out: {entry.name}: {submission.problem}", file=sys.stderr)
+        else:
+            found[entry.name] = submission
+    if len(found) < 2:
+        raise ValueError(f"there are {len(found)} submissions that can be read; it takes two to be alike")
+    return found

@@ -1,0 +1,203 @@
+"""A class graded by the command that an instructor types: fair, resumable, and the same however it is done."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from grader.isolation import confine
+from grader.submission import KIT
+from tests.grader.classes import lay_out, learners
+
+UNIT = "schedule"
+CLASS = learners(UNIT, 16, seed=3)
+
+pytestmark = pytest.mark.skipif(bool(confine.available()), reason="; ".join(confine.available()))
+
+
+def command(class_, out, *options):
+    return [sys.executable, "-m", "grader", "grade", str(class_), "--out", str(out), "--unit", UNIT, *options]
+
+
+def graded(class_, out, *options, code=0, env=None):
+    environment = {**os.environ, **(env or {})}
+    done = subprocess.run(
+        command(class_, out, *options),
+        capture_output=True,
+        text=True,
+        cwd=KIT,
+        timeout=300,
+        check=False,
+        env=environment,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+def table(out):
+    with (out / "grades.csv").open(encoding="utf-8-sig", newline="") as file:
+        return {row["name"]: row for row in csv.DictReader(file)}
+
+
+def scores(out):
+    return {name: float(row["score"]) for name, row in table(out).items()}
+
+
+def documents(out):
+    """Every result without its times: what has to be the same in every run."""
+
+    def timeless(value):
+        if isinstance(value, dict):
+            return {key: timeless(item) for key, item in value.items() if key != "seconds"}
+        return [timeless(item) for item in value] if isinstance(value, list) else value
+
+    return {
+        file.name: timeless(json.loads(file.read_text(encoding="utf-8"))) for file in (out / "results").glob("*.json")
+    }
+
+
+@pytest.fixture(scope="module")
+def class_(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("class") / "submissions"
+    lay_out(folder, CLASS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(class_, tmp_path_factory):
+    out = tmp_path_factory.mktemp("grades") / "whole"
+    return out, graded(class_, out, "--seed", "5", "--jobs", "2")
+
+
+def test_everybody_gets_what_their_code_earns(whole):
+    out, done = whole
+    found = scores(out)
+    assert set(found) == {learner.name for learner in CLASS}
+    for learner in CLASS:
+        assert learner.least <= found[learner.name] <= learner.most, learner.name
+    assert done.stderr == ""
+    assert f"{len(CLASS)}" in str(len(found))
+    assert "grader faults" in done.stdout
+
+
+def test_there_is_a_page_for_each_and_one_for_the_class(whole):
+    out, _ = whole
+    assert len(list((out / "learners").glob("*.html"))) == len(CLASS)
+    page = (out / "class.html").read_text(encoding="utf-8")
+    assert all(learner.name in page for learner in CLASS)
+    assert "seed" in page.lower()
+
+
+def test_a_second_run_grades_nothing_again_and_a_changed_submission_is(whole, class_, tmp_path):
+    out, mine = tmp_path / "out", tmp_path / "submissions"
+    shutil.copytree(whole[0], out)
+    shutil.copytree(class_, mine)
+    assert f"{len(CLASS)} as before" in graded(mine, out).stdout
+    changed = next(folder for folder in mine.iterdir() if folder.is_dir() and folder.name.startswith("right"))
+    file = changed / "exercises" / f"{UNIT}.py"
+    file.write_text(file.read_text(encoding="utf-8") + "\n# changed\n", encoding="utf-8")
+    again = graded(mine, out).stdout
+    assert f"{len(CLASS) - 1} as before" in again
+    assert "1 passed" in again
+
+
+def test_one_job_another_order_and_one_learner_alone_give_the_same(whole, class_, tmp_path):
+    mine = tmp_path / "submissions"
+    mine.mkdir()
+    for path in sorted(class_.iterdir(), reverse=True):
+        (shutil.copytree if path.is_dir() else shutil.copy)(path, mine / path.name)
+    graded(mine, tmp_path / "out", "--seed", "5", "--jobs", "1")
+    assert documents(tmp_path / "out") == documents(whole[0])
+    name = CLASS[0].name
+    graded(mine, tmp_path / "alone", "--seed", "5", "--only", name)
+    assert list(scores(tmp_path / "alone").items()) == [(name, scores(whole[0])[name])]
+
+
+def test_killed_in_the_middle_it_goes_on_and_loses_nothing(whole, class_, tmp_path):
+    out = tmp_path / "out"
+    process = subprocess.Popen(command(class_, out, "--seed", "5", "--jobs", "2"), cwd=KIT, start_new_session=True)
+    while len(list((out / "results").glob("*.json")) if out.exists() else []) < 3:
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    before = len(list((out / "results").glob("*.json")))
+    assert 3 <= before < len(CLASS)
+    said = graded(class_, out).stdout
+    assert f"{before} as before" in said
+    assert documents(out) == documents(whole[0])
+
+
+def test_ctrl_c_stops_and_says_how_to_go_on(class_, tmp_path):
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        command(class_, out, "--jobs", "2"), cwd=KIT, start_new_session=True, stdout=subprocess.PIPE, text=True
+    )
+    while not list((out / "results").glob("*.json")) if out.exists() else True:
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    said, _ = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert "the same command goes on" in said
+    assert (out / "seed").exists()
+
+
+def test_a_roster_gives_names_lateness_and_who_is_missing(whole, class_, tmp_path):
+    right = next(path for path in sorted(class_.iterdir()) if path.name.startswith("right"))
+    mine = tmp_path / "submissions"
+    mine.mkdir()
+    (shutil.copytree if right.is_dir() else shutil.copy)(right, mine / right.name)
+    roster = tmp_path / "roster.csv"
+    roster.write_text(f"name,file,days_late,attempt\nAda,{right.name},1.5,3\nBob,,,\n", encoding="utf-8")
+    options = ("--roster", str(roster), "--late-percent", "10", "--attempts", "2", "--attempt-percent", "5")
+    graded(mine, tmp_path / "out", *options)
+    found = table(tmp_path / "out")
+    assert float(found["Ada"]["raw_score"]) == 10
+    assert float(found["Ada"]["score"]) == 7.5
+    assert "2 days late: -20 %" in found["Ada"]["notes"]
+    assert float(found["Bob"]["score"]) == 0
+
+
+def test_a_course_secret_gives_each_their_own_seed_that_can_be_replayed(class_, tmp_path):
+    names = [learner.name for learner in CLASS if learner.name.startswith(("right", "wrong"))][:2]
+    only = [part for name in names for part in ("--only", name)]
+    graded(class_, tmp_path / "out", *only, env={"GRADER_SECRET": "spring"})
+    first = {name: table(tmp_path / "out")[name]["seed"] for name in names}
+    assert len(set(first.values())) == 2
+    graded(class_, tmp_path / "again", *only, env={"GRADER_SECRET": "spring"})
+    assert documents(tmp_path / "again") == documents(tmp_path / "out")
+    assert not any(
+        "spring" in file.read_text(encoding="utf-8") for file in (tmp_path / "out").rglob("*") if file.is_file()
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--only", "nobody"], "nobody of that name"),
+        (["--late-percent", "120"], "--late-percent is a percentage"),
+        (["--roster", "/nowhere.csv"], "nowhere.csv"),
+        (["--cluster", "tcp://127.0.0.1:9"], "no Dask scheduler answers"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_words(class_, tmp_path, options, words):
+    assert words in graded(class_, tmp_path / "out", *options, code=2).stderr
+
+
+def test_two_runs_into_one_folder_do_not_mix(class_, tmp_path):
+    out = tmp_path / "out"
+    process = subprocess.Popen(command(class_, out), cwd=KIT, stdout=subprocess.DEVNULL, start_new_session=True)
+    while not (out / ".lock").exists():
+        time.sleep(0.01)
+    try:
+        assert "another run is writing" in graded(class_, out, code=2).stderr
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
