@@ -1,6 +1,6 @@
 """Benchmarks: how long people wait, as ratios within one run, since machines are shared and noisy.
 
-    python -m grader.benchmark [cold] [warm] [training] [tokenizer]
+    python -m grader.benchmark [cold] [warm] [training] [tokenizer] [class]
 
 Each pair is measured in turns, A B A B ..., and the ratio is that of the medians. No test depends on it.
 """
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from grader.checking.target import resolve
@@ -28,7 +29,7 @@ ROUNDS = 5
 
 def main() -> None:
     """Measure what is named, or everything, and print a line for each ratio."""
-    known = {"cold": _cold, "warm": _warm, "training": _training, "tokenizer": _tokenizer}
+    known = {"cold": _cold, "warm": _warm, "training": _training, "tokenizer": _tokenizer, "class": _class}
     for name in sys.argv[1:] or known:
         known[name]()
 
@@ -114,6 +115,34 @@ def _tokenizer() -> None:
         theirs.train_from_iterator([text], vocab_size=4096, min_frequency=1, show_progress=False)
 
     _compare("train_bpe", lambda: tokenizer.train_bpe(text, 4096), "tokenizers, in Rust", train_theirs)
+
+
+def _class(unit: str = "normalization", number: int = 20, few: int = 3) -> None:
+    from grader.batch import workers
+    from grader.batch.options import Options
+    from grader.batch.work import Job
+    from grader.nbgrader_yardstick import Course
+
+    solutions = resolve("solutions")
+    options = Options((unit,), 0)
+    jobs = [Job.of(replace(solutions, name=f"learner {i}"), "", options) for i in range(number)]
+    answers: list[object] = []
+    seconds, cpu = _measure(lambda: workers.run(iter(jobs), 1, answers.append))
+    print(f"{unit}, {len(answers)} right submissions, one process: {60 * number / seconds:.0f} a minute, ", end="")
+    print(f"{cpu / number:.2f} CPU s each, its start included", flush=True)
+    suite = [sys.executable, "-m", "pytest", "-q", "-k", unit, "--target", "solutions"]
+    _others("plain pytest", partial(_times, few, partial(_run, suite)), few, cpu / number)
+    try:
+        with Course(unit, few) as course:
+            _others("nbgrader", course.autograde, few, cpu / number)
+    except ImportError:
+        print("nbgrader: not installed; python -m pip install nbgrader")
+
+
+def _others(name: str, work: Callable[[], object], number: int, ours: float) -> None:
+    seconds, cpu = _measure(work)
+    each = cpu / number
+    print(f"  {name}: {60 * number / seconds:.0f} a minute, {each:.2f} CPU s each, {each / ours:.1f} times ours")
 
 
 def _run(command: list[str]) -> None:
