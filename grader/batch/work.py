@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from dataclasses import dataclass
+from multiprocessing.util import Finalize
 
 from grader.batch.options import Options
 from grader.curriculum import load
@@ -112,6 +113,7 @@ def _own_pool(confined: bool) -> Pool | None:
     global _pool
     if _pool is None and supported():
         _pool = Pool(confined)
+        Finalize(None, _drop_pool, exitpriority=0)
     return _pool
 
 

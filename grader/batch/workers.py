@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -27,22 +28,26 @@ def run(jobs: Iterable[Job], processes: int, done: Callable[[Answer], None], wor
         work: What is done.
     """
     waiting = iter(jobs)
-    while True:
-        broken = _until_broken(waiting, processes, done, work)
-        for job in broken:
-            done(_alone(job, work))
-        if not broken:
-            return
+    with tempfile.TemporaryDirectory(prefix="grader-") as scratch:
+        while broken := _until_broken(waiting, _executor(processes, scratch), processes, done, work):
+            for job in broken:
+                done(_alone(job, _executor(1, scratch), work))
 
 
-def _until_broken(waiting: Iterator[Job], processes: int, done: Callable[[Answer], None], work: Work) -> list[Job]:
+def _until_broken(
+    waiting: Iterator[Job],
+    executor: ProcessPoolExecutor,
+    processes: int,
+    done: Callable[[Answer], None],
+    work: Work,
+) -> list[Job]:
     running: dict[Future[Answer], Job] = {}
-    executor = _executor(processes)
     try:
         while True:
             while len(running) < _AHEAD * processes and (job := next(waiting, None)) is not None:
                 running[executor.submit(work, job)] = job
             if not running:
+                executor.shutdown()  # each process ends what it has started
                 return []
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 answer = future.result()
@@ -54,23 +59,26 @@ def _until_broken(waiting: Iterator[Job], processes: int, done: Callable[[Answer
         _end(executor)
 
 
-def _alone(job: Job, work: Work) -> Answer:
-    executor = _executor(1)
+def _alone(job: Job, executor: ProcessPoolExecutor, work: Work) -> Answer:
     try:
-        return executor.submit(work, job).result()
+        answer = executor.submit(work, job).result()
+        executor.shutdown()
+        return answer
     except BrokenProcessPool:
         return failed(job, "the grading process died twice while it graded this submission")
     finally:
         _end(executor)
 
 
-def _executor(processes: int) -> ProcessPoolExecutor:
+def _executor(processes: int, scratch: str) -> ProcessPoolExecutor:
     # spawn: a fork of a process that has threads, as torch has, may hang.
-    return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), initializer=_ignore_interrupts)
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(scratch,))
 
 
-def _ignore_interrupts() -> None:
+def _begin(scratch: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the first process ends the others
+    tempfile.tempdir = scratch  # what this process leaves there when it is killed is removed by the first one
 
 
 def _end(executor: ProcessPoolExecutor) -> None:

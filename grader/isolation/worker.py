@@ -109,13 +109,15 @@ class Worker:
         for graph in header["free"]:
             self.graphs.pop(graph, None)
         request = Request(self, header["value"], body)
+        before = torch.default_generator.get_state()
         with torch.set_grad_enabled(header["grad"]), watch.watching(self.forbidden, header["count"]) as seen:
             result = self._perform(header, request.value)
         reply = Reply(self, request)
         answer = reply.of(result)
         if any(output.requires_grad for output in reply.outputs):
             self.graphs[header["id"]] = (reply.outputs, list(request.inputs))
-        return {**answer, "lines": seen.lines}, reply.encoder.buffers
+        drew = not torch.equal(before, torch.default_generator.get_state())
+        return {**answer, "lines": seen.lines, "drew": drew}, reply.encoder.buffers
 
     def _perform(self, header: Tree, value: Tree) -> Any:
         target = self.module if value["target"] is None else value["target"]

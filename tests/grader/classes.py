@@ -115,7 +115,8 @@ def _hostile(unit: str, seed: int) -> Iterator[Learner]:
     full = load()[unit].points
     for attack in attacks:
         if attack.unit == unit:
-            most = full if attack.earns != "nothing" else full - load()[unit].exercise(attack.exercise).points
+            # Half of the exercise's points are a bound for what its error checks alone can earn.
+            most = full if attack.earns != "nothing" else full - load()[unit].exercise(attack.exercise).points / 2
             raw = attack.text(_solution(unit)).replace(b"KIT", str(KIT).encode())
             yield Learner(f"hostile {attack.id}", {**_file(unit, raw), **dict(attack.files)}, 0, most)
 

@@ -94,6 +94,14 @@ def first_byte(path):
         return file.read(1)
 
 
+def draw():
+    return torch.rand(2).shape[0]
+
+
+def draw_from(generator):
+    return torch.rand(2, generator=generator).shape[0]
+
+
 def write(path):
     with open(path, "wb") as file:
         file.write(b"!")
@@ -202,6 +210,14 @@ def test_an_empty_file_stays_empty_and_its_position_counts(remote):
     with pytest.raises(EOFError):
         remote.load(file, lower(remote, "below").Model())
     assert file.getvalue() == b""
+
+
+def test_the_use_of_the_global_generator_there_is_seen_here(remote):
+    before = torch.default_generator.get_state()
+    remote.draw_from(torch.Generator().manual_seed(0))
+    assert torch.equal(torch.default_generator.get_state(), before)
+    remote.draw()
+    assert not torch.equal(torch.default_generator.get_state(), before)
 
 
 def test_the_scratch_folder_can_be_read_and_not_written(remote, pool):
