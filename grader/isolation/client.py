@@ -127,7 +127,7 @@ class Session:
         finally:
             self.spent += time.monotonic() - started
         if answer["op"] == "error":
-            raise _error_of(answer, at_the_end=header.get("path") == ["__next__"])
+            raise error_of(answer, at_the_end=header.get("path") == ["__next__"])
         return answer, body
 
     @contextmanager
@@ -194,7 +194,8 @@ def _how(code: int | None) -> str:
     return f"exit code {code}"
 
 
-def _error_of(answer: dict[str, Any], at_the_end: bool) -> BaseException:
+def error_of(answer: dict[str, Any], at_the_end: bool) -> BaseException:
+    """What the learner's code raised, as its nearest builtin type."""
     message = clean(answer.get("message"))
     if answer.get("not_allowed") is True:
         return NotAllowed(message)

@@ -27,6 +27,7 @@ class Request:
         self.worker = worker
         self.inputs: list[torch.Tensor] = []
         self.before: list[tuple[torch.Tensor, torch.Tensor | None]] = []
+        self.required: list[bool] = []
         self.files: list[tuple[BytesIO, bytes]] = []
         self.modules: list[tuple[torch.nn.Module, list[bool]]] = []
         self.value = self.decode(tree, body)
@@ -92,6 +93,7 @@ class Request:
             tensor.grad = grad
         self.inputs.append(tensor)
         self.before.append((tensor.detach().clone(), None if grad is None else grad.clone()))
+        self.required.append(tensor.requires_grad)
         return tensor
 
     def _own(self, sent: torch.Tensor, node: Tree) -> torch.Tensor:
@@ -133,7 +135,12 @@ class Reply:
             for index, (tensor, (_, grad)) in pairs
             if tensor.is_leaf and not _same(tensor.grad, grad)
         ]
-        return {"value": value, "changed": changed, "grads": grads, "files": self._files(), "modes": self._modes()}
+        answer = {"value": value, "changed": changed, "grads": grads, "files": self._files(), "modes": self._modes()}
+        return {**answer, "requires": self._requires()}
+
+    def _requires(self) -> list[Any]:
+        facts = enumerate(zip(self.request.inputs, self.request.required, strict=True))
+        return [[index, not before] for index, (tensor, before) in facts if tensor.requires_grad != before]
 
     def _files(self) -> list[Any]:
         changed = []

@@ -133,6 +133,15 @@ class Outgoing:
                 case _:
                     raise wire.WireError("a malformed file")
 
+    def set_requires(self, changes: Any) -> None:
+        """Carry over which of the tensors that were sent the call has frozen, or set free."""
+        for change in changes if isinstance(changes, list) else []:
+            match change:
+                case [int(index), bool(requires)] if 0 <= index < len(self.tensors) and self.tensors[index].is_leaf:
+                    self.tensors[index].requires_grad_(requires and self.tensors[index].is_floating_point())
+                case _:
+                    raise wire.WireError("a malformed change")
+
     def set_modes(self, modes: Any) -> None:
         """Carry over which parts of the modules that were sent the call left in training mode."""
         for module, changed in zip(self.modules, modes if isinstance(modes, list) else [], strict=False):

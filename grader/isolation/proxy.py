@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from grader.isolation import wire
-from grader.isolation.client import Session
+from grader.isolation.client import Session, error_of
 from grader.isolation.graph import Graph, Link, as_violation, expect_like, replace
 from grader.isolation.incoming import Incoming
 from grader.isolation.outgoing import Outgoing
@@ -76,6 +76,8 @@ class Calls:
         for optimizer in outgoing.optimizers:
             if optimizer is not target:  # which asks for itself, where it must
                 optimizer._refresh(self.get(optimizer, "param_groups"))
+        if isinstance(answer.get("raised"), dict):
+            raise error_of(answer["raised"], at_the_end=path == ("__next__",))
         return result
 
     def _take(self, answer: Tree, body: memoryview, outgoing: Outgoing) -> Any:
@@ -85,6 +87,7 @@ class Calls:
         outgoing.write_back(incoming.decoder.decode(answer.get("grads")), _write_grad)
         outgoing.write_files(incoming.decoder.decode(answer.get("files")))
         outgoing.set_modes(incoming.decoder.decode(answer.get("modes")))
+        outgoing.set_requires(incoming.decoder.decode(answer.get("requires")))
         incoming.decoder.finish()
         lines = answer.get("lines")
         self.session.lines += lines if type(lines) is int and lines > 0 else 0

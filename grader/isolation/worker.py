@@ -110,14 +110,18 @@ class Worker:
             self.graphs.pop(graph, None)
         request = Request(self, header["value"], body)
         before = torch.default_generator.get_state()
+        result, raised = None, None
         with torch.set_grad_enabled(header["grad"]), watch.watching(self.forbidden, header["count"]) as seen:
-            result = self._perform(header, request.value)
+            try:
+                result = self._perform(header, request.value)
+            except BaseException as error:  # what it changed before that is an answer, too
+                raised = _describe_error(error)
         reply = Reply(self, request)
         answer = reply.of(result)
         if any(output.requires_grad for output in reply.outputs):
             self.graphs[header["id"]] = (reply.outputs, list(request.inputs))
         drew = not torch.equal(before, torch.default_generator.get_state())
-        return {**answer, "lines": seen.lines, "drew": drew}, reply.encoder.buffers
+        return {**answer, "lines": seen.lines, "drew": drew, "raised": raised}, reply.encoder.buffers
 
     def _perform(self, header: Tree, value: Tree) -> Any:
         target = self.module if value["target"] is None else value["target"]

@@ -141,6 +141,8 @@ GARBAGE = {
     "module of many parts": answering(reply(1, module(modes=[[f"a{i}", True] for i in range(5000)]))),
     "parameter of a module that is not there": answering(reply(1, {"!": "same", "slot": [1, "w"]})),
     "parameter of no module": answering(reply(1, {"!": "same", "slot": [1]})),
+    "freezing what was never sent": answering(reply(1, None, requires=[[7, True]])),
+    "freezing that is no pair": answering(reply(1, None, requires=[3])),
     "file that was never sent": answering(reply(1, None, files=[[0, PARAMETER | {"dtype": "uint8"}, 0]])),
     "file that is no triple": answering(reply(1, None, files=[5])),
     "deep value": answering(reply(1, json.loads("[" * 40 + "]" * 40))),

@@ -94,6 +94,16 @@ def first_byte(path):
         return file.read(1)
 
 
+def fail_halfway(model):
+    model.train()
+    model.last.factor.data.fill_(5.0)
+    raise ValueError("halfway")
+
+
+def freeze(model):
+    model.last.factor.requires_grad_(False)
+
+
 def draw():
     return torch.rand(2).shape[0]
 
@@ -210,6 +220,20 @@ def test_an_empty_file_stays_empty_and_its_position_counts(remote):
     with pytest.raises(EOFError):
         remote.load(file, lower(remote, "below").Model())
     assert file.getvalue() == b""
+
+
+def test_what_was_changed_before_an_error_is_seen_here(remote):
+    model = lower(remote, "below").Model().eval()
+    with pytest.raises(ValueError, match="halfway"):
+        remote.fail_halfway(model)
+    assert model.last.factor.tolist() == [5.0] * 3
+    assert model.get_submodule("dropout").training
+
+
+def test_what_is_frozen_there_is_frozen_here(remote):
+    model = lower(remote, "below").Model()
+    remote.freeze(model)
+    assert [p.requires_grad for p in model.parameters()] == [True, False]
 
 
 def test_the_use_of_the_global_generator_there_is_seen_here(remote):
