@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from grader import __version__, show, similar
+from grader import __version__, show, similar, usage
 from grader.curriculum import load
 
 app = typer.Typer(
@@ -106,17 +106,32 @@ def grade(
     from grader import reports, results
 
     if out is not None:
+        from grader.batch.command import Asked
         from grader.batch.options import Penalties
 
-        with _usage_errors():
-            penalties = Penalties(late_percent, late_most, attempts, attempt_percent)
-            _grade_class(path, out, unit, seed, roster, only, regrade, cluster, jobs, unconfined, penalties)
+        _known_units(unit)
+        with usage.errors():
+            asked = Asked(
+                submissions=path,
+                out=out,
+                units=tuple(name for name in load() if unit is None or name in unit),
+                roster=roster,
+                only=tuple(only or ()),
+                regrade=regrade,
+                jobs=jobs,
+                cluster=cluster,
+                seed=seed,
+                secret=os.environ.get("GRADER_SECRET", ""),
+                confined=_can_confine(unconfined),
+                penalties=Penalties(late_percent, late_most, attempts, attempt_percent),
+            )
+            _grade_class(asked)
     graded = _grade(str(path), unit, seed, require_isolation)
     if json is not None:
         try:
             results.write_atomically(json, results.to_json(graded))
         except OSError as error:
-            _usage(f"{json} cannot be written: {error.strerror}")
+            usage.stop(f"{json} cannot be written: {error.strerror}")
     console.print(reports.failures(graded))
     console.print(reports.scorecard(graded))
     if graded.isolation != "confined":
@@ -132,7 +147,7 @@ def hint(
     """A question that helps; ask for the next one if it does not."""
     from grader import workbench
 
-    with _usage_errors():
+    with usage.errors():
         console.print(workbench.hint(exercise, number))
 
 
@@ -141,7 +156,7 @@ def reset(exercise: Annotated[str, typer.Argument(help="An exercise, or a whole 
     """Put the stub back and start again; what you had is kept as a copy."""
     from grader import workbench
 
-    with _usage_errors():
+    with usage.errors():
         file, kept = workbench.reset(exercise)
     console.print(f"{exercise} in {file} is a stub again." + (f" What you had: {kept}" if kept else ""))
 
@@ -221,13 +236,12 @@ def train(
     from grader.opened import Fault
     from grader.pretrain import settings as known
 
-    with _usage_errors():
+    with usage.errors():
         changes = known.read([*(settings or ()), *([f"steps={steps}"] if steps else ())])
         try:
             done = train.train(target, text, name, changes, device, bf16, compiled, console)
         except Fault as fault:
-            print(f"grader: {fault}", file=sys.stderr)
-            done = False
+            usage.stop(str(fault), 1)
     raise typer.Exit(0 if done else 1)
 
 
@@ -238,12 +252,12 @@ def _grade(target: str, units: list[str] | None, seed: int | None, require_isola
     from grader.isolation import confine
     from grader.isolation.pool import Pool, supported
 
-    with _usage_errors():
+    with usage.errors():
         submission = resolve(target)
     _known_units(units)
     missing = confine.available()
     if require_isolation and missing:
-        _usage("--require-isolation: " + "; ".join(missing))
+        usage.stop("--require-isolation: " + "; ".join(missing))
     chosen = [name for name in load() if units is None or name in units]
     total = sum(len(suite.collect(name)) for name in chosen)
     pool = Pool(confined=not missing) if supported() else None
@@ -255,49 +269,24 @@ def _grade(target: str, units: list[str] | None, seed: int | None, require_isola
             pool.close()
 
 
-def _grade_class(
-    path: Path,
-    out: Path,
-    units: list[str] | None,
-    seed: int | None,
-    roster: Path | None,
-    only: list[str] | None,
-    regrade: bool,
-    cluster: str,
-    jobs: int,
-    unconfined: bool,
-    penalties: Any,
-) -> None:
-    from grader.batch.command import Asked, grade_class
+def _can_confine(unconfined: bool) -> bool:
     from grader.isolation import confine
 
-    _known_units(units)
     missing = confine.available()
     if missing and not unconfined:
-        _usage(f"submissions cannot be confined here: {'; '.join(missing)}. For code that you trust: --unconfined")
-    chosen = tuple(name for name in load() if units is None or name in units)
-    secret = os.environ.get("GRADER_SECRET", "")
-    asked = Asked(
-        path,
-        out,
-        chosen,
-        roster,
-        tuple(only or ()),
-        regrade,
-        jobs,
-        cluster,
-        seed,
-        secret,
-        not missing,
-        300.0,
-        penalties,
-    )
+        usage.stop(f"submissions cannot be confined here: {'; '.join(missing)}. For code that you trust: --unconfined")
+    return not missing
+
+
+def _grade_class(asked: Any) -> None:
+    from grader.batch.command import grade_class
+
     try:
         counts = grade_class(asked, console)
     except KeyboardInterrupt:
-        console.print(f"Stopped. What is graded is in {out}; the same command goes on.")
+        console.print(f"Stopped. What is graded is in {asked.out}; the same command goes on.")
         raise typer.Exit(1) from None
-    console.print(f"{counts}. Grades: {out / 'grades.csv'}, the class: {out / 'class.html'}", markup=False)
+    console.print(f"{counts}. Grades: {asked.out / 'grades.csv'}, the class: {asked.out / 'class.html'}", markup=False)
     raise typer.Exit(3 if counts.faulty else 0)
 
 
@@ -319,20 +308,7 @@ def _bar(label: str, total: int | None) -> Iterator[Any]:
 
 def _known_units(units: list[str] | None) -> None:
     if unknown := [name for name in units or () if name not in load()]:
-        _usage(f"there is no unit {unknown[0]!r}. Units: {', '.join(load())}")
-
-
-@contextmanager
-def _usage_errors() -> Iterator[None]:
-    try:
-        yield
-    except ValueError as error:
-        _usage(str(error))
-
-
-def _usage(message: str) -> None:
-    print(f"grader: {message}", file=sys.stderr)
-    raise typer.Exit(2)
+        usage.stop(f"there is no unit {unknown[0]!r}. Units: {', '.join(load())}")
 
 
 show.add_commands(app, console)

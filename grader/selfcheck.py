@@ -74,8 +74,8 @@ def _run(unit: Unit, submission: Submission, exercise: str | None, seed: int) ->
 
 
 def _whole(unit: Unit, seed: int) -> Iterator[Finding]:
+    names = {f"{other.name}.{e.name}" for other in load().values() for e in other.exercises}
     for exercise in unit.exercises:
-        names = {f"{other.name}.{e.name}" for other in load().values() for e in other.exercises}
         kinds = {check.id.kind for check in suite.collect(unit.name) if check.id.exercise.name == exercise.name}
         unknown = sorted(set(exercise.needs) - names)
         yield Finding(unit.name, f"part {exercise.name} needs what there is", f"unknown: {unknown}" if unknown else "")

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from grader import usage
 from grader.submission import KIT
 
 if TYPE_CHECKING:
@@ -93,7 +91,7 @@ def add_commands(app: typer.Typer, console: Console) -> None:
         from grader.pictures import comparison
         from grader.pictures.runs import read
 
-        with _usage():
+        with usage.errors():
             found = [read(name) for name in runs]
         console.print(comparison.table(found))
         _write(comparison.draw(found), out or PICTURES / "compare.png", console)
@@ -101,26 +99,26 @@ def add_commands(app: typer.Typer, console: Console) -> None:
 
 def _refuse_idle(picture: Picture, text: str | None, steps: int | None, run: str | None) -> None:
     if run is not None and picture is not Picture.attention:
-        _stop("--run is for attention", 2)
+        usage.stop("--run is for attention")
     if text is not None and picture not in _WITH_TEXT:
-        _stop(f"--text is for {' and '.join(name.value for name in _WITH_TEXT)}", 2)
+        usage.stop(f"--text is for {' and '.join(name.value for name in _WITH_TEXT)}")
     if steps is not None and picture is not Picture.loss:
-        _stop("--steps is for loss", 2)
+        usage.stop("--steps is for loss")
 
 
 def _drawn(picture: Picture, target: str, wishes: Wishes, console: Console) -> Shown:
     from grader.checking.target import resolve
     from grader.opened import Fault, Unsuitable, opened
 
-    with _usage():
+    with usage.errors():
         submission = resolve(target)
     try:
         with opened(submission) as learner:
             return _DRAWING[picture](learner, wishes, console)
     except Unsuitable as error:
-        _stop(str(error), 2)
+        usage.stop(str(error))
     except Fault as fault:
-        _stop(str(fault), 1)
+        usage.stop(str(fault), 1)
 
 
 def _attention(learner: Learner, wishes: Wishes, console: Console) -> Shown:
@@ -180,23 +178,10 @@ def _write(figure: Figure, file: Path, console: Console) -> None:
     try:
         paper.save(figure, file)
     except OSError as error:
-        _stop(f"{file} cannot be written: {error.strerror}", 2)
+        usage.stop(f"{file} cannot be written: {error.strerror}")
     console.print(f"Picture: {_near(file)}", soft_wrap=True)
 
 
 def _near(file: Path) -> Path:
     """As one would type it here."""
     return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
-
-
-@contextmanager
-def _usage() -> Iterator[None]:
-    try:
-        yield
-    except ValueError as error:
-        _stop(str(error), 2)
-
-
-def _stop(message: str, code: int) -> NoReturn:
-    print(f"grader: {message}", file=sys.stderr)
-    raise typer.Exit(code)

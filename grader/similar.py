@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from grader import usage
 from grader.curriculum import load
 from grader.submission import Submission
 
@@ -33,15 +34,15 @@ def add_commands(app: typer.Typer, console: Console) -> None:
         from grader.reports.alike import alike_html, alike_text
         from grader.results import write_atomically
 
-        try:
+        with usage.errors():
             units = _units(unit)
             found = _read_all(collect(submissions))
             pairs = alike(found, units, least / 100)
-            if html is not None:
+        if html is not None:
+            try:
                 write_atomically(html, alike_html(pairs, found))
-        except (ValueError, OSError) as error:
-            print(f"grader: {error}", file=sys.stderr)
-            raise typer.Exit(2) from None
+            except OSError as error:
+                usage.stop(str(error))
         console.print(alike_text(pairs))
 
 

@@ -38,6 +38,21 @@ class Recipe:
     first_weights: float | None = None
 
 
+# A small model of the artificial language. With first weights of 0.02 one this narrow takes three times as long to find
+# out that the first word of a sentence says what the last one is.
+SPEAKING = Recipe(
+    {
+        **{"max_length": 32, "d_model": 32, "num_layers": 2, "num_heads": 4, "position": "rope", "norm": "rmsnorm"},
+        **{"feedforward": "swiglu", "bias": False},
+    },
+    batch_size=16,
+    steps=220,
+    max_lr=1e-2,
+    weight_decay=0.01,
+    first_weights=0.14,
+)
+
+
 @dataclass
 class Run:
     """A training run: what a checkpoint holds.

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch.nn import Parameter
 
 from grader.checking import check
+from tests.models import outcome_of
 from tests.strategies import normal, seeds, sizes, tensors
 
 # Two pairs of one shape, so that what is kept by shape and not by parameter meets.
@@ -82,15 +83,6 @@ def checkpoint(values):
         {"lr": 0.8, "betas": (0.3, 0.4), "params": [2, 3, 4]},
     ]
     return {"state": state, "param_groups": groups}
-
-
-def outcome_of(work):
-    """Whether it was refused, as a word."""
-    try:
-        work()
-    except ValueError:
-        return "refused with a ValueError"
-    return "accepted"
 
 
 @check("Optimizer", "shape")

@@ -41,7 +41,6 @@ class Asked:
         seed: For everybody; None: the one that this folder has, or a fresh one.
         secret: From which each learner's own seed follows; empty: one seed for all.
         confined: Whether workers are confined.
-        submission_seconds: Budget of one submission's own code.
         penalties: What is taken off.
     """
 
@@ -56,7 +55,6 @@ class Asked:
     seed: int | None
     secret: str
     confined: bool
-    submission_seconds: float
     penalties: Penalties
 
 
@@ -76,7 +74,7 @@ def grade_class(asked: Asked, console: Console) -> Counts:
         def shown(counts: Counts) -> None:
             bar.update(task, completed=counts.done, said=str(counts))
 
-        options = Options(asked.units, store.seed(asked.seed), asked.secret, asked.confined, asked.submission_seconds)
+        options = Options(asked.units, store.seed(asked.seed), asked.secret, asked.confined)
         batch = Batch(entries, store, options, asked.penalties, shown, asked.only, asked.regrade)
         return batch.grade(_hand(asked))
 

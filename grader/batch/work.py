@@ -10,7 +10,7 @@ from grader.batch.options import Options
 from grader.curriculum import load
 from grader.grade import faulted, grade, kit_digest
 from grader.isolation.pool import GraderFault, Limits, Pool, supported
-from grader.results import Results, from_json, to_json
+from grader.results import Results, to_json
 from grader.submission import File, Submission
 
 TRIES = 2  # a fault of the grader may be the machine's mood
@@ -122,6 +122,3 @@ def _drop_pool() -> None:
     if _pool is not None:
         _pool.close()
         _pool = None
-
-
-__all__ = ["Answer", "Job", "failed", "from_json", "grade_job"]

@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from grader.checking.compare import SAME, Tolerance, difference
-from grader.checking.observation import copy_weights, detached, dtype_of, flatten, observe, random_weights, widened
+from grader.checking.observation import copy_weights, detached, dtype_of, observe, random_weights, widened
 from grader.checking.oracle import Oracle
 from grader.checking.variants import Mistake
+from grader.nested import flatten
 
 Question = Callable[[Any], Any]
 

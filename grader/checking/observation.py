@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from grader.checking.compare import NO_GRADIENT
+from grader.nested import flatten, map_tensors
 
 
 def observe(
@@ -74,32 +75,9 @@ def copy_weights(module: nn.Module, weights: dict[str, Tensor]) -> None:
         own[name].data = value.clone()
 
 
-def flatten(value: Any) -> Iterator[Tensor]:
-    """All tensors of a nested value."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from flatten(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from flatten(item)
-
-
 def random_weights(module: nn.Module) -> dict[str, Tensor]:
     """Random float64 weights for every parameter of a module, by name."""
     return {name: noise(value.shape, i) for i, (name, value) in enumerate(module.named_parameters())}
-
-
-def map_tensors(change: Callable[[Tensor], Any], value: Any) -> Any:
-    """A nested value with every tensor changed, lists, tuples and dicts made anew."""
-    if isinstance(value, Tensor):
-        return change(value)
-    if type(value) in (list, tuple):
-        return type(value)(map_tensors(change, item) for item in value)
-    if isinstance(value, dict):
-        return {key: map_tensors(change, item) for key, item in value.items()}
-    return value
 
 
 def detached(value: Any) -> Any:

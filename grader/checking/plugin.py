@@ -114,12 +114,11 @@ class Checks:
 
         if not self.config.option.isolated:
             return target.LocalTarget(submission)
-        from grader.isolation import confine
         from grader.isolation.pool import Limits, Pool, supported
 
         if not supported():
             raise pytest.UsageError("--isolated needs Linux: see grader doctor")
-        self._pool = Pool(confined=not confine.available())
+        self._pool = Pool()
         return target.IsolatedTarget(submission, self._pool, Limits(), self.config.option.seed)
 
     @pytest.hookimpl(wrapper=True)

@@ -60,17 +60,6 @@ class Link(torch.autograd.Function):
         return (None, None, None, *(next(found) if tensor.requires_grad else None for tensor in ctx.inputs))
 
 
-def replace(value: Any, by_id: dict[int, Tensor]) -> Any:
-    """A nested value with tensors replaced, by the id of the old one."""
-    if isinstance(value, Tensor):
-        return by_id.get(id(value), value)
-    if isinstance(value, list | tuple | set):
-        return type(value)(replace(item, by_id) for item in value)
-    if isinstance(value, dict):
-        return {key: replace(item, by_id) for key, item in value.items()}
-    return value
-
-
 def as_violation(error: Exception) -> wire.WireError:
     """Whatever this side stumbled over in a reply, as what it is: a breach of the rules."""
     return error if isinstance(error, wire.WireError) else wire.WireError(f"malformed ({type(error).__name__})")

@@ -144,9 +144,13 @@ def _package_folders() -> list[str]:
 
 @dataclass
 class Pool:
-    """The zygote of this process, started at the first use, and a scratch folder that its workers may read."""
+    """The zygote of this process, started at the first use, and a scratch folder that its workers may read.
 
-    confined: bool
+    Args:
+        confined: Whether its workers confine themselves; by default where that is possible.
+    """
+
+    confined: bool = field(default_factory=lambda: not confine.available())
     zygote: Zygote | None = field(default=None)
     _folder: Path | None = None
 

@@ -14,10 +14,11 @@ from torch import Tensor
 
 from grader.isolation import wire
 from grader.isolation.client import Session, error_of
-from grader.isolation.graph import Graph, Link, as_violation, expect_like, replace
+from grader.isolation.graph import Graph, Link, as_violation, expect_like
 from grader.isolation.incoming import Incoming
 from grader.isolation.outgoing import Outgoing
 from grader.isolation.remote import LOCAL, METHOD, Remote, RemoteObject, RemoteOptimizer, Sibling, Slot
+from grader.nested import map_tensors
 
 Tree = dict[str, Any]
 
@@ -103,7 +104,8 @@ class Calls:
         graph = Graph(self.session, self.session.last_id())
         outputs, requires = incoming.outputs, incoming.requires
         linked = Link.apply(graph, outputs, requires, *outgoing.tensors)  # type: ignore[no-untyped-call]
-        return replace(result, {id(old): new for old, new in zip(incoming.outputs, linked, strict=True)})
+        by_id = {id(old): new for old, new in zip(incoming.outputs, linked, strict=True)}
+        return map_tensors(lambda tensor: by_id.get(id(tensor), tensor), result)
 
 
 def _write_data(tensor: Tensor, value: Tensor | None) -> None:

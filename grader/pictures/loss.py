@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -21,13 +21,6 @@ from grader.pictures.smooth import smoothed
 
 STEPS, SEED = 250, 0
 SENTENCES, TRAINING_CHARACTERS, VOCABULARY = 6000, 20000, 256 + 110
-MODEL = {
-    **{"max_length": 32, "d_model": 32, "num_layers": 2, "num_heads": 4, "position": "rope", "norm": "rmsnorm"},
-    **{"feedforward": "swiglu", "bias": False},
-}
-# Larger than the usual 0.02, which is for wide models: one this narrow finds out several times as soon what the first
-# word of a sentence says of the last one.
-FIRST_WEIGHTS = 0.14
 # Whatever the run goes through, in the order in which it is needed: the first stub is the one to write.
 _NEEDED = (
     *(("tokenizer", "train_bpe"), ("tokenizer", "BPETokenizer"), ("model", "TransformerLM")),
@@ -67,7 +60,7 @@ def collect(learner: Learner, steps: int = STEPS, progress: Callable[[], object]
     vocab, merges = learner("tokenizer").train_bpe(sentences[:TRAINING_CHARACTERS], VOCABULARY, ())
     tokenizer = learner("tokenizer").BPETokenizer(vocab, merges)
     ids = torch.tensor(tokenizer.encode(sentences))
-    recipe = stack.Recipe(MODEL, batch_size=16, steps=steps, max_lr=1e-2, weight_decay=0.01)
+    recipe = replace(stack.SPEAKING, steps=steps)
     values = []
     with _one_thread():
         for value in _training(learner, recipe, ids, tokenizer.vocab_size):
@@ -89,8 +82,6 @@ def _one_thread() -> Iterator[None]:
 
 def _training(learner: Learner, recipe: stack.Recipe, ids: Any, vocab_size: int) -> Iterator[float]:
     run = stack.begin(learner, recipe, ids, vocab_size, SEED)
-    generator = torch.Generator().manual_seed(SEED)
-    learner("model").init_weights(run.model, recipe.model["num_layers"], std=FIRST_WEIGHTS, generator=generator)
     reports = 0
     for report in stack.train(learner, recipe, run, stack.learning_rates(learner, recipe)):
         if not isinstance(report, dict) or "loss" not in report:

@@ -53,7 +53,7 @@ def read_text(path: Path | None) -> str:
         raise ValueError(f"--text {path}: {error}") from None
 
 
-def prepare(units: Units, text: str, vocab_size: int, folder: Path) -> Corpus:
+def prepare(units: Units, text: str, vocab_size: int, folder: Path) -> None:
     """Train the tokenizer, encode the text, write both into the folder.
 
     Raises:
@@ -75,7 +75,6 @@ def prepare(units: Units, text: str, vocab_size: int, folder: Path) -> Corpus:
         "gzip_bits_per_byte": 8 * len(gzip.compress(raw, 9)) / max(1, len(raw)),
     }
     write_atomically(folder / "corpus.json", json.dumps(facts))
-    return Corpus(tokenizer, folder / "train.bin", folder / "held_out.bin", **facts)
 
 
 def reopen(units: Units, folder: Path) -> Corpus:

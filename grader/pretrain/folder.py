@@ -61,7 +61,7 @@ class RunFolder:
         file = self.path / "latest"
         return int(file.read_text()) if file.exists() else 0
 
-    def save(self, units: Units, run: Run, step: int) -> Path:
+    def save(self, units: Units, run: Run, step: int) -> None:
         """Write this process's part of a checkpoint with the target's own function, whole or not at all."""
         file = self._checkpoint(step)
         temporary = file.with_suffix(".tmp")
@@ -72,7 +72,6 @@ class RunFolder:
             handle.flush()
             os.fsync(handle.fileno())
         temporary.replace(file)
-        return file
 
     def point_to(self, step: int) -> None:
         """The checkpoint after so many updates is whole: a resumed run begins there. Older ones go."""

@@ -66,11 +66,8 @@ class Training:
             self.folder.truncate_log(begun)
             display.begun({**self.folder.facts, "step": begun})
         for step, report, seconds in self._steps(begun):
-            row = {
-                "step": float(step),
-                **{name: float(report[name]) for name in ("loss", "learning_rate", "grad_norm")},
-            }
-            row["step"] = step
+            row: dict[str, float] = {"step": step}
+            row |= {name: float(report[name]) for name in ("loss", "learning_rate", "grad_norm")}
             if leads and self._is_due(step, _EVALUATIONS):
                 row["held_out_bits_per_byte"] = self.bits_per_byte()
             if leads:

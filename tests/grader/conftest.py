@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from grader.isolation import confine
 from grader.isolation.pool import Pool, supported
 
 HERE = Path(__file__).parent
@@ -23,6 +22,6 @@ def pool():
     """Workers, as confined as this machine can have them; the zygote costs seconds and is started once."""
     if not supported():
         pytest.skip("there are no workers on this machine")
-    workers = Pool(confined=not confine.available())
+    workers = Pool()
     yield workers
     workers.close()

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from grader.checking.agreement import Disagreement, Raised, _arguments, matches, name_mistake
-from grader.checking.observation import flatten
 from grader.checking.variants import Mistake
+from grader.nested import flatten
 from tests.grader.learners import SOLUTION, appended, asked, edited, with_softmax
 
 SDPA = "scaled_dot_product_attention"
