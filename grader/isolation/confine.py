@@ -14,11 +14,16 @@ import sys
 import sysconfig
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 if sys.platform != "win32":  # which has neither, and no worker that could confine itself
     import fcntl
     import resource
+
+if TYPE_CHECKING:
+    import seccompy
 
 MEMORY_BUDGET = 3 << 30  # bytes of address space beyond what torch has mapped already
 GRADER_BUDGET = 4 << 30  # the same for the process that reads the answers
@@ -116,7 +121,6 @@ def confine(folders: Sequence[str]) -> None:
         OSError: A step was refused: the worker must not go on.
     """
     import landlockpy
-    import seccompy
 
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
@@ -128,7 +132,8 @@ def confine(folders: Sequence[str]) -> None:
                 access |= landlockpy.AccessFS.READ_DIR
             rules.allow_path(path, access)
         rules.restrict()
-    _load_filter(seccompy)
+    _oneself_only().load()
+    allowlist().load()
 
 
 def _drop_capabilities(libc: ctypes.CDLL) -> None:
@@ -140,7 +145,9 @@ def _drop_capabilities(libc: ctypes.CDLL) -> None:
         raise OSError(ctypes.get_errno(), "capset was refused")
 
 
-def _load_filter(seccompy: object) -> None:
+@cache
+def allowlist() -> seccompy.Filter:
+    """What a worker may still ask of the kernel; made ready once, before workers are forked."""
     from seccompy import Action, Filter
     from seccompy.syscalls import syscall_nr
 
@@ -151,11 +158,21 @@ def _load_filter(seccompy: object) -> None:
         except ValueError:  # a name of another architecture
             continue
         rules.allow(name)
-    # tgkill to oneself is how abort() and raise() end a process; to anyone else it is a weapon.
-    rules.allow("tgkill", args={0: os.getpid()})
+    rules.allow("tgkill")  # to oneself: see below
     for command in _FCNTL:
         rules.allow("fcntl", args={1: getattr(fcntl, command)})
     rules.allow("ioctl", args={1: 0x5421})  # FIONBIO, with which Python sets a socket's timeout
     rules.allow("prlimit64", args={0: 0, 2: 0})  # reading one's own limits
     rules.errno("clone3", errno.ENOSYS)
-    rules.load()
+    assert rules.program  # put together now, and not in each worker
+    return rules
+
+
+def _oneself_only() -> seccompy.Filter:
+    """Of two filters the stricter counts: abort() and raise() end oneself by tgkill; for anyone else it is a weapon."""
+    from seccompy import Filter
+
+    rules = Filter()
+    rules.allow("tgkill", args={0: os.getpid()})
+    rules.errno("tgkill", errno.EPERM)
+    return rules

@@ -136,7 +136,8 @@ class Reply:
             if tensor.is_leaf and not _same(tensor.grad, grad)
         ]
         answer = {"value": value, "changed": changed, "grads": grads, "files": self._files(), "modes": self._modes()}
-        return {**answer, "requires": self._requires()}
+        answer["requires"] = self._requires()
+        return {name: found for name, found in answer.items() if name == "value" or found}
 
     def _requires(self) -> list[Any]:
         facts = enumerate(zip(self.request.inputs, self.request.required, strict=True))

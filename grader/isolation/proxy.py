@@ -7,6 +7,8 @@ autograd, so that `.backward()`, `gradcheck`, `state_dict` and `named_parameters
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -84,11 +86,16 @@ class Calls:
     def _take(self, answer: Tree, body: memoryview, outgoing: Outgoing) -> Any:
         incoming = Incoming(self, body, outgoing)
         result = incoming.decoder.decode(answer.get("value"))
-        outgoing.write_back(incoming.decoder.decode(answer.get("changed")), _write_data)
-        outgoing.write_back(incoming.decoder.decode(answer.get("grads")), _write_grad)
-        outgoing.write_files(incoming.decoder.decode(answer.get("files")))
-        outgoing.set_modes(incoming.decoder.decode(answer.get("modes")))
-        outgoing.set_requires(incoming.decoder.decode(answer.get("requires")))
+        changes: dict[str, Callable[[Any], None]] = {
+            "changed": partial(outgoing.write_back, write=_write_data),
+            "grads": partial(outgoing.write_back, write=_write_grad),
+            "files": outgoing.write_files,
+            "modes": outgoing.set_modes,
+            "requires": outgoing.set_requires,
+        }
+        for name, carry_over in changes.items():
+            if name in answer:
+                carry_over(incoming.decoder.decode(answer[name]))
         incoming.decoder.finish()
         lines = answer.get("lines")
         self.session.lines += lines if type(lines) is int and lines > 0 else 0

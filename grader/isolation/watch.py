@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from types import FrameType
 from typing import Any
 
@@ -59,18 +60,21 @@ def watching(forbidden: Sequence[str], count: bool, files: frozenset[str] | None
     seen = Watched()
     with ExitStack() as stack:
         if forbidden:
-            names = {name.rpartition(".")[2]: name for name in reversed(forbidden)}
-            names |= {below: name for leaf, name in list(names.items()) for below in _BELOW.get(leaf, ())}
+            names = _names(tuple(forbidden))
             stack.enter_context(_Functions(names, files, seen))
-            if (
-                files is None
-            ):  # behind the boundary: its first use imports torch._dynamo, which a learner would wait for
+            if files is None:  # behind the boundary: its first use imports torch._dynamo, a wait for the learner
                 stack.enter_context(_Operators(names, files, seen))
         if count:
             stack.enter_context(_counting(seen))
         yield seen
         if seen.used:
             raise NotAllowed(seen.used[0])
+
+
+@cache
+def _names(forbidden: tuple[str, ...]) -> dict[str, str]:
+    names = {name.rpartition(".")[2]: name for name in reversed(forbidden)}
+    return names | {below: name for leaf, name in names.items() for below in _BELOW.get(leaf, ())}
 
 
 class _Functions(TorchFunctionMode):
@@ -89,6 +93,10 @@ class _Functions(TorchFunctionMode):
 
 class _Operators(TorchDispatchMode):
     """Sees every operator that runs, from compiled and scripted code too."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # it would wrap each operator in a function that is twice as slow as all that is done here
 
     def __init__(self, names: dict[str, str], files: frozenset[str] | None, seen: Watched) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

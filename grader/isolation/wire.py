@@ -11,7 +11,6 @@ import json
 import socket
 import struct
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -23,6 +22,7 @@ MAX_HEADER = 32 << 20  # the ids of a text of several MB
 MAX_BODY = 128 << 20  # what a frame may cost the reader: a few copies of this
 MAX_NODES = 4_000_000
 MAX_BRACKETS = 1_000_000  # an empty dict takes 2 bytes of JSON and 80 of memory
+_AT_LEAST = 1 << 14  # most frames come in one piece
 
 
 class WireError(Exception):
@@ -99,17 +99,21 @@ def receive_sized(sock: socket.socket, deadline: float | None = None) -> tuple[d
         sock: A blocking stream socket.
         deadline: Value of `time.monotonic()` at which to give up, for the whole frame; None waits for ever.
     """
-    header_length, body_length = unpack_head(_exactly(sock, HEAD.size, deadline))
-    header = parse_header(_exactly(sock, header_length, deadline))
-    body = memoryview(_exactly(sock, body_length, deadline))
-    return header, body, HEAD.size + header_length + body_length
+    frame = bytearray()
+    _fill(frame, HEAD.size, sock, deadline)
+    header_length, body_length = unpack_head(frame[: HEAD.size])
+    begin = HEAD.size + header_length
+    _fill(frame, begin + body_length, sock, deadline)
+    if len(frame) > begin + body_length:  # nobody speaks before the other side has answered
+        raise WireError("a frame is followed by more than was asked for")
+    return parse_header(frame[HEAD.size : begin]), memoryview(frame)[begin:], len(frame)
 
 
 def send(sock: socket.socket, frame: bytes, deadline: float | None = None) -> None:
     """Send a whole frame before the deadline."""
     view = memoryview(frame)
     while view:
-        sock.settimeout(_left(deadline))
+        _set_timeout(sock, deadline)
         try:
             view = view[sock.send(view) :]
         except TimeoutError:
@@ -118,32 +122,25 @@ def send(sock: socket.socket, frame: bytes, deadline: float | None = None) -> No
             raise Closed(str(error)) from None
 
 
-def _exactly(sock: socket.socket, count: int, deadline: float | None) -> bytearray:
+def _fill(frame: bytearray, count: int, sock: socket.socket, deadline: float | None) -> None:
     # Grown as it arrives, not allocated by what the head claims: a claim of 500 MiB costs the sender as much.
-    data = bytearray()
-    for size in _pieces(count, data):
-        sock.settimeout(_left(deadline))
+    while len(frame) < count:
+        _set_timeout(sock, deadline)
         try:
-            piece = sock.recv(size)
+            piece = sock.recv(min(max(count - len(frame), _AT_LEAST), 1 << 20))
         except TimeoutError:
             raise TimedOut("no answer in time") from None
         except OSError as error:
             raise Closed(str(error)) from None
         if not piece:
             raise Closed("the connection was closed")
-        data += piece
-    return data
+        frame += piece
 
 
-def _pieces(count: int, data: bytearray) -> Iterator[int]:
-    while len(data) < count:
-        yield min(count - len(data), 1 << 20)
-
-
-def _left(deadline: float | None) -> float | None:
-    if deadline is None:
-        return None
+def _set_timeout(sock: socket.socket, deadline: float | None) -> None:
+    if deadline is None:  # a socket that has never had one
+        return
     left = deadline - time.monotonic()
     if left <= 0:
         raise TimedOut("no answer in time")
-    return left
+    sock.settimeout(left)

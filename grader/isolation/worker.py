@@ -32,7 +32,8 @@ def warm_up() -> None:
     import regex
 
     regex.compile(r"\p{L}+").findall("warm")
-    confine.available()
+    if not confine.available():
+        confine.allowlist()
     with watch.watching(("torch.softmax",), count=False):
         weight = torch.randn(4, 4, dtype=torch.float64, requires_grad=True)
         product = (weight @ weight).exp()
