@@ -162,12 +162,21 @@ def test_garbage_ends_the_worker_and_says_why(unit_of, script):
 
 def test_an_answer_that_was_stuffed_ahead_is_taken_for_no_other_question(unit_of):
     def script(sock):
-        sock.sendall(reply(1, 1) + reply(1, 1) + reply(1, 1))
+        wire.receive(sock)
+        sock.sendall(reply(1, 1))
+        time.sleep(0.2)
+        sock.sendall(reply(1, 1))
         time.sleep(1)
 
     unit = unit_of(script)
     assert unit.f() == 1
     with pytest.raises(WorkerEnded, match="does not belong"):
+        unit.f()
+
+
+def test_an_answer_with_another_one_behind_it_is_refused(unit_of):
+    unit = unit_of(answering(reply(1, 1) + reply(2, 1)))
+    with pytest.raises(WorkerEnded, match="followed by more"):
         unit.f()
 
 
