@@ -16,7 +16,7 @@ from pathlib import Path
 
 from grader.isolation.modules import Source
 
-MAX_BYTES = 1 << 20
+MAX_BYTES = 256 << 10  # eight times the longest unit; one of 1 MiB may take 600 MB to parse
 MAX_FILES = 200
 # Python knows more, among them some that are no text (rot13) or take minutes to decode (punycode).
 ENCODINGS = re.compile(r"utf-8(-sig)?|ascii|iso-?8859-\d+|cp\d+|mac-roman|koi8-[ru]|gb\w+|big5\w*|euc_\w+|shift_\w+")
@@ -168,7 +168,7 @@ def _read_file(file: Path, folder: str) -> File:
         return File(shown, "", f"{file.name} is not a regular file; hand in the file itself.")
     try:
         if file.stat().st_size > MAX_BYTES:
-            return File(shown, "", f"{file.name} is larger than 1 MiB; is it the right file?")
+            return File(shown, "", f"{file.name} is larger than {MAX_BYTES >> 10} KiB; is it the right file?")
         raw = file.read_bytes()
     except OSError as error:
         return File(shown, "", f"{file.name} cannot be read: {error.strerror}.")

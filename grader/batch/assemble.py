@@ -136,7 +136,9 @@ def _notebook(desk: _Desk, member: Member, raw: bytes) -> None:
     size = len(text.replace("\n\n", ""))
     desk.count(0, size)
     if size > MAX_BYTES:
-        _refuse(desk, member, f"{shown(member.file)} has more than 1 MiB of code; is it the right file?")
+        _refuse(
+            desk, member, f"{shown(member.file)} has more than {MAX_BYTES >> 10} KiB of code; is it the right file?"
+        )
     else:
         _add_text(desk, member, text, broken)
 

@@ -76,8 +76,10 @@ def limit_of(path: str) -> int:
 
 def too_large(path: str) -> Refused:
     """The sentence for a file beyond its limit."""
-    advice = "clear its outputs and save it." if path.endswith(".ipynb") else "is it the right file?"
-    return Refused(f"{shown(path.rpartition('/')[2])} is larger than {limit_of(path) >> 20} MiB; {advice}")
+    name = shown(path.rpartition("/")[2])
+    if path.endswith(".ipynb"):
+        return Refused(f"{name} is larger than {MAX_NOTEBOOK >> 20} MiB; clear its outputs and save it.")
+    return Refused(f"{name} is larger than {MAX_BYTES >> 10} KiB; is it the right file?")
 
 
 def choose(members: Iterable[Member], what: str) -> list[Member]:

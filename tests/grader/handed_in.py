@@ -104,7 +104,7 @@ def tar_header(name, size):
     return info.tobuf(tarfile.GNU_FORMAT)
 
 
-def overlapping_zip(path, count, size=1 << 20):
+def overlapping_zip(path, count, size=256 << 10):
     """All members share the same packed bytes: a small file that unpacks to `count` times `size`."""
     packer = zlib.compressobj(9, wbits=-15)
     content = b"#" * size

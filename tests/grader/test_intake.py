@@ -215,7 +215,7 @@ def test_a_disk_that_fails_is_a_sentence(tmp_path, monkeypatch):
 def test_large_files_are_refused(tmp_path):
     write(tmp_path, {"attention.py": b"#" * (2 << 20), "hw.ipynb": b" " * (9 << 20), "optim.py": "x = 1"})
     submission = read(tmp_path)
-    assert submission.file("attention").problem == "attention.py is larger than 1 MiB; is it the right file?"
+    assert submission.file("attention").problem == "attention.py is larger than 256 KiB; is it the right file?"
     assert submission.file("loss").problem == "hw.ipynb is larger than 8 MiB; clear its outputs and save it."
 
 
@@ -225,5 +225,5 @@ def test_many_files_are_refused(tmp_path):
 
 
 def test_much_code_is_refused_before_it_is_looked_through(tmp_path):
-    write(tmp_path, {f"f{index}.py": b"#" * (1 << 20) for index in range(6)})
+    write(tmp_path, {f"f{index}.py": b"#" * (256 << 10) for index in range(20)})
     assert "more than 4 MiB of Python" in problem(tmp_path)

@@ -160,10 +160,10 @@ def test_a_header_that_makes_no_sense_is_no_quiet_end(tmp_path):
 
 
 def test_large_members_are_refused_and_their_neighbours_are_not(tmp_path):
-    files = {"attention.py": b"#" * ((1 << 20) + 1), "loss.py": b"#" * (1 << 20), "hw.ipynb": b" " * (9 << 20)}
+    files = {"attention.py": b"#" * ((256 << 10) + 1), "loss.py": b"#" * (256 << 10), "hw.ipynb": b" " * (9 << 20)}
     for make in (zipped, tarred):
         submission = read(make(tmp_path / "ada.zip", files))
-        assert submission.file("attention").problem == "attention.py is larger than 1 MiB; is it the right file?"
+        assert submission.file("attention").problem == "attention.py is larger than 256 KiB; is it the right file?"
         assert submission.file("loss").problem == ""
         assert submission.file("optim").problem == "hw.ipynb is larger than 8 MiB; clear its outputs and save it."
 

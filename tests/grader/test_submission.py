@@ -153,7 +153,7 @@ def test_a_missing_unit_is_a_sentence():
 
 def test_a_large_file_is_refused_unread(tmp_path):
     (tmp_path / "attention.py").write_bytes(b"#" * (2 << 20))
-    assert read(tmp_path).file("attention").problem == "attention.py is larger than 1 MiB; is it the right file?"
+    assert read(tmp_path).file("attention").problem == "attention.py is larger than 256 KiB; is it the right file?"
 
 
 def test_one_bad_file_leaves_its_neighbours_alone(tmp_path):
