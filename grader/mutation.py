@@ -24,8 +24,9 @@ from typing import Any
 import hypothesis
 
 from grader.checking import suite
+from grader.checking.given import Body, CheckId
 from grader.checking.oracle import OracleFailed, solution_sources
-from grader.checking.runner import Body, CheckId, Runner
+from grader.checking.runner import Runner
 from grader.checking.target import LocalTarget
 from grader.curriculum import load
 from grader.isolation.pool import GraderFault

@@ -80,14 +80,15 @@ class Checks:
         found = check_of(pyfuncitem)
         if found is None:
             return None
-        from grader.checking import runner, settings
+        from grader.checking import settings
+        from grader.checking.given import CheckId, Given
 
         unit, exercise, kind = found
-        check = runner.CheckId(unit, unit.exercise(exercise), kind, _name(pyfuncitem))
+        check = CheckId(unit, unit.exercise(exercise), kind, _name(pyfuncitem))
         arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
         settings.seed_search(pyfuncitem.obj, self.config.option.seed, check.name)
 
-        def body(given: runner.Given) -> None:
+        def body(given: Given) -> None:
             pyfuncitem.obj(**arguments | {name: getattr(given, name) for name in FIXTURES if name in arguments})
 
         outcome, carried = self._get_runner().run(check, body)

@@ -3,76 +3,30 @@
 from __future__ import annotations
 
 import re
-import tempfile
 import time
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
-from pathlib import Path
-from typing import Any
 
 import torch
 
 from grader.checking import diagnosis
 from grader.checking.agreement import Agreement, Disagreement, name_mistake
+from grader.checking.given import Body, CheckId, Given
 from grader.checking.oracle import Oracle, OracleFailed, solution_sources
 from grader.checking.randomness import Rand
 from grader.checking.shortcuts import find_shortcut
 from grader.checking.target import PACKAGE, LocalTarget, Target, Unreadable, below, lower_units, module_name, resolve
 from grader.checking.variants import Mistake
+from grader.checking.wording import Wording
 from grader.curriculum import Exercise, Unit, load
 from grader.isolation.client import WorkerEnded, clean
 from grader.isolation.pool import GraderFault
 from grader.isolation.watch import NotAllowed
-from grader.outcome import Kind, Outcome
-from grader.submission import File, Submission, from_bytes
+from grader.outcome import Outcome
+from grader.submission import File, Submission
 
 _STUB = re.compile(r"(\w+)\.(\w+)(?:\.\w+)? is still a stub")
-Body = Callable[["Given"], None]
-
-
-@dataclass(frozen=True)
-class Given:
-    """What a test's fixtures are in one try.
-
-    Args:
-        unit: The target's module.
-        agree: Agreement of target and oracle.
-        rand: Seeded random tensors.
-        count_lines: How many lines of Python a piece of work runs.
-        scratch: Where folders for files are made.
-        restart: Kills what runs the target's code, and gives its module anew.
-    """
-
-    unit: Any
-    agree: Agreement
-    rand: Rand
-    count_lines: Callable[[Callable[[], object]], int]
-    scratch: Path
-    restart: Callable[[], Any]
-
-    @property
-    def folder(self) -> Path:
-        """A new folder for files of the check, which the target may read."""
-        return Path(tempfile.mkdtemp(dir=self.scratch))
-
-
-@dataclass(frozen=True)
-class CheckId:
-    """Which check it is.
-
-    Args:
-        unit: The unit.
-        exercise: The exercise.
-        kind: What the check looks at.
-        name: The test's name without `test_`.
-    """
-
-    unit: Unit
-    exercise: Exercise
-    kind: Kind
-    name: str
 
 
 class Refused(Exception):
@@ -236,72 +190,42 @@ class Runner:
         return self._swapped[unit]
 
     def _explain(self, check: CheckId, body: Body, error: BaseException) -> Outcome:
-        say = self._saying(check)
+        wording = Wording(check, self.target.submission)
         if isinstance(error, Todo) or (isinstance(error, NotImplementedError) and _STUB.search(str(error))):
             return Outcome(check.name, check.kind, "todo", message=clean(str(error)))
         if isinstance(error, OracleFailed | GraderFault):
             return Outcome(check.name, check.kind, "error", message=f"The grader failed: {clean(str(error), 2000)}")
         if isinstance(error, Refused | Unreadable):
-            return say(str(error), located=False)
+            return wording.failed(str(error), located=False)
         if isinstance(error, NotAllowed):
             self._shortcuts[check.exercise.name] = str(error)  # from now on, no check of it can pass
-            mistake = self._same_shortcut(check, str(error))
-            return say(f"Not allowed in this exercise: {error}. It asks you to write that very thing.", mistake)
+            text = f"Not allowed in this exercise: {error}. It asks you to write that very thing."
+            return wording.failed(text, wording.same_shortcut(str(error)))
         if isinstance(error, WorkerEnded):
-            return say(f"{check.unit.name}.{check.exercise.name}: {error}")
+            return wording.failed(f"{check.unit.name}.{check.exercise.name}: {error}")
         if not self._reference_passes(check, body):
             trace = "".join(traceback.format_exception(error))[-1500:]
             return Outcome(check.name, check.kind, "error", message=f"The grader's own check fails: {trace}")
-        return self._explain_wrong(check, body, error, say)
+        return self._explain_wrong(check, body, error, wording)
 
-    def _explain_wrong(self, check: CheckId, body: Body, error: BaseException, say: Callable[..., Outcome]) -> Outcome:
+    def _explain_wrong(self, check: CheckId, body: Body, error: BaseException, wording: Wording) -> Outcome:
         if isinstance(error, Disagreement):
             lower = below(check.unit, check.exercise)
             mistake = name_mistake(error, diagnosis.suspects(check.unit, check.exercise, lower, self.named))
             if mistake is not None:
                 self.named[mistake.id] = mistake
-            where = self._where(check, error.__cause__) if error.__cause__ is not None else ""
-            return say(f"{error.call}\n  {error.what}{where}", mistake)
+            where = wording.where(error.__cause__) if error.__cause__ is not None else ""
+            return wording.failed(f"{error.call}\n  {error.what}{where}", mistake)
         if isinstance(error, AssertionError):
             culprit = self._culprit(check, body) if check.unit.whole and check.kind == "numerics" else []
             mended = [f"\n  With the reference's {name} in place of yours it passes." for name in culprit]
-            return say(str(error).partition("\nassert ")[0] + "".join(mended))
+            return wording.failed(str(error).partition("\nassert ")[0] + "".join(mended))
         if type(error).__name__.startswith("Flaky"):
-            return say(f"{check.unit.name}.{check.exercise.name}: the same call gave another answer the second time.")
+            text = "the same call gave another answer the second time."
+            return wording.failed(f"{check.unit.name}.{check.exercise.name}: {text}")
         kind = getattr(error, "learner_type", "") or type(error).__name__
-        said = f"{kind}: {error}".removesuffix(": ") + self._where(check, error)
-        return say(f"{check.unit.name}.{check.exercise.name} raised {said}")
-
-    def _saying(self, check: CheckId) -> Callable[..., Outcome]:
-        file = self.target.submission.file(check.unit.name)
-        place = "" if check.unit.whole else file.locate(check.exercise.name)
-
-        def say(text: str, mistake: Any = None, located: bool = True) -> Outcome:
-            lines = [clean(text, 1500)]
-            if mistake is not None:
-                lines.append(f"  Known mistake: {mistake.says}")
-            if located and place:
-                lines.append(f"  {place}")
-            id = mistake.id if mistake is not None else ""
-            return Outcome(check.name, check.kind, "failed", message="\n".join(lines), mistake=id)
-
-        return say
-
-    def _where(self, check: CheckId, error: BaseException) -> str:
-        if where := getattr(error, "learner_where", ""):
-            return f" ({where})"
-        files = self.target.submission.files
-        mine = {file.local_source.path: file.path for name, file in files.items() if _is_of(name, check.unit)}
-        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in mine]
-        return f" ({mine[frames[-1].filename]}:{frames[-1].lineno})" if frames else ""
-
-    def _same_shortcut(self, check: CheckId, shortcut: str) -> Any:
-        name = shortcut.partition(" ")[0]
-        exercise = check.exercise
-        if check.unit.whole:
-            return None
-        known = (m for m in diagnosis.known_mistakes(check.unit.name) if m.exercise == exercise.name)
-        return next((m for m in known if _shortcut_of(m, check.unit.name, exercise.not_allowed) == name), None)
+        said = f"{kind}: {error}".removesuffix(": ") + wording.where(error)
+        return wording.failed(f"{check.unit.name}.{check.exercise.name} raised {said}")
 
     def _reference_passes(self, check: CheckId, body: Body) -> bool:
         try:
@@ -313,10 +237,6 @@ class Runner:
         return True
 
 
-def _is_of(module: str, unit: Unit) -> bool:
-    return unit.whole or module == unit.name
-
-
 def _split(name: str) -> tuple[str, str]:
     unit, _, exercise = name.partition(".")
     return unit, exercise
@@ -325,10 +245,3 @@ def _split(name: str) -> tuple[str, str]:
 @cache
 def _reference() -> LocalTarget:
     return LocalTarget(resolve("solutions"), package="reference")
-
-
-@cache  # it is asked in every check of an exercise with a shortcut, and parses the unit
-def _shortcut_of(mistake: Mistake, unit: str, not_allowed: tuple[str, ...]) -> str:
-    solution = _reference().submission.file(unit)
-    file = from_bytes(solution.path, mistake.apply(solution.text).encode())
-    return find_shortcut(file, mistake.exercise, not_allowed).partition(" ")[0]

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from grader.checking import plugin, settings
-from grader.checking.runner import CheckId, Given
+from grader.checking.given import CheckId, Given
 from grader.curriculum import load
 
 KIT = Path(__file__).parents[2]

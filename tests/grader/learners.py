@@ -4,7 +4,8 @@ from functools import cache
 from pathlib import Path
 
 from grader.checking import suite
-from grader.checking.runner import CheckId, Runner
+from grader.checking.given import CheckId
+from grader.checking.runner import Runner
 from grader.checking.target import LocalTarget, lower_units
 from grader.curriculum import load
 from grader.grade import grade

@@ -20,7 +20,7 @@ ATTACKS = [
     Attack("rot13", source=b"# coding: rot13\nqrs pnhfny_znfx(): cnff\n", says="encoding|UTF-8"),
     Attack("zlib", source=b"# coding: zlib\n", says="encoding|UTF-8"),
     Attack("punycode", source=b"# coding: punycode\n" + b"a-" * 200_000, says="encoding|UTF-8"),
-    Attack("larger-than-1-mib", source=b"#" * (1 << 21), says="larger than 1 MiB"),
+    Attack("too-large", source=b"#" * (1 << 19), says="larger than 256 KiB"),
     Attack("one-long-line", source=b"x = [" + b"1," * 400_000 + b"]\n", says="defines no causal_mask"),
     Attack("deeply-nested", source=b"x = " + b"(" * 5000 + b")" * 5000, says="Python cannot read"),
     Attack("deep-chain", source=b"x = a" + b".a" * 300_000, says="Python cannot read|defines no"),

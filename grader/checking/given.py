@@ -1,0 +1,60 @@
+"""What a check is: which one, and what its test is given in one try."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from grader.checking.agreement import Agreement
+from grader.checking.randomness import Rand
+from grader.curriculum import Exercise, Unit
+from grader.outcome import Kind
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a test's fixtures are in one try.
+
+    Args:
+        unit: The target's module.
+        agree: Agreement of target and oracle.
+        rand: Seeded random tensors.
+        count_lines: How many lines of Python a piece of work runs.
+        scratch: Where folders for files are made.
+        restart: Kills what runs the target's code, and gives its module anew.
+    """
+
+    unit: Any
+    agree: Agreement
+    rand: Rand
+    count_lines: Callable[[Callable[[], object]], int]
+    scratch: Path
+    restart: Callable[[], Any]
+
+    @property
+    def folder(self) -> Path:
+        """A new folder for files of the check, which the target may read."""
+        return Path(tempfile.mkdtemp(dir=self.scratch))
+
+
+@dataclass(frozen=True)
+class CheckId:
+    """Which check it is.
+
+    Args:
+        unit: The unit.
+        exercise: The exercise.
+        kind: What the check looks at.
+        name: The test's name without `test_`.
+    """
+
+    unit: Unit
+    exercise: Exercise
+    kind: Kind
+    name: str
+
+
+Body = Callable[[Given], None]
