@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from grader import __version__, show, similar, usage
+from grader import __version__, maintain, show, similar, terminal, train
 from grader.curriculum import load
+from grader.terminal import console
 
 app = typer.Typer(
     help="Write your own LLM: see how far you are, get a hint, grade a submission.",
@@ -25,7 +21,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Console(highlight=False, soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 100)
 Units = Annotated[list[str] | None, typer.Option("--unit", help="Only this unit; may be given several times.")]
 Seed = Annotated[int | None, typer.Option(help="Repeat a grading: the seed that it showed.")]
 
@@ -80,8 +75,16 @@ def progress(
     _stop(results)
 
 
+_OF_ONE = ("json", "require_isolation")
+_OF_A_CLASS = (
+    *("jobs", "roster", "only", "regrade", "cluster", "unconfined"),
+    *("late_percent", "late_most", "attempts", "attempt_percent"),
+)
+
+
 @app.command()
 def grade(
+    context: typer.Context,
     path: Annotated[Path, typer.Argument(help="A learner's folder or repository; with --out, a folder of many.")],
     json: Annotated[Path | None, typer.Option(help="Write the whole result to this file, too.")] = None,
     unit: Units = None,
@@ -109,8 +112,9 @@ def grade(
         from grader.batch.command import Asked
         from grader.batch.options import Penalties
 
-        _known_units(unit)
-        with usage.errors():
+        terminal.refuse_idle(context, _OF_ONE, "is for one submission: leave out --out")
+        terminal.refuse_unknown(unit)
+        with terminal.usage_errors():
             asked = Asked(
                 submissions=path,
                 out=out,
@@ -126,12 +130,13 @@ def grade(
                 penalties=Penalties(late_percent, late_most, attempts, attempt_percent),
             )
             _grade_class(asked)
+    terminal.refuse_idle(context, _OF_A_CLASS, "is for a class: say with --out where its grades go")
     graded = _grade(str(path), unit, seed, require_isolation)
     if json is not None:
         try:
             results.write_atomically(json, results.to_json(graded))
         except OSError as error:
-            usage.stop(f"{json} cannot be written: {error.strerror}")
+            terminal.stop(f"{json} cannot be written: {error.strerror}")
     console.print(reports.failures(graded))
     console.print(reports.scorecard(graded))
     if graded.isolation != "confined":
@@ -147,7 +152,7 @@ def hint(
     """A question that helps; ask for the next one if it does not."""
     from grader import workbench
 
-    with usage.errors():
+    with terminal.usage_errors():
         console.print(workbench.hint(exercise, number))
 
 
@@ -156,93 +161,9 @@ def reset(exercise: Annotated[str, typer.Argument(help="An exercise, or a whole 
     """Put the stub back and start again; what you had is kept as a copy."""
     from grader import workbench
 
-    with usage.errors():
+    with terminal.usage_errors():
         file, kept = workbench.reset(exercise)
     console.print(f"{exercise} in {file} is a stub again." + (f" What you had: {kept}" if kept else ""))
-
-
-@app.command()
-def stubs(
-    check: Annotated[bool, typer.Option("--check", help="Only say whether they are up to date.")] = False,
-) -> None:
-    """Make exercises/ anew from solutions/ (for those who work on the kit; your own files are kept as copies)."""
-    from grader import stubs, workbench
-
-    stale = stubs.stale()
-    for path in stale:
-        console.print(f"{path.name} is not what the solutions make of it")
-    if check:
-        raise typer.Exit(1 if stale else 0)
-    for path in stale:
-        workbench.backup(path)
-    console.print(f"{len(stubs.write())} written")
-
-
-@app.command()
-def selfcheck(
-    units: Annotated[list[str] | None, typer.Argument(help="Only these units.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the first round.")] = 0,
-    rounds: Annotated[int, typer.Option(help="How often, each with the next seed.")] = 1,
-) -> None:
-    """Prove the kit: stubs are todo, solutions pass, mistakes fail by name, alternatives pass."""
-    from grader.selfcheck import selfcheck
-
-    _known_units(units)
-    wrong = 0
-    for round_seed in range(seed, seed + rounds):
-        counts: Counter[str] = Counter()
-        with _bar(f"seed {round_seed}", None) as advance:
-            for finding in selfcheck(units, round_seed):
-                counts[finding.what.partition(" ")[0]] += 1
-                advance()
-                if finding.problem:
-                    wrong += 1
-                    console.print(f"[red]{finding.unit}[/]: {finding.what}: {finding.problem}", markup=True)
-        listed = ", ".join(f"{count} {kind}" for kind, count in counts.items())
-        console.print(f"seed {round_seed}: {listed}; {wrong} wrong")
-    raise typer.Exit(1 if wrong else 0)
-
-
-@app.command()
-def doctor() -> None:
-    """What is installed, what is confined here, and what is not."""
-    from grader.doctor import examine
-
-    healthy = True
-    for finding in examine():
-        mark = "[green]ok  [/]" if finding.good else "[red]no  [/]"
-        console.print(mark + finding.text)
-        healthy = healthy and finding.good
-    raise typer.Exit(0 if healthy else 1)
-
-
-@app.command()
-def train(
-    target: Annotated[str, typer.Option(help="exercises, solutions, or a folder")] = "exercises",
-    text: Annotated[Path | None, typer.Option(help="What to train on. Without it: Python's reference manual.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Updates; the same as --set steps=N.")] = None,
-    name: Annotated[str | None, typer.Option(help="Of the run. One that is there already goes on.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="As position=learned or d_model=256; several times.")
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda or cuda:1. Without it: the GPU if there is one.")
-    ] = None,
-    bf16: Annotated[bool, typer.Option("--bf16", help="Matrix products in bfloat16.")] = False,
-    compiled: Annotated[bool, typer.Option("--compile", help="The model through torch.compile.")] = False,
-) -> None:
-    """Train your whole stack on real text, and read what it writes; killed, it goes on where it was."""
-    from grader import train
-    from grader.opened import Fault
-    from grader.pretrain import settings as known
-
-    with usage.errors():
-        changes = known.read([*(settings or ()), *([f"steps={steps}"] if steps else ())])
-        try:
-            done = train.train(target, text, name, changes, device, bf16, compiled, console)
-        except Fault as fault:
-            usage.stop(str(fault), 1)
-    raise typer.Exit(0 if done else 1)
 
 
 def _grade(target: str, units: list[str] | None, seed: int | None, require_isolation: bool) -> Any:
@@ -252,17 +173,17 @@ def _grade(target: str, units: list[str] | None, seed: int | None, require_isola
     from grader.isolation import confine
     from grader.isolation.pool import Pool, supported
 
-    with usage.errors():
+    with terminal.usage_errors():
         submission = resolve(target)
-    _known_units(units)
+    terminal.refuse_unknown(units)
     missing = confine.available()
     if require_isolation and missing:
-        usage.stop("--require-isolation: " + "; ".join(missing))
+        terminal.stop("--require-isolation: " + "; ".join(missing))
     chosen = [name for name in load() if units is None or name in units]
     total = sum(len(suite.collect(name)) for name in chosen)
     pool = Pool(confined=not missing) if supported() else None
     try:
-        with _bar("checks", total) as advance:
+        with terminal.bar("checks", total) as advance:
             return grade(submission, units=chosen, seed=seed, pool=pool, progress=lambda unit, outcome: advance())
     finally:
         if pool is not None:
@@ -274,7 +195,8 @@ def _can_confine(unconfined: bool) -> bool:
 
     missing = confine.available()
     if missing and not unconfined:
-        usage.stop(f"submissions cannot be confined here: {'; '.join(missing)}. For code that you trust: --unconfined")
+        why = "; ".join(missing)
+        terminal.stop(f"submissions cannot be confined here: {why}. For code that you trust: --unconfined")
     return not missing
 
 
@@ -298,21 +220,10 @@ def _stop(results: Any) -> None:
     raise typer.Exit(0 if all(check.status == "passed" for check in results.checks) else 1)
 
 
-@contextmanager
-def _bar(label: str, total: int | None) -> Iterator[Any]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(label, total=total)
-        yield lambda: bar.advance(task)
-
-
-def _known_units(units: list[str] | None) -> None:
-    if unknown := [name for name in units or () if name not in load()]:
-        usage.stop(f"there is no unit {unknown[0]!r}. Units: {', '.join(load())}")
-
-
-show.add_commands(app, console)
-similar.add_commands(app, console)
+show.add_commands(app)
+train.add_commands(app)
+similar.add_commands(app)
+maintain.add_commands(app)
 
 if __name__ == "__main__":
     main()

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from grader import usage
+from grader import terminal
 from grader.submission import KIT
+from grader.terminal import console
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,7 +63,7 @@ class Wishes:
     run: str | None = None
 
 
-def add_commands(app: typer.Typer, console: Console) -> None:
+def add_commands(app: typer.Typer) -> None:
     """Give the command line its commands `show` and `compare`."""
 
     @app.command()
@@ -78,9 +77,9 @@ def add_commands(app: typer.Typer, console: Console) -> None:
     ) -> None:
         """A picture of what your own code does: attention, positions, schedule, loss, tokenizer."""
         _refuse_idle(picture, text, steps, run)
-        shown = _drawn(picture, target, Wishes(text, steps, run), console)
+        shown = _drawn(picture, target, Wishes(text, steps, run))
         console.print(shown.text)
-        _write(shown.figure, out or PICTURES / f"{picture.value}.png", console)
+        _write(shown.figure, out or PICTURES / f"{picture.value}.png")
 
     @app.command()
     def compare(
@@ -91,37 +90,37 @@ def add_commands(app: typer.Typer, console: Console) -> None:
         from grader.pictures import comparison
         from grader.pictures.runs import read
 
-        with usage.errors():
+        with terminal.usage_errors():
             found = [read(name) for name in runs]
         console.print(comparison.table(found))
-        _write(comparison.draw(found), out or PICTURES / "compare.png", console)
+        _write(comparison.draw(found), out or PICTURES / "compare.png")
 
 
 def _refuse_idle(picture: Picture, text: str | None, steps: int | None, run: str | None) -> None:
     if run is not None and picture is not Picture.attention:
-        usage.stop("--run is for attention")
+        terminal.stop("--run is for attention")
     if text is not None and picture not in _WITH_TEXT:
-        usage.stop(f"--text is for {' and '.join(name.value for name in _WITH_TEXT)}")
+        terminal.stop(f"--text is for {' and '.join(name.value for name in _WITH_TEXT)}")
     if steps is not None and picture is not Picture.loss:
-        usage.stop("--steps is for loss")
+        terminal.stop("--steps is for loss")
 
 
-def _drawn(picture: Picture, target: str, wishes: Wishes, console: Console) -> Shown:
+def _drawn(picture: Picture, target: str, wishes: Wishes) -> Shown:
     from grader.checking.target import resolve
     from grader.opened import Fault, Unsuitable, opened
 
-    with usage.errors():
+    with terminal.usage_errors():
         submission = resolve(target)
     try:
         with opened(submission) as learner:
-            return _DRAWING[picture](learner, wishes, console)
+            return _DRAWING[picture](learner, wishes)
     except Unsuitable as error:
-        usage.stop(str(error))
+        terminal.stop(str(error))
     except Fault as fault:
-        usage.stop(str(fault), 1)
+        terminal.stop(str(fault), 1)
 
 
-def _attention(learner: Learner, wishes: Wishes, console: Console) -> Shown:
+def _attention(learner: Learner, wishes: Wishes) -> Shown:
     from grader.pictures import attention
 
     text = attention.TEXT if wishes.text is None else wishes.text
@@ -129,32 +128,30 @@ def _attention(learner: Learner, wishes: Wishes, console: Console) -> Shown:
     return Shown(attention.draw(data), attention.text(data, console.width))
 
 
-def _positions(learner: Learner, wishes: Wishes, console: Console) -> Shown:
+def _positions(learner: Learner, wishes: Wishes) -> Shown:
     from grader.pictures import positions
 
     data = positions.collect(learner)
     return Shown(positions.draw(data), positions.text(data, console.width))
 
 
-def _schedule(learner: Learner, wishes: Wishes, console: Console) -> Shown:
+def _schedule(learner: Learner, wishes: Wishes) -> Shown:
     from grader.pictures import schedule
 
     data = schedule.collect(learner)
     return Shown(schedule.draw(data), schedule.text(data, console.width))
 
 
-def _loss(learner: Learner, wishes: Wishes, console: Console) -> Shown:
+def _loss(learner: Learner, wishes: Wishes) -> Shown:
     from grader.pictures import loss
 
     total = wishes.steps or loss.STEPS
-    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=total)
-        data = loss.collect(learner, total, lambda: bar.advance(task))
+    with terminal.bar("training", total) as advance:
+        data = loss.collect(learner, total, advance)
     return Shown(loss.draw(data), loss.text(data, console.width))
 
 
-def _tokenizer(learner: Learner, wishes: Wishes, console: Console) -> Shown:
+def _tokenizer(learner: Learner, wishes: Wishes) -> Shown:
     from grader.pictures import tokenizer
 
     with console.status("training the tokenizer on Python's manual"):
@@ -172,13 +169,13 @@ _DRAWING = {
 }
 
 
-def _write(figure: Figure, file: Path, console: Console) -> None:
+def _write(figure: Figure, file: Path) -> None:
     from grader.pictures import paper
 
     try:
         paper.save(figure, file)
     except OSError as error:
-        usage.stop(f"{file} cannot be written: {error.strerror}")
+        terminal.stop(f"{file} cannot be written: {error.strerror}")
     console.print(f"Picture: {_near(file)}", soft_wrap=True)
 
 

@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from grader import usage
+from grader import terminal
 from grader.curriculum import load
 from grader.submission import Submission
+from grader.terminal import console
 
 if TYPE_CHECKING:  # what reads submissions is loaded when it is needed
     from grader.batch.intake import Entry
 
 
-def add_commands(app: typer.Typer, console: Console) -> None:
+def add_commands(app: typer.Typer) -> None:
     """Give the command line its command `similar`."""
 
     @app.command()
@@ -34,7 +34,7 @@ def add_commands(app: typer.Typer, console: Console) -> None:
         from grader.reports.alike import alike_html, alike_text
         from grader.results import write_atomically
 
-        with usage.errors():
+        with terminal.usage_errors():
             units = _units(unit)
             found = _read_all(collect(submissions))
             pairs = alike(found, units, least / 100)
@@ -42,7 +42,7 @@ def add_commands(app: typer.Typer, console: Console) -> None:
             try:
                 write_atomically(html, alike_html(pairs, found))
             except OSError as error:
-                usage.stop(str(error))
+                terminal.stop(str(error))
         console.print(alike_text(pairs))
 
 

@@ -111,6 +111,8 @@ def test_a_seed_is_drawn_where_none_is_given(folder, one_zygote):
         (["grade", "no/such/folder"], "is not a folder. Give the folder that holds the learner's files."),
         (["progress", "--target", "no/such/folder"], "is not a folder."),
         (["grade", "solutions", "--unit", "atention"], "there is no unit 'atention'. Units: "),
+        (["grade", "solutions", "--jobs", "2"], "--jobs is for a class: say with --out where its grades go"),
+        (["grade", "solutions", "--out", "/nowhere", "--json", "x"], "--json is for one submission: leave out --out"),
         (["selfcheck", "atention"], "there is no unit 'atention'."),
         (["hint", "softmaxx"], "there is no exercise 'softmaxx'. Did you mean softmax"),
         (["hint", "zzz"], "there is no exercise 'zzz'. Exercises: "),

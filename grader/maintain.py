@@ -1,0 +1,70 @@
+"""`grader stubs`, `grader selfcheck` and `grader doctor`: for those who work on the kit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Annotated
+
+import typer
+
+from grader import terminal
+from grader.terminal import console
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Give the command line these commands."""
+    app.command()(stubs)
+    app.command()(selfcheck)
+    app.command()(doctor)
+
+
+def stubs(
+    check: Annotated[bool, typer.Option("--check", help="Only say whether they are up to date.")] = False,
+) -> None:
+    """Make exercises/ anew from solutions/ (for those who work on the kit; your own files are kept as copies)."""
+    from grader import stubs, workbench
+
+    stale = stubs.stale()
+    for path in stale:
+        console.print(f"{path.name} is not what the solutions make of it")
+    if check:
+        raise typer.Exit(1 if stale else 0)
+    for path in stale:
+        workbench.backup(path)
+    console.print(f"{len(stubs.write())} written")
+
+
+def selfcheck(
+    units: Annotated[list[str] | None, typer.Argument(help="Only these units.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the first round.")] = 0,
+    rounds: Annotated[int, typer.Option(help="How often, each with the next seed.")] = 1,
+) -> None:
+    """Prove the kit: stubs are todo, solutions pass, mistakes fail by name, alternatives pass."""
+    from grader.selfcheck import selfcheck
+
+    terminal.refuse_unknown(units)
+    wrong = 0
+    for round_seed in range(seed, seed + rounds):
+        counts: Counter[str] = Counter()
+        with terminal.bar(f"seed {round_seed}", None) as advance:
+            for finding in selfcheck(units, round_seed):
+                counts[finding.what.partition(" ")[0]] += 1
+                advance()
+                if finding.problem:
+                    wrong += 1
+                    console.print(f"[red]{finding.unit}[/]: {finding.what}: {finding.problem}", markup=True)
+        listed = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+        console.print(f"seed {round_seed}: {listed}; {wrong} wrong")
+    raise typer.Exit(1 if wrong else 0)
+
+
+def doctor() -> None:
+    """What is installed, what is confined here, and what is not."""
+    from grader.doctor import examine
+
+    healthy = True
+    for finding in examine():
+        mark = "[green]ok  [/]" if finding.good else "[red]no  [/]"
+        console.print(mark + finding.text)
+        healthy = healthy and finding.good
+    raise typer.Exit(0 if healthy else 1)
