@@ -156,7 +156,7 @@ class Session:
                 wire.send(self._socket, self._next_item(answer), deadline)
                 continue
             if answer.get("id") != self._id or answer.get("op") not in ("result", "error"):
-                raise wire.WireError("the answer does not belong to the question")
+                raise wire.WireError(wire.UNASKED)
             return answer, body
 
     def _next_item(self, question: dict[str, Any]) -> bytes:
@@ -176,13 +176,17 @@ class Session:
         code = self.zygote.reap(self._pid)
         if isinstance(error, wire.TimedOut):
             seconds = min(self.limits.call_seconds, self._left)
-            self.ended = f"your code did not answer within {seconds:.3g} s: an endless loop?"
+            self.ended = f"your code did not answer within {_rounded(seconds)} s: an endless loop?"
             if self.spent >= self._left:
                 self.ended = "your code has used up its time: is it much slower than it need be?"
         elif isinstance(error, wire.Closed):
             self.ended = f"your code ended the process ({_how(code)})"
         else:
             self.ended = f"your code sent what is no answer: {error}"
+
+
+def _rounded(seconds: float) -> str:
+    return f"{seconds:.0f}" if seconds >= 1 else f"{seconds:.1g}"
 
 
 def _how(code: int | None) -> str:

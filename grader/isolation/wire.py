@@ -22,6 +22,8 @@ MAX_HEADER = 32 << 20  # the ids of a text of several MB
 MAX_BODY = 128 << 20  # what a frame may cost the reader: a few copies of this
 MAX_NODES = 4_000_000
 MAX_BRACKETS = 1_000_000  # an empty dict takes 2 bytes of JSON and 80 of memory
+# One sentence for what came behind an answer, whether it was there at once or a moment later.
+UNASKED = "an answer that belongs to no question"
 _AT_LEAST = 1 << 14  # most frames come in one piece
 
 
@@ -105,7 +107,7 @@ def receive_sized(sock: socket.socket, deadline: float | None = None) -> tuple[d
     begin = HEAD.size + header_length
     _fill(frame, begin + body_length, sock, deadline)
     if len(frame) > begin + body_length:  # nobody speaks before the other side has answered
-        raise WireError("a frame is followed by more than was asked for")
+        raise WireError(UNASKED)
     return parse_header(frame[HEAD.size : begin]), memoryview(frame)[begin:], len(frame)
 
 

@@ -83,6 +83,7 @@ def unit_of():
 
 
 def dribble(sock):
+    wire.receive(sock)
     for byte in reply(1, [0] * 100):
         sock.sendall(bytes([byte]))
         time.sleep(0.01)
@@ -170,13 +171,13 @@ def test_an_answer_that_was_stuffed_ahead_is_taken_for_no_other_question(unit_of
 
     unit = unit_of(script)
     assert unit.f() == 1
-    with pytest.raises(WorkerEnded, match="does not belong"):
+    with pytest.raises(WorkerEnded, match="belongs to no question"):
         unit.f()
 
 
 def test_an_answer_with_another_one_behind_it_is_refused(unit_of):
     unit = unit_of(answering(reply(1, 1) + reply(2, 1)))
-    with pytest.raises(WorkerEnded, match="followed by more"):
+    with pytest.raises(WorkerEnded, match="belongs to no question"):
         unit.f()
 
 

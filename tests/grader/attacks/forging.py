@@ -41,16 +41,20 @@ ATTACKS = [
         FRAME + first(f"for n in range(2, 50): _say(_frame({{**{FALSE}, 'id': n}}))"),
         "base",
         base=BLIND,
-        says="does not belong|got|followed by more",
+        says="belongs to no question|got",
     ),
     Attack(
         "stuffed-at-import",
         FRAME + f"for n in range(1, 50): _say(_frame({{**{FALSE}, 'id': n}}))",
         "base",
         base=BLIND,
-        says="does not belong|got|followed by more",
+        says="belongs to no question|got",
     ),
-    Attack("frame-of-another-question", FRAME + first(f"_say(_frame({{**{FALSE}, 'id': 1}}))"), says="does not belong"),
+    Attack(
+        "frame-of-another-question",
+        FRAME + first(f"_say(_frame({{**{FALSE}, 'id': 1}}))"),
+        says="belongs to no question",
+    ),
     Attack("frame-without-an-operation", FRAME + first("_say(_frame({'id': 2}))"), says=NO_ANSWER),
     Attack("garbage", FRAME + first("_say(b'passed\\n' * 99)"), says="magic"),
     Attack("http", FRAME + first("_say(b'HTTP/1.1 200 OK\\r\\n\\r\\n')"), says="magic"),
@@ -58,7 +62,9 @@ ATTACKS = [
     Attack("header-that-is-no-json", FRAME + first("_say(_frame(b'{]'))"), says="not JSON"),
     Attack("deep-header", FRAME + first("_say(_frame(b'[' * 100_000))"), says="not JSON"),
     Attack(
-        "claims-to-be-ready", FRAME + first("_say(_frame({'op': 'ready', 'confined': True}))"), says="does not belong"
+        "claims-to-be-ready",
+        FRAME + first("_say(_frame({'op': 'ready', 'confined': True}))"),
+        says="belongs to no question",
     ),
     Attack(
         "error-of-the-graders-own",
@@ -66,7 +72,7 @@ ATTACKS = [
         + instead(
             "_say(_frame({'id': 2, 'op': 'error', 'types': ['GraderFault', 'OracleFailed'], 'message': 'The grader failed'}))\nraise ValueError"
         ),
-        says="The grader failed|does not belong",
+        says="The grader failed|belongs to no question",
     ),
     Attack(
         "stub-for-an-answer", instead("raise NotImplementedError('attention.softmax is still a stub')"), says="stub"
