@@ -106,9 +106,10 @@ def receive_sized(sock: socket.socket, deadline: float | None = None) -> tuple[d
     header_length, body_length = unpack_head(frame[: HEAD.size])
     begin = HEAD.size + header_length
     _fill(frame, begin + body_length, sock, deadline)
+    header = parse_header(frame[HEAD.size : begin])
     if len(frame) > begin + body_length:  # nobody speaks before the other side has answered
         raise WireError(UNASKED)
-    return parse_header(frame[HEAD.size : begin]), memoryview(frame)[begin:], len(frame)
+    return header, memoryview(frame)[begin:], len(frame)
 
 
 def send(sock: socket.socket, frame: bytes, deadline: float | None = None) -> None:
