@@ -8,6 +8,7 @@ blames all that lay at the dead worker.
 from __future__ import annotations
 
 import importlib
+import itertools
 import queue
 import time
 import uuid
@@ -27,6 +28,7 @@ DEATHS = 2  # one may be the machine's fault
 CONNECT_SECONDS = 30.0
 LOOK_SECONDS = 1.0  # how often it is asked which workers live
 FETCH_SECONDS = 60.0
+MEET_SECONDS = 20.0  # how long the first job waits for workers that have not introduced themselves
 PATIENCE_SECONDS = 900.0  # a queue of a computing centre may take that long to start a worker again
 
 
@@ -115,9 +117,12 @@ class _Run:
         self._patience = patience
         self._name = f"grade-{uuid.uuid4().hex}"  # Dask gives the earlier answer to an earlier key
         self._sent = 0
+        self._numbers = itertools.count()
         self._confined = True
         self._fit: set[str] = set()
         self._unfit: dict[str, str] = {}
+        self._asked: dict[str, tuple[str, Any]] = {}  # who has not introduced itself yet: it may hang
+        self._met_by = time.monotonic() + MEET_SECONDS
         self._running: dict[str, _Attempt] = {}
         self._again: deque[tuple[Job, int]] = deque()
         self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -135,33 +140,44 @@ class _Run:
         while True:
             if time.monotonic() - self._looked > LOOK_SECONDS:
                 self._look()
-            self._send(waiting)
-            if self._fit and not self._running:  # nobody is busy though somebody could be: nothing is left
-                return
+            if not self._asked or self._sent or time.monotonic() > self._met_by:
+                self._send(waiting)
+                if self._fit and not self._running:  # nobody is busy though somebody could be: nothing is left
+                    return
             self._take()
 
     def cancel(self) -> None:
         """Let go of what is under way; a worker ends the job that it has begun, and nobody hears of it."""
-        self._client.cancel([attempt.future for attempt in self._running.values()], force=True)
+        futures = [attempt.future for attempt in self._running.values()]
+        futures += [future for _, future in self._asked.values()]
+        self._client.cancel(futures, force=True)
         self._running.clear()
+        self._asked.clear()
 
     def _send(self, waiting: Iterator[Job]) -> None:
         for worker in self._fit - {attempt.worker for attempt in self._running.values()}:
             job, deaths = self._again.popleft() if self._again else (next(waiting, None), 0)
             if job is None:
                 return
+            future = self._submit(worker, self._work, job)
             self._sent += 1
-            key = f"{self._name}-{self._sent}"
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # that a submission is large
-                future = self._client.submit(self._work, job, key=key, workers=[worker], pure=False)
-            self._running[key] = _Attempt(job, worker, future, deaths)
-            future.add_done_callback(lambda ended: self._ended.put(ended.key))
+            self._running[future.key] = _Attempt(job, worker, future, deaths)
+
+    def _submit(self, worker: str, work: Callable[..., Any], *given: Any) -> Any:
+        key = f"{self._name}-{next(self._numbers)}"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that a submission is large
+            future = self._client.submit(work, *given, key=key, workers=[worker], pure=False)
+        future.add_done_callback(lambda ended: self._ended.put(ended.key))
+        return future
 
     def _take(self) -> None:
         try:
             key = self._ended.get(timeout=LOOK_SECONDS)
         except queue.Empty:
+            return
+        if key in self._asked:
+            self._meet(*self._asked.pop(key))
             return
         attempt = self._running.get(key)
         if attempt is None:  # given up, since its worker had died
@@ -200,7 +216,11 @@ class _Run:
         self._unfit = {worker: why for worker, why in self._unfit.items() if worker in alive}
         for key in [key for key, attempt in self._running.items() if attempt.worker not in alive]:
             self._lose(key)
-        self._meet([worker for worker in alive if worker not in self._fit and worker not in self._unfit])
+        self._asked = {key: (worker, future) for key, (worker, future) in self._asked.items() if worker in alive}
+        known = self._fit | self._unfit.keys() | {worker for worker, _ in self._asked.values()}
+        for worker in alive.keys() - known:
+            future = self._submit(worker, introduce)
+            self._asked[future.key] = worker, future
         self._looked = time.monotonic()
         if self._fit:
             self._served = self._looked
@@ -215,14 +235,18 @@ class _Run:
         if why := problem(said, self._confined, grades=False):
             raise Refused(f"the scheduler {why}")
 
-    def _meet(self, strangers: list[str]) -> None:
-        said = self._client.run(introduce, workers=strangers, on_error="return") if strangers else {}
-        for worker, answer in said.items():
-            if isinstance(answer, OSError):
-                continue  # gone again, or about to be
-            if why := problem(answer, self._confined):
-                self._unfit[worker] = f"worker {worker} {why}"
-            else:
-                self._fit.add(worker)
+    def _meet(self, worker: str, future: Any) -> None:
+        if future.status in ("cancelled", "lost"):
+            return  # gone again, or asked anew with the next look
+        try:
+            said = future.result(timeout=FETCH_SECONDS)
+        except Exception as error:
+            said = error
+        if isinstance(said, OSError):
+            return
+        if why := problem(said, self._confined):
+            self._unfit[worker] = f"worker {worker} {why}"
+        else:
+            self._fit.add(worker)
         if self._unfit and not self._sent:  # later it is left out: the others go on
             raise Refused("\n".join(self._unfit.values()))

@@ -158,6 +158,18 @@ def other_kit(tmp_path):
     return ("--preload", str(file))
 
 
+def test_worker_that_hangs_is_not_waited_for(two_workers, monkeypatch):
+    monkeypatch.setattr(cluster, "MEET_SECONDS", 3.0)
+    with worker(two_workers, "--no-nanny") as hung:
+        wait_for(two_workers, 3)
+        os.kill(hung.pid, signal.SIGSTOP)
+        try:
+            assert len(run(two_workers, jobs(4))) == 4
+        finally:
+            hung.kill()
+    wait_for(two_workers, 2)
+
+
 def test_worker_with_another_kit_is_refused_before_anything_is_graded(two_workers, other_kit):
     answers = []
     wait_for(two_workers, 2)
