@@ -32,6 +32,15 @@ def number(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
+def whole(percent: float) -> str:
+    """Percent without decimals, where not all is never 100 and something is never 0."""
+    if 0 < percent < 1:
+        return "under 1"
+    if 99 < percent < 100:
+        return "over 99"
+    return f"{percent:.0f}"
+
+
 def percent(score: float, max_score: float) -> float:
     """Of full marks, from 0 to 100; where nothing can be earned it is 0."""
     return 100 * score / max_score if max_score else 0.0

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from grader.reports import class_page, html, learner_page
 from grader.reports.html import link
-from grader.reports.text import number, visible
+from grader.reports.text import number, visible, whole
 from tests.grader.grades import (
     HOSTILE,
     a_class,
@@ -159,6 +159,10 @@ def test_colours_differ_enough_to_be_read(scheme):
         assert min(_contrast(colors[ink], colors[ground]) for ground in ("paper", "box")) >= 4.5, ink
     assert _contrast(colors["ink"], colors["mark"]) >= 4.5
     assert min(_contrast(colors["bar"], colors[ground]) for ground in ("paper", "track")) >= 3
+
+
+def test_not_all_is_never_a_hundred_percent_and_somebody_is_never_none():
+    assert [whole(percent) for percent in (0, 0.5, 1, 99.0, 99.5, 100)] == ["0", "under 1", "1", "99", "over 99", "100"]
 
 
 def test_numbers_have_two_decimals_at_most():
