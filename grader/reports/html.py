@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from grader.reports.text import cut, number, visible, whole
+from grader.reports.text import cut, number, visible, rounded
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -54,7 +54,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=lambda value: visible(value) if type(value) is str else value,
     )
-    environment.filters |= {"number": number, "cut": cut, "whole": whole}
+    environment.filters |= {"number": number, "cut": cut, "rounded": rounded}
     style = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     # Not 'unsafe-inline': only this very style is obeyed, so that no text can bring its own.

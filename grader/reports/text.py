@@ -32,7 +32,7 @@ def number(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
-def whole(percent: float) -> str:
+def rounded(percent: float) -> str:
     """Percent without decimals, where not all is never 100 and something is never 0."""
     if 0 < percent < 1:
         return "under 1"

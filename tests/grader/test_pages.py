@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from grader.reports import class_page, html, learner_page
 from grader.reports.html import link
-from grader.reports.text import number, visible, whole
+from grader.reports.text import number, rounded, visible
 from tests.grader.grades import (
     HOSTILE,
     a_class,
@@ -162,7 +162,14 @@ def test_colours_differ_enough_to_be_read(scheme):
 
 
 def test_not_all_is_never_a_hundred_percent_and_somebody_is_never_none():
-    assert [whole(percent) for percent in (0, 0.5, 1, 99.0, 99.5, 100)] == ["0", "under 1", "1", "99", "over 99", "100"]
+    assert [rounded(percent) for percent in (0, 0.5, 1, 99.0, 99.5, 100)] == [
+        "0",
+        "under 1",
+        "1",
+        "99",
+        "over 99",
+        "100",
+    ]
 
 
 def test_numbers_have_two_decimals_at_most():
