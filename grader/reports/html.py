@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from grader.reports.text import cut, number, visible, rounded
+from grader.reports.text import cut, number, rounded, visible
 
 if TYPE_CHECKING:
     from jinja2 import Environment
