@@ -211,11 +211,9 @@ def test_LayerNorm_undoes_any_scale_and_shift(unit, seed, scale, shift):
     # 1e-3: as float32 inside leaves it after the shift; a mistake is off by tenths.
     x = normal(seed, 2, 8)
     module = unit.LayerNorm(8, eps=1e-8).double()
-    y = module(x)
-    call = "normalization.LayerNorm(8, eps=1e-8)(x=(2, 8))"
-    assert torch.allclose(module(x * scale + shift), y, atol=1e-3), (
-        f"{call}: {scale:g} x + {shift:g} gives another result"
-    )
+    y, other = module(torch.stack([x, x * scale + shift]))
+    call = "normalization.LayerNorm(8, eps=1e-8)(x=(2, 2, 8))"
+    assert torch.allclose(other, y, atol=1e-3), f"{call}: {scale:g} x + {shift:g} gives another result"
     assert torch.allclose(y.mean(-1), torch.zeros(2).double(), atol=1e-3), f"{call}: the mean of a vector is not 0"
     assert torch.allclose(y.square().mean(-1), torch.ones(2).double(), atol=1e-3), f"{call}: the variance is not 1"
 
@@ -235,11 +233,9 @@ def test_LayerNorm_keeps_its_digits_where_the_mean_is_large(agree, rand):
 def test_RMSNorm_keeps_the_direction_and_forgets_the_length(unit, seed, scale, sign):
     x = normal(seed, 2, 8)
     module = unit.RMSNorm(8, eps=1e-8).double()
-    y = module(x)
-    call = "normalization.RMSNorm(8, eps=1e-8)(x=(2, 8))"
-    assert torch.allclose(module(sign * scale * x), sign * y, atol=1e-3), (
-        f"{call}: {sign * scale:g} x gives another length"
-    )
+    y, other = module(torch.stack([x, sign * scale * x]))
+    call = "normalization.RMSNorm(8, eps=1e-8)(x=(2, 2, 8))"
+    assert torch.allclose(other, sign * y, atol=1e-3), f"{call}: {sign * scale:g} x gives another length"
     assert torch.allclose(y.square().mean(-1), torch.ones(2).double(), atol=1e-3), f"{call}: the mean square is not 1"
     cosine = torch.nn.functional.cosine_similarity(x, y, dim=-1)
     assert torch.allclose(cosine, torch.ones(2).double(), atol=1e-3), f"{call}: the direction of a vector has changed"

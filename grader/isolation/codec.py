@@ -150,8 +150,9 @@ class Decoder:
         self._nodes += 1
         if depth > MAX_DEPTH or self._nodes > MAX_NODES:
             raise WireError("a value is nested too deeply or has too many parts")
-        if isinstance(node, list):
+        if not self._nodes & 255:
             self._expect_time()
+        if isinstance(node, list):
             if set(map(type, node)) <= {int, str, float, bool, type(None)}:
                 self._nodes += len(node)
                 return node
@@ -197,7 +198,7 @@ class Decoder:
             if type(pair) is not list:  # a tensor of two rows falls apart into two values of one memory
                 raise TypeError
             key, value = pair
-            if not len(found) & 1023:
+            if len(found) & 1023 == 1023:
                 self._expect_time()
             found[key] = value
         return found

@@ -66,9 +66,11 @@ def install(package: str, sources: Mapping[str, Source]) -> None:
 
 def uninstall(package: str) -> None:
     """Forget the package and its modules."""
-    sys.meta_path[:] = [
-        finder for finder in sys.meta_path if not (isinstance(finder, _Importer) and finder.package == package)
-    ]
+    importers = [f for f in sys.meta_path if isinstance(f, _Importer) and f.package == package]
+    for importer in importers:
+        sys.meta_path.remove(importer)
+    if not importers and package not in sys.modules:
+        return  # to look through all modules takes a fresh worker 4 ms
     for name in [name for name in sys.modules if _is_in(name, package)]:
         del sys.modules[name]
 
