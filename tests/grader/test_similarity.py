@@ -157,7 +157,7 @@ def test_table_shows_names_as_they_are():
 def command():
     app = typer.Typer()
     app.callback()(lambda: None)
-    add_commands(app, Console(width=100))
+    add_commands(app)
     return lambda *arguments: CliRunner().invoke(app, ["similar", *map(str, arguments)])
 
 
