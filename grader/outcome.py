@@ -7,6 +7,7 @@ from typing import Literal
 
 Kind = Literal["shape", "numerics", "gradient", "property", "stability", "efficiency", "shortcut"]
 Status = Literal["passed", "failed", "todo", "error"]
+KNOWN_MISTAKE = "Known mistake: "  # begins the line of a message that names one
 
 
 @dataclass(frozen=True)

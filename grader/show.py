@@ -31,7 +31,11 @@ class Picture(StrEnum):
     tokenizer = "tokenizer"
 
 
-_WITH_TEXT = (Picture.attention, Picture.tokenizer)
+_ONLY_FOR = {
+    "run": (Picture.attention,),
+    "text": (Picture.attention, Picture.tokenizer),
+    "steps": (Picture.loss,),
+}
 Out = Annotated[Path | None, typer.Option(help="Where the PNG goes; .grader/pictures/NAME.png if not given.")]
 
 
@@ -68,6 +72,7 @@ def add_commands(app: typer.Typer) -> None:
 
     @app.command()
     def show(
+        context: typer.Context,
         picture: Annotated[Picture, typer.Argument(help="Which picture.")],
         target: Annotated[str, typer.Option(help="exercises, solutions, or a folder")] = "exercises",
         text: Annotated[str | None, typer.Option(help="For attention and tokenizer: what they look at.")] = None,
@@ -76,7 +81,9 @@ def add_commands(app: typer.Typer) -> None:
         out: Out = None,
     ) -> None:
         """A picture of what your own code does: attention, positions, schedule, loss, tokenizer."""
-        _refuse_idle(picture, text, steps, run)
+        for option, pictures in _ONLY_FOR.items():
+            if picture not in pictures:
+                terminal.refuse_idle(context, (option,), f"is for {' and '.join(name.value for name in pictures)}")
         shown = _drawn(picture, target, Wishes(text, steps, run))
         console.print(shown.text)
         _write(shown.figure, out or PICTURES / f"{picture.value}.png")
@@ -94,15 +101,6 @@ def add_commands(app: typer.Typer) -> None:
             found = [read(name) for name in runs]
         console.print(comparison.table(found))
         _write(comparison.draw(found), out or PICTURES / "compare.png")
-
-
-def _refuse_idle(picture: Picture, text: str | None, steps: int | None, run: str | None) -> None:
-    if run is not None and picture is not Picture.attention:
-        terminal.stop("--run is for attention")
-    if text is not None and picture not in _WITH_TEXT:
-        terminal.stop(f"--text is for {' and '.join(name.value for name in _WITH_TEXT)}")
-    if steps is not None and picture is not Picture.loss:
-        terminal.stop("--steps is for loss")
 
 
 def _drawn(picture: Picture, target: str, wishes: Wishes) -> Shown:

@@ -34,22 +34,16 @@ def add_commands(app: typer.Typer) -> None:
         from grader.reports.alike import alike_html, alike_text
         from grader.results import write_atomically
 
+        terminal.refuse_unknown(unit)
         with terminal.usage_errors():
-            units = _units(unit)
             found = _read_all(collect(submissions))
-            pairs = alike(found, units, least / 100)
+            pairs = alike(found, unit or list(load()), least / 100)
         if html is not None:
             try:
                 write_atomically(html, alike_html(pairs, found))
             except OSError as error:
                 terminal.stop(str(error))
         console.print(alike_text(pairs))
-
-
-def _units(chosen: list[str] | None) -> list[str]:
-    if unknown := [name for name in chosen or () if name not in load()]:
-        raise ValueError(f"there is no unit {unknown[0]!r}. Units: {', '.join(load())}")
-    return chosen or list(load())
 
 
 def _read_all(entries: Sequence[Entry]) -> dict[str, Submission]:

@@ -148,18 +148,19 @@ def read(path: Path) -> Submission:
     found = sorted(file for file in folder.iterdir() if file.suffix == ".py" and file.stem.isidentifier())
     if len(found) > MAX_FILES:
         raise ValueError(f"{folder} holds {len(found)} Python files, more than {MAX_FILES}. Is it the right folder?")
-    files = {file.stem: _read_file(file, _shown(folder.name)) for file in found if file.name != "__init__.py"}
+    files = {file.stem: _read_file(file, printable(folder.name)) for file in found if file.name != "__init__.py"}
     if not files:
         raise ValueError(f"{folder} holds no Python files. Give the folder that holds the learner's files.")
     return Submission(_name(path.resolve()), files)
 
 
 def _name(folder: Path) -> str:
-    return _shown(folder.parent.name if folder.name == "exercises" and folder != KIT / "exercises" else folder.name)
+    return printable(folder.parent.name if folder.name == "exercises" and folder != KIT / "exercises" else folder.name)
 
 
-def _shown(name: str) -> str:
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in name)  # every report shows it
+def printable(text: str) -> str:
+    """What somebody else wrote, shown and not obeyed: no escape sequences, no letters that turn the line around."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
 def _read_file(file: Path, folder: str) -> File:

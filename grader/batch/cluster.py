@@ -8,7 +8,6 @@ blames all that lay at the dead worker.
 from __future__ import annotations
 
 import importlib
-import itertools
 import queue
 import time
 import uuid
@@ -115,9 +114,7 @@ class _Run:
         self._work = work
         self._done = done
         self._patience = patience
-        self._name = f"grade-{uuid.uuid4().hex}"  # Dask gives the earlier answer to an earlier key
-        self._sent = 0
-        self._numbers = itertools.count()
+        self._begun = False
         self._confined = True
         self._fit: set[str] = set()
         self._unfit: dict[str, str] = {}
@@ -140,7 +137,7 @@ class _Run:
         while True:
             if time.monotonic() - self._looked > LOOK_SECONDS:
                 self._look()
-            if not self._asked or self._sent or time.monotonic() > self._met_by:
+            if not self._asked or self._begun or time.monotonic() > self._met_by:
                 self._send(waiting)
                 if self._fit and not self._running:  # nobody is busy though somebody could be: nothing is left
                     return
@@ -160,11 +157,11 @@ class _Run:
             if job is None:
                 return
             future = self._submit(worker, self._work, job)
-            self._sent += 1
+            self._begun = True
             self._running[future.key] = _Attempt(job, worker, future, deaths)
 
     def _submit(self, worker: str, work: Callable[..., Any], *given: Any) -> Any:
-        key = f"{self._name}-{next(self._numbers)}"
+        key = f"grade-{uuid.uuid4().hex}"  # Dask gives the earlier answer to an earlier key
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # that a submission is large
             future = self._client.submit(work, *given, key=key, workers=[worker], pure=False)
@@ -248,5 +245,5 @@ class _Run:
             self._unfit[worker] = f"worker {worker} {why}"
         else:
             self._fit.add(worker)
-        if self._unfit and not self._sent:  # later it is left out: the others go on
+        if self._unfit and not self._begun:  # later it is left out: the others go on
             raise Refused("\n".join(self._unfit.values()))

@@ -10,7 +10,7 @@ from grader.batch import archives, folders
 from grader.batch import roster as rosters
 from grader.batch.assemble import assemble
 from grader.batch.places import ARCHIVES, WHAT_TO_DO, Refused, choose, is_noise, shown
-from grader.submission import Submission
+from grader.submission import Submission, printable
 
 NOTHING = "Nothing was handed in."
 _FILES = (".py", ".ipynb")
@@ -92,7 +92,7 @@ def learner_of(path: Path) -> str:
     if not path.is_dir():
         ending = next((ending for ending in (*ARCHIVES, *_FILES) if name.lower().endswith(ending)), path.suffix)
         name = name[: len(name) - len(ending)] or name
-    return rosters.normal("".join(letter if letter.isprintable() else "\ufffd" for letter in name))
+    return rosters.normal(printable(name))
 
 
 def _by_roster(folder: Path, file: Path, paths: list[Path]) -> list[Entry]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from grader.curriculum import load
-from grader.submission import MAX_BYTES, MAX_FILES
+from grader.submission import MAX_BYTES, MAX_FILES, printable
 
 MAX_NOTEBOOK = 8 << 20  # its pictures are in it
 MAX_CODE = 4 << 20
@@ -48,7 +48,7 @@ class Member:
 
 def shown(name: str, limit: int = 80) -> str:
     """What somebody else chose, fit for a sentence."""
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in name[:limit])
+    return printable(name[:limit])
 
 
 def is_noise(part: str) -> bool:

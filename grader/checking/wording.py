@@ -12,7 +12,7 @@ from grader.checking.oracle import solution_sources
 from grader.checking.shortcuts import find_shortcut
 from grader.checking.variants import Mistake
 from grader.isolation.client import clean
-from grader.outcome import Outcome
+from grader.outcome import KNOWN_MISTAKE, Outcome
 from grader.submission import Submission, from_bytes
 
 
@@ -38,7 +38,7 @@ class Wording:
         """
         lines = [clean(text, 1500)]
         if mistake is not None:
-            lines.append(f"  Known mistake: {mistake.says}")
+            lines.append(f"  {KNOWN_MISTAKE}{mistake.says}")
         if located and (place := self._place()):
             lines.append(f"  {place}")
         id = mistake.id if mistake is not None else ""

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from grader.batch.similarity import Lines, Pair
-from grader.submission import Submission
+from grader.submission import Submission, printable
 
 _NOTE = (
     "A reason to look, not a verdict: two people may have worked from the same book. "
@@ -65,5 +65,4 @@ def _ranges(lines: Lines) -> str:
 
 
 def _plain(text: str) -> str:
-    # What a learner wrote is shown, not obeyed: no escape sequences, no letters that turn the line around.
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text.expandtabs(4))
+    return printable(text.expandtabs(4))

@@ -7,13 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from grader.curriculum import load
-from grader.outcome import Status
+from grader.outcome import KNOWN_MISTAKE, Status
 from grader.reports.graded import Graded
 from grader.reports.html import link, render
 from grader.reports.text import cut, percent
 from grader.results import Check, ExerciseResult, Isolation, Results, UnitResult
 
-KNOWN_MISTAKE = "Known mistake: "
 _SHOWN, _FOLDED = 3, 12  # findings of an exercise: at first, and on a click
 _LONGEST = 2000  # characters of a message, so that no submission makes a page that no browser opens
 _WHERE: dict[Isolation, str] = {
