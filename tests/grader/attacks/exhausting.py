@@ -110,6 +110,6 @@ ATTACKS = [
         says="never ends|did not answer",
         unit="tokenizer",
         exercise="stream_pretokens",
-        seconds=0.3,
+        seconds=1.5,
     ),
 ]
