@@ -73,7 +73,7 @@ def faulted(submission: Submission, units: Sequence[str], seed: int, said: str) 
     for unit in (unit for unit in load().values() if unit.name in units):
         outcomes: dict[str, list[Outcome]] = {}
         for check in suite.collect(unit.name):
-            outcome = Outcome(check.id.name, check.id.kind, "error", message=message)
+            outcome = Outcome(check.id.name, check.id.kind, "error", message=message, criterion=check.id.criterion)
             outcomes.setdefault(check.id.exercise.name, []).append(outcome)
         results.append(score_unit(unit, outcomes))
     return _results(submission, results, seed, None, 0.0)

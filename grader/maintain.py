@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from grader import terminal
 from grader.terminal import console
+
+if TYPE_CHECKING:
+    from grader.selfcheck import Finding
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -38,24 +43,43 @@ def selfcheck(
     units: Annotated[list[str] | None, typer.Argument(help="Only these units.")] = None,
     seed: Annotated[int, typer.Option(help="Of the first round.")] = 0,
     rounds: Annotated[int, typer.Option(help="How often, each with the next seed.")] = 1,
+    record: Annotated[bool, typer.Option("--record", help="Write down what each known mistake costs.")] = False,
 ) -> None:
-    """Prove the kit: stubs are todo, solutions pass, mistakes fail by name, alternatives pass."""
+    """Prove the kit: stubs are todo, solutions pass, mistakes fail by name and cost what they should."""
+    from grader import costs
     from grader.selfcheck import selfcheck
 
     terminal.refuse_unknown(units)
     wrong = 0
     for round_seed in range(seed, seed + rounds):
-        counts: Counter[str] = Counter()
+        found: list[Finding] = []
         with terminal.bar(f"seed {round_seed}", None) as advance:
             for finding in selfcheck(units, round_seed):
-                counts[finding.what.partition(" ")[0]] += 1
+                found.append(finding)
                 advance()
                 if finding.problem:
                     wrong += 1
-                    console.print(f"[red]{finding.unit}[/]: {finding.what}: {finding.problem}", markup=True)
+                    console.print(f"[red]{finding.unit}[/]: {finding.what}: {escape(finding.problem)}", markup=True)
+        counts = Counter(finding.what.partition(" ")[0] for finding in found)
         listed = ", ".join(f"{count} {kind}" for kind, count in counts.items())
         console.print(f"seed {round_seed}: {listed}; {wrong} wrong")
+        measured = [finding.cost for finding in found if finding.cost is not None]
+        console.print(f"  what the mistakes cost of their exercise: {costs.distribution(measured)}")
+    if record:
+        _record(found)
     raise typer.Exit(1 if wrong else 0)
+
+
+def _record(found: Sequence[Finding]) -> None:
+    from grader import costs
+
+    by_unit: dict[str, dict[str, costs.Cost]] = {}
+    for finding in found:
+        if finding.cost is not None:
+            by_unit.setdefault(finding.unit, {})[finding.what.partition(" ")[2]] = finding.cost
+    for unit, measured in by_unit.items():
+        costs.record(unit, measured)
+        console.print(f"tests/mistakes/costs/{unit}.toml: {len(measured)} mistakes")
 
 
 def doctor() -> None:

@@ -21,6 +21,7 @@ class Outcome:
         seconds: Wall time.
         message: What is wrong and why.
         mistake: Id of the known mistake that it is.
+        criterion: The line of the exercise's rubric that it belongs to.
     """
 
     check: str
@@ -29,3 +30,4 @@ class Outcome:
     seconds: float = 0.0
     message: str = "The check did not run."
     mistake: str = ""
+    criterion: str = ""

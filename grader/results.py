@@ -1,6 +1,6 @@
 """Results of a grading: frozen, typed, and one JSON document that tools outside rely on.
 
-The contract is `grader/results/1`: keys may be added, never renamed. Reports are pure functions of Results.
+The contract is `grader/results/2`: keys may be added, never renamed. Reports are pure functions of Results.
 """
 
 from __future__ import annotations
@@ -27,33 +27,51 @@ class Check:
 
     Args:
         check: Its name, as `hidden_key_gets_weight_exactly_zero`.
+        criterion: The criterion that it belongs to.
         kind: What it looks at.
-        status: `todo`: still a stub; `error`: the grader's own fault. Only `passed` earns.
-        points: Earned.
-        max_points: What it is worth.
+        status: `todo`: still a stub; `error`: the grader's own fault.
         seconds: Wall time.
         message: What is wrong and why; empty where nothing is.
         mistake: Id of the known mistake that it is; empty where it is none.
     """
 
     check: str
+    criterion: str
     kind: Kind
     status: Status
-    points: Points
-    max_points: Points
     seconds: float
     message: str = ""
     mistake: str = ""
 
 
 @dataclass(frozen=True, config=_strict)
+class CriterionResult:
+    """One line of an exercise's rubric: where the points are.
+
+    Args:
+        criterion: Its name.
+        says: The sentence on the rubric.
+        status: Only `passed` earns. It is not passed either while the exercise's first criterion fails in the main.
+        points: Earned: all or nothing.
+        max_points: What it is worth.
+    """
+
+    criterion: str
+    says: str
+    status: Status
+    points: Points
+    max_points: Points
+
+
+@dataclass(frozen=True, config=_strict)
 class ExerciseResult:
-    """One function or class."""
+    """One function or class: what was earned, criterion by criterion, and the checks behind it."""
 
     exercise: str
     score: Points
     max_score: Points
     status: Status
+    criteria: list[CriterionResult]
     checks: list[Check]
 
 
@@ -100,7 +118,7 @@ class Results:
         units: In the curriculum's order.
     """
 
-    schema: Literal["grader/results/1"] = "grader/results/1"
+    schema: Literal["grader/results/2"] = "grader/results/2"
     kit: Kit
     submission: SubmissionId
     isolation: Isolation

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import inspect
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from grader import stubs
+from grader import costs, stubs
 from grader.checking import diagnosis, suite
 from grader.checking.oracle import load_solution, solution_sources
 from grader.checking.runner import Runner
@@ -29,11 +28,13 @@ class Finding:
         unit: The unit.
         what: What was looked at, as `mistake no-scaling`.
         problem: What is wrong; empty where nothing is.
+        cost: What a known mistake cost; None for everything else.
     """
 
     unit: str
     what: str
     problem: str = ""
+    cost: costs.Cost | None = None
 
 
 def selfcheck(units: Sequence[str] | None = None, seed: int = 0) -> Iterator[Finding]:
@@ -50,8 +51,9 @@ def selfcheck(units: Sequence[str] | None = None, seed: int = 0) -> Iterator[Fin
             yield from _curriculum(unit)
             yield from _stub(unit, seed)
             yield from _solution(unit, seed)
+            stated = costs.stated(unit.name)
             for mistake in diagnosis.known_mistakes(unit.name):
-                yield Finding(unit.name, f"mistake {mistake.id}", _mistake(unit, mistake, seed))
+                yield _mistake(unit, mistake, seed, stated.get(mistake.id))
             for alternative in diagnosis.known_alternatives(unit.name):
                 yield Finding(unit.name, f"alternative {alternative.name}", _alternative(unit, alternative, seed))
 
@@ -79,8 +81,10 @@ def _whole(unit: Unit, seed: int) -> Iterator[Finding]:
         kinds = {check.id.kind for check in suite.collect(unit.name) if check.id.exercise.name == exercise.name}
         unknown = sorted(set(exercise.needs) - names)
         yield Finding(unit.name, f"part {exercise.name} needs what there is", f"unknown: {unknown}" if unknown else "")
-        fits = kinds == set(exercise.kinds) and exercise.points > 0 and all(exercise.hints)
+        fits = kinds == exercise.kinds and all(exercise.hints)
         yield Finding(unit.name, f"part {exercise.name} is whole", "" if fits else f"its checks are {sorted(kinds)}")
+        for problem in _rubric_problems(exercise):
+            yield Finding(unit.name, f"part {exercise.name}", problem)
     solutions = Submission("solutions", {name: File(s.path, s.text) for name, s in solution_sources().items()})
     stubbed = {u.name: stubs.make(u, solution_sources()[u.name].text) for u in load().values() if not u.whole}
     files = {name: from_bytes(f"exercises/{name}.py", text.encode()) for name, text in stubbed.items()}
@@ -107,23 +111,46 @@ def _stub(unit: Unit, seed: int) -> Iterator[Finding]:
         yield Finding(unit.name, f"stub {outcome.check}", "" if outcome.status == "todo" else f"is {outcome.status}")
 
 
-def _mistake(unit: Unit, mistake: Mistake, seed: int) -> str:
+def _mistake(unit: Unit, mistake: Mistake, seed: int, stated: tuple[str, ...] | None) -> Finding:
+    what = f"mistake {mistake.id}"
     if mistake.exercise not in {exercise.name for exercise in unit.exercises}:
-        return f"there is no exercise {mistake.exercise}"
+        return Finding(unit.name, what, f"there is no exercise {mistake.exercise}")
+    exercise = unit.exercise(mistake.exercise)
+    outcomes = list(_until_named(unit, mistake, seed))
+    cost = costs.measure(exercise, outcomes)
+    return Finding(unit.name, what, _naming_problem(mistake, outcomes) or cost.problem(exercise, stated), cost)
+
+
+def _until_named(unit: Unit, mistake: Mistake, seed: int) -> Iterator[Outcome]:
+    """The outcomes of all checks of the exercise; those after the mistake has been named without an explanation."""
     submission = variant(unit, mistake.apply(solution_sources()[unit.name].text))
-    status: Status = "passed"
-    named = []
-    for outcome in _run(unit, submission, mistake.exercise, seed):
-        if outcome.status == "error":
-            return f"the grader fails on it: {outcome.message}"
-        if outcome.status != "passed":
-            status = outcome.status
-            if outcome.mistake == mistake.id:
-                return ""
-            named.append(outcome.mistake or outcome.check)
-    if status == "passed":
+    runner = Runner(LocalTarget(submission), seed)
+    named = False
+    try:
+        for check in suite.collect(unit.name):
+            if check.id.exercise.name != mistake.exercise:
+                continue
+            if named:
+                status: Status = "passed" if runner.passes(check.id, check.body(seed)) else "failed"
+                yield Outcome(check.id.name, check.id.kind, status, message="", criterion=check.id.criterion)
+                continue
+            outcome, carried = runner.run(check.id, check.body(seed))
+            named = outcome.mistake == mistake.id
+            yield replace(outcome, status="failed") if carried else outcome
+    finally:
+        runner.target.close()
+
+
+def _naming_problem(mistake: Mistake, outcomes: Sequence[Outcome]) -> str:
+    wrong = [outcome for outcome in outcomes if outcome.status != "passed"]
+    if broken := [outcome for outcome in wrong if outcome.status == "error"]:
+        return f"the grader fails on it: {broken[0].message}"
+    if not wrong:
         return "passes every check"
-    return f"fails without its name; named instead: {', '.join(dict.fromkeys(named))}"
+    if any(outcome.mistake == mistake.id for outcome in wrong):
+        return ""
+    named = dict.fromkeys(outcome.mistake or outcome.check for outcome in wrong)
+    return f"fails without its name; named instead: {', '.join(named)}"
 
 
 def _alternative(unit: Unit, alternative: Alternative, seed: int) -> str:
@@ -151,10 +178,11 @@ def _exercise_problems(unit: Unit, exercise: Exercise) -> Iterator[str]:
     said = docstring.rpartition("Not allowed:")[2] if "Not allowed:" in docstring else ""
     if set(re.findall(r"[\w.]+\w", said)) != set(exercise.not_allowed):
         yield "`Not allowed:` in its docstring and not_allowed in the curriculum differ"
-    if exercise.points < 1 or not exercise.hints or not all(exercise.hints):
-        yield "it lacks points or hints"
+    if not exercise.hints or not all(exercise.hints):
+        yield "it lacks hints"
+    yield from _rubric_problems(exercise)
     kinds = {check.id.kind for check in suite.collect(unit.name) if check.id.exercise.name == exercise.name}
-    if kinds != set(exercise.kinds):
+    if kinds != exercise.kinds:
         yield f"it has checks of {sorted(kinds)}, the curriculum says {sorted(exercise.kinds)}"
     if unknown := [name for name in exercise.needs if name not in {e.name for e in unit.exercises}]:
         yield f"it needs {unknown}, which the unit does not have"
@@ -164,15 +192,15 @@ def _exercise_problems(unit: Unit, exercise: Exercise) -> Iterator[str]:
         yield "it has no alternatives"
 
 
-def _main() -> int:
-    findings = list(selfcheck(sys.argv[1:] or None))
-    for finding in findings:
-        if finding.problem:
-            print(f"{finding.unit}: {finding.what}: {finding.problem}")
-    bad = sum(bool(finding.problem) for finding in findings)
-    print(f"{len(findings)} looked at, {bad} wrong")
-    return int(bad > 0)
 
-
-if __name__ == "__main__":
-    sys.exit(_main())
+def _rubric_problems(exercise: Exercise) -> Iterator[str]:
+    first, *others = exercise.criteria
+    if not 3 <= len(exercise.criteria) <= 8:
+        yield f"it has {len(exercise.criteria)} criteria, expected 3 to 8"
+    if any(criterion.points < 1 or not criterion.says for criterion in exercise.criteria):
+        yield "one of its criteria lacks points or a sentence"
+    if large := [c.name for c in others if c.points > first.points or 3 * c.points > exercise.points]:
+        yield f"the criterion {large[0]} is worth more than a third of the exercise, or more than its first criterion"
+    refusals = sum(criterion.points for criterion in exercise.criteria if criterion.name == "refusals")
+    if 5 * refusals > exercise.points:
+        yield f"refusals are {refusals} of {exercise.points} points, more than a fifth"

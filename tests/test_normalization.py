@@ -15,9 +15,9 @@ EPS = 0.7  # large enough to matter, and not 1, whose root and square are 1 agai
 ROUNDED = {torch.float16: Tolerance(1e-2, 1e-2), torch.bfloat16: Tolerance(3e-2, 6e-2)}
 
 
-def of_each(kind):
+def of_each(kind, *criterion):
     """The same check for either layer, under the layer's own name."""
-    return pytest.mark.parametrize("layer", [pytest.param(name, marks=check(name, kind)) for name in LAYERS])
+    return pytest.mark.parametrize("layer", [pytest.param(name, marks=check(name, kind, *criterion)) for name in LAYERS])
 
 
 def off_centre(rand, *shape):
@@ -44,7 +44,7 @@ def test_a_transposed_x_is_taken(agree, rand, layer):
     agree_on_layer(agree, layer, off_centre(rand, 4, 3, 2).transpose(0, 2))
 
 
-@of_each("shape")
+@of_each("shape", "refusals")
 @pytest.mark.parametrize(("d_model", "shape"), [(37, (2, 41)), (37, (2, 3, 1)), (1, (2, 3, 41)), (37, ())], ids=str)
 def test_a_last_axis_of_another_size_is_refused(agree, layer, d_model, shape):
     def question(unit):
@@ -113,7 +113,7 @@ def parameters_of(layer, **init):
     return question
 
 
-@of_each("numerics")
+@of_each("numerics", "shapes")
 def test_a_new_layer_has_the_documented_parameters(agree, layer):
     agree.on(f"{layer}(5), just built", parameters_of(layer))
 
@@ -199,7 +199,7 @@ def test_LayerNorm_without_bias_adds_nothing(agree, rand):
     agree.module("LayerNorm", {"d_model": 5, "eps": EPS, "bias": False}, off_centre(rand, 2, 3, 5), train=True)
 
 
-@check("LayerNorm", "numerics")
+@check("LayerNorm", "numerics", "shapes")
 def test_LayerNorm_without_bias_has_a_weight_and_no_bias(agree):
     agree.on("LayerNorm(5, bias=False), just built", parameters_of("LayerNorm", bias=False))
     agree.on("LayerNorm(5, bias=False).bias is None", lambda unit: unit.LayerNorm(5, bias=False).bias is None)

@@ -49,12 +49,14 @@ class CheckId:
         exercise: The exercise.
         kind: What the check looks at.
         name: The test's name without `test_`.
+        criterion: The line of the exercise's rubric that it belongs to.
     """
 
     unit: Unit
     exercise: Exercise
     kind: Kind
     name: str
+    criterion: str
 
 
 Body = Callable[[Given], None]

@@ -30,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
     from grader.checking import settings  # noqa: F401
 
     gc.disable()  # until all is imported: torch makes many objects and drops none
-    config.addinivalue_line("markers", "check(exercise, kind): a check of an exercise, and what it looks at")
+    config.addinivalue_line("markers", "check(exercise, kind, criterion): a check of an exercise")
     units = [config.option.keyword] if config.option.keyword in load() else _units_with(config.option.keyword)
     if units and config.args_source is pytest.Config.ArgsSource.TESTPATHS:
         config.args = [str(TESTS / f"test_{unit}.py") for unit in units]
@@ -59,7 +59,7 @@ class Checks:
         for item in items:
             meant = True
             if (found := check_of(item)) is not None:
-                _, exercise, kind = found
+                _, exercise, kind, _ = found
                 item.extra_keyword_matches.update((exercise, kind))
                 meant = not is_exercise or exercise == keyword
             (kept if meant else others).append(item)
@@ -83,8 +83,8 @@ class Checks:
         from grader.checking import settings
         from grader.checking.given import CheckId, Given
 
-        unit, exercise, kind = found
-        check = CheckId(unit, unit.exercise(exercise), kind, _name(pyfuncitem))
+        unit, exercise, kind, criterion = found
+        check = CheckId(unit, unit.exercise(exercise), kind, _name(pyfuncitem), criterion)
         arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
         settings.seed_search(pyfuncitem.obj, self.config.option.seed, check.name)
 
@@ -152,8 +152,8 @@ class Checks:
             self._pool.close()
 
 
-def check_of(item: pytest.Item) -> tuple[Unit, str, Any] | None:
-    """The unit, exercise and kind of a check; None for any other test.
+def check_of(item: pytest.Item) -> tuple[Unit, str, Any, str] | None:
+    """The unit, exercise, kind and criterion of a check; None for any other test.
 
     Raises:
         pytest.UsageError: The marker names what the curriculum does not know.
@@ -161,11 +161,14 @@ def check_of(item: pytest.Item) -> tuple[Unit, str, Any] | None:
     marker = item.get_closest_marker("check")
     if marker is None:
         return None
-    exercise, kind = marker.args
+    exercise, kind, *named = marker.args
     unit = load().get(item.path.stem.removeprefix("test_"))
     if unit is None or exercise not in {e.name for e in unit.exercises} or kind not in KINDS:
         raise pytest.UsageError(f"{item.nodeid}: the curriculum knows no check of {marker.args}")
-    return unit, exercise, kind
+    try:
+        return unit, exercise, kind, unit.exercise(exercise).criterion_of(kind, *named)
+    except ValueError as error:
+        raise pytest.UsageError(f"{item.nodeid}: {error}") from None
 
 
 def _name(item: pytest.Item) -> str:

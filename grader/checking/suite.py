@@ -88,12 +88,12 @@ class _Collector:
             found = plugin.check_of(item)
             if found is None:
                 continue
-            unit, exercise, kind = found
+            unit, exercise, kind, criterion = found
             params = dict(item.callspec.params) if hasattr(item, "callspec") else {}
             fixtures = tuple(name for name in item._fixtureinfo.argnames if name not in params)
             if unknown := set(fixtures) - set(plugin.FIXTURES):
                 raise pytest.UsageError(f"{item.nodeid}: a check may not ask for {sorted(unknown)}")
-            id = CheckId(unit, unit.exercise(exercise), kind, item.name.removeprefix("test_"))
+            id = CheckId(unit, unit.exercise(exercise), kind, item.name.removeprefix("test_"), criterion)
             self.checks.append(SuiteCheck(id, item.obj, params, fixtures))
 
 

@@ -12,25 +12,62 @@ KINDS = ("shape", "numerics", "gradient", "property", "stability", "efficiency",
 
 
 @dataclass(frozen=True)
+class Criterion:
+    """One line of an exercise's rubric: earned when all of its checks pass.
+
+    Args:
+        name: Unique within the exercise, for example `gradients`.
+        says: What the learner's code does, as an instructor would write it on a rubric.
+        points: Whole points for it.
+        kinds: Checks of these kinds belong to this criterion, unless they name another one.
+    """
+
+    name: str
+    says: str
+    points: int
+    kinds: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Exercise:
     """One function or class to write.
 
     Args:
         name: Its name in the module, as `softmax`.
-        points: What full marks are worth; a whole number.
+        criteria: Its rubric. The first criterion is what the exercise is for: the others earn nothing without it.
         needs: Exercises of the same unit that it may call; of a part of the whole, as `model.TransformerLM`, all
             that it puts to work.
-        kinds: The kinds of check that apply to it.
         not_allowed: torch's own version of the very thing, by full name.
         hints: Questions first, then nudges.
     """
 
     name: str
-    points: int
+    criteria: tuple[Criterion, ...]
     needs: tuple[str, ...]
-    kinds: tuple[str, ...]
     not_allowed: tuple[str, ...]
     hints: tuple[str, ...]
+
+    @property
+    def points(self) -> int:
+        """What full marks are worth."""
+        return sum(criterion.points for criterion in self.criteria)
+
+    @property
+    def kinds(self) -> set[str]:
+        """The kinds of check that apply to it."""
+        return {kind for criterion in self.criteria for kind in criterion.kinds}
+
+    def criterion_of(self, kind: str, named: str = "") -> str:
+        """The criterion that a check belongs to: the one that it names, else the one that takes its kind.
+
+        Raises:
+            ValueError: There is no such criterion.
+        """
+        for criterion in self.criteria:
+            if named == criterion.name or (not named and kind in criterion.kinds):
+                return criterion.name
+        wanted = f"is named {named!r}" if named else f"takes checks of the kind {kind!r}"
+        raise ValueError(f"exercise {self.name}: no criterion {wanted}")
 
 
 @dataclass(frozen=True)
@@ -84,11 +121,20 @@ def _unit(file: Path) -> Unit:
 
 
 def _exercise(where: str, name: str, facts: dict[str, Any]) -> Exercise:
-    _expect(where, facts, {"points": int, "needs": list, "kinds": list, "not_allowed": list, "hints": list})
+    _expect(where, facts, {"criteria": dict, "needs": list, "not_allowed": list, "hints": list})
+    criteria = tuple(_criterion(f"{where} criteria.{key}", key, value) for key, value in facts["criteria"].items())
+    kinds = [kind for criterion in criteria for kind in criterion.kinds]
+    if twice := {kind for kind in kinds if kinds.count(kind) > 1}:
+        raise ValueError(f"{where}: two criteria take checks of the kinds {sorted(twice)}")
+    lists = {key: tuple(facts[key]) for key in ("needs", "not_allowed", "hints")}
+    return Exercise(name, criteria, **lists)
+
+
+def _criterion(where: str, name: str, facts: dict[str, Any]) -> Criterion:
+    _expect(where, facts, {"points": int, "says": str, "kinds": list})
     if unknown := set(facts["kinds"]) - set(KINDS):
         raise ValueError(f"{where}: unknown kinds {sorted(unknown)}; known are {', '.join(KINDS)}")
-    lists = {key: tuple(facts[key]) for key in ("needs", "kinds", "not_allowed", "hints")}
-    return Exercise(name, facts["points"], **lists)
+    return Criterion(name, facts["says"], facts["points"], tuple(facts["kinds"]))
 
 
 def _expect(where: str, facts: dict[str, Any], types: dict[str, type]) -> None:

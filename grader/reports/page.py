@@ -11,7 +11,7 @@ from grader.outcome import KNOWN_MISTAKE, Status
 from grader.reports.graded import Graded
 from grader.reports.html import link, render
 from grader.reports.text import cut, percent
-from grader.results import Check, ExerciseResult, Isolation, Results, UnitResult
+from grader.results import Check, CriterionResult, ExerciseResult, Isolation, Results, UnitResult
 
 _SHOWN, _FOLDED = 3, 12  # findings of an exercise: at first, and on a click
 _LONGEST = 2000  # characters of a message, so that no submission makes a page that no browser opens
@@ -51,6 +51,7 @@ class Exercise:
     status: Status
     score: float
     max_score: float
+    criteria: tuple[CriterionResult, ...]
     passed: int
     checks: int
     todo: str
@@ -155,6 +156,7 @@ def _exercise(exercise: ExerciseResult) -> Exercise:
         status=exercise.status,
         score=exercise.score,
         max_score=exercise.max_score,
+        criteria=tuple(exercise.criteria),
         passed=sum(check.status == "passed" for check in exercise.checks),
         checks=len(exercise.checks),
         todo=cut(waiting[0], 200) if waiting else "",

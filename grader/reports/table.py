@@ -18,6 +18,9 @@ _LONGEST = 30_000  # Excel takes 32767 characters a cell and moves the rest to t
 _FORMULA = re.compile("(^|;)(?=[\\s'\"`\u200c\u200d]*[=+\\-@|%\uff1d\uff0b\uff0d\uff20])")
 _BREAK = re.compile("\r\n|[\r\n\t]")
 
+_BEFORE = ("name", "score", "max_score", "raw_score", "percent")
+_AFTER = ("status", "failed_exercises", "todo_exercises", "seed", "isolation", "seconds", "notes")
+
 Cell = str | float
 
 
@@ -28,28 +31,32 @@ def grades_csv(grades: Sequence[Graded]) -> str:
     Ĺukasz. LibreOffice, Google Sheets, pandas and R pass over it; Python's csv wants `encoding="utf-8-sig"`.
 
     Args:
-        grades: One a learner. Where one lacks a unit that another has, its cell is empty.
+        grades: One per learner. Where one lacks a unit or an exercise that another has, its cell is empty.
     """
-    order = list(load())
-    found = dict.fromkeys(unit.unit for graded in grades for unit in graded.results.units)
-    units = sorted(found, key=lambda unit: order.index(unit) if unit in order else len(order))
+    columns = _columns(grades)
     file = io.StringIO()
     # A plain newline: text files of Windows make CRLF of it, and every reader takes both.
     writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-    writer.writerow([_cell(value) for value in _header(units)])
-    writer.writerows([_cell(value) for value in _row(graded, units)] for graded in grades)
+    writer.writerow([_cell(value) for value in [*_BEFORE, *columns, *_AFTER]])
+    writer.writerows([_cell(value) for value in _row(graded, columns)] for graded in grades)
     return BOM + file.getvalue()
 
 
-def _header(units: Sequence[str]) -> list[str]:
-    before = ["name", "score", "max_score", "raw_score", "percent"]
-    after = ["status", "failed_exercises", "todo_exercises", "seed", "isolation", "seconds", "notes"]
-    return [*before, *units, *after]
+def _columns(grades: Sequence[Graded]) -> list[str]:
+    """A column for each unit, and behind it one for each of its exercises, in the order of the curriculum."""
+    found: dict[str, dict[str, None]] = {}
+    for graded in grades:
+        for unit in graded.results.units:
+            found.setdefault(unit.unit, {}).update(dict.fromkeys(exercise.exercise for exercise in unit.exercises))
+    order = {name: index for index, name in enumerate(load())}
+    units = sorted(found, key=lambda unit: order.get(unit, len(order)))
+    return [column for unit in units for column in (unit, *(f"{unit}.{exercise}" for exercise in found[unit]))]
 
 
-def _row(graded: Graded, units: Sequence[str]) -> list[Cell]:
+def _row(graded: Graded, columns: Sequence[str]) -> list[Cell]:
     results = graded.results
     points = {unit.unit: unit.score for unit in results.units}
+    points |= {f"{unit.unit}.{e.exercise}": e.score for unit in results.units for e in unit.exercises}
     found = [exercise.status for unit in results.units for exercise in unit.exercises]
     return [
         graded.name,
@@ -57,7 +64,7 @@ def _row(graded: Graded, units: Sequence[str]) -> list[Cell]:
         results.max_score,
         results.score,
         percent(graded.score, results.max_score),
-        *(points.get(unit, "") for unit in units),
+        *(points.get(column, "") for column in columns),
         "grader fault" if graded.faulty else "graded",
         found.count("failed"),
         found.count("todo"),

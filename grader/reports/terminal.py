@@ -72,6 +72,9 @@ def _exercise(unit: str, exercise: ExerciseResult, limit: int) -> Iterator[Rende
         return
     score = f"{exercise.score:g} of {exercise.max_score:g} points"
     yield Text(f"{exercise.status:7} {unit}.{exercise.exercise}: {score}", style=_STYLES[exercise.status])
+    for criterion in exercise.criteria:
+        worth = f"{criterion.points:g} of {criterion.max_points:g}"
+        yield Text(f"        {worth:9} {criterion.says}", style=_STYLES[criterion.status])
     shown = _distinct([check for check in wrong if check.status != "todo"])
     for check in shown[:limit]:
         yield Text(indent(f"{check.check}\n{check.message}", " " * 8))

@@ -1,0 +1,90 @@
+"""What known mistakes cost: stated in `tests/mistakes/costs/<unit>.toml`, measured by selfcheck, compared there.
+
+A mistake that breaks what the exercise is for must cost at least half of its points, a mistake in one detail at most
+a third. The statements are recorded (`grader selfcheck UNIT --record`) and read like any other change to the code:
+a line that changes says that somebody's points change.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from grader.curriculum import Exercise
+from grader.outcome import Outcome
+from grader.results import write_atomically
+from grader.scoring import score_exercise
+
+FOLDER = Path(__file__).parents[1] / "tests" / "mistakes" / "costs"
+_HEAD = "# Mistake = the criteria that it costs. Recorded by `grader selfcheck {unit} --record`; selfcheck compares.\n"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a mistake costs in its exercise.
+
+    Args:
+        criteria: Those that are lost, in the order of the rubric.
+        share: Of the exercise's points, from 0 to 1.
+    """
+
+    criteria: tuple[str, ...]
+    share: float
+
+    def problem(self, exercise: Exercise, stated: tuple[str, ...] | None) -> str:
+        """What is wrong with this cost, as a sentence; empty where nothing is.
+
+        Args:
+            exercise: The exercise that the mistake is in.
+            stated: The criteria that the mistake is said to cost; None: nothing has been recorded.
+        """
+        percent = f"{100 * self.share:.0f} % of {exercise.name}"
+        if exercise.criteria[0].name in self.criteria and self.share < 0.5:
+            return f"breaks {self.criteria[0]!r}, which the exercise is for, and costs {percent}, less than half"
+        if len(self.criteria) == 1 and self.criteria[0] != exercise.criteria[0].name and self.share > 1 / 3:
+            return f"breaks only the detail {self.criteria[0]!r} and costs {percent}, more than a third"
+        if stated is None:
+            return f"costs {list(self.criteria)}, which is not recorded: grader selfcheck --record"
+        return "" if self.criteria == stated else f"costs {list(self.criteria)}, recorded is {list(stated)}"
+
+
+def measure(exercise: Exercise, outcomes: Sequence[Outcome]) -> Cost:
+    """The cost of a mistake, from the outcomes of all checks of its exercise."""
+    result = score_exercise(exercise, outcomes)
+    lost = tuple(criterion.criterion for criterion in result.criteria if criterion.status != "passed")
+    return Cost(lost, 1 - result.score / result.max_score)
+
+
+def stated(unit: str) -> dict[str, tuple[str, ...]]:
+    """Id of each known mistake of a unit to the criteria that it is said to cost."""
+    file = FOLDER / f"{unit}.toml"
+    facts = tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return {id: tuple(criteria) for id, criteria in facts.items()}
+
+
+def record(unit: str, found: Mapping[str, Cost]) -> None:
+    """Write down what each known mistake of a unit costs."""
+    lines = [f"{json.dumps(id)} = {json.dumps(list(cost.criteria))}\n" for id, cost in found.items()]
+    FOLDER.mkdir(exist_ok=True)
+    write_atomically(FOLDER / f"{unit}.toml", _HEAD.format(unit=unit) + "".join(lines))
+
+
+def distribution(costs: Sequence[Cost]) -> str:
+    """How many mistakes cost how much, in a line."""
+    bins = {"nothing": 0, "up to a third": 0, "up to half": 0, "half or more": 0, "everything": 0}
+    for cost in costs:
+        bins[_bin(cost.share)] += 1
+    return ", ".join(f"{count} {name}" for name, count in bins.items())
+
+
+def _bin(share: float) -> str:
+    if share <= 0:
+        return "nothing"
+    if share <= 1 / 3:
+        return "up to a third"
+    if share < 0.5:
+        return "up to half"
+    return "half or more" if share < 1 else "everything"
