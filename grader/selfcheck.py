@@ -192,7 +192,6 @@ def _exercise_problems(unit: Unit, exercise: Exercise) -> Iterator[str]:
         yield "it has no alternatives"
 
 
-
 def _rubric_problems(exercise: Exercise) -> Iterator[str]:
     first, *others = exercise.criteria
     if not 3 <= len(exercise.criteria) <= 8:
