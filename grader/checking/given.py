@@ -11,6 +11,7 @@ from typing import Any
 from grader.checking.agreement import Agreement
 from grader.checking.randomness import Rand
 from grader.curriculum import Exercise, Unit
+from grader.isolation.measure import Measured
 from grader.outcome import Kind
 
 
@@ -22,7 +23,8 @@ class Given:
         unit: The target's module.
         agree: Agreement of target and oracle.
         rand: Seeded random tensors.
-        count_lines: How many lines of Python a piece of work runs.
+        measure: What a piece of work costs in lines and bytes.
+        overwrite: Fills with garbage what the target's code returned.
         scratch: Where folders for files are made.
         restart: Kills what runs the target's code, and gives its module anew.
     """
@@ -30,7 +32,8 @@ class Given:
     unit: Any
     agree: Agreement
     rand: Rand
-    count_lines: Callable[[Callable[[], object]], int]
+    measure: Callable[..., Measured]
+    overwrite: Callable[[Any], None]
     scratch: Path
     restart: Callable[[], Any]
 

@@ -12,7 +12,6 @@ import pytest
 from grader.curriculum import KINDS, Unit, load
 
 TESTS = Path(__file__).parents[2] / "tests"
-FIXTURES = ("unit", "agree", "rand", "count_lines", "folder", "restart")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -175,9 +174,53 @@ def _name(item: pytest.Item) -> str:
     return item.name.removeprefix("test_")
 
 
-def _filled_in_by_the_runner() -> None:
-    """A name that tests may ask for; `Checks` fills it in anew for every try."""
+# What a check may ask for. `Checks` fills each name in anew for every try; the fixtures only say what there is.
 
 
-for _fixture in FIXTURES:
-    globals()[f"_{_fixture}"] = pytest.fixture(name=_fixture)(_filled_in_by_the_runner)
+@pytest.fixture
+def unit() -> None:
+    """The module under test: `unit.softmax(scores, -1)`. Most checks ask through `agree`, which names mistakes."""
+
+
+@pytest.fixture
+def agree() -> None:
+    """Puts a question to the learner's code and to the reference, and fails where the answers differ.
+
+    `agree("softmax", scores, -1)`, `agree.module(...)`, `agree.on(what, question)`, `agree.raises(what, question,
+    error)` and `agree.unchanged(what, build, look, question, error)`: see `grader.checking.agreement.Agreement`.
+    """
+
+
+@pytest.fixture
+def rand() -> None:
+    """Random tensors that the seed brings back: `rand(2, 3)`, `rand.integers(0, 9, 4)`, `rand.booleans(5)`."""
+
+
+@pytest.fixture
+def measure() -> None:
+    """What a piece of work costs: `measure(lambda: unit.f(x))` has `.lines`, `.largest`, `.saved`, `.memory`, `.drew`.
+
+    `measure(work, generator=generator).drew` is the set of generators that the work drew from, as `{"generator"}`.
+    Measure one call at a time: across the boundary, `saved` and `memory` are those of the most expensive call.
+    """
+
+
+@pytest.fixture
+def overwrite() -> None:
+    """`overwrite(value)` fills the tensors and arrays of a result with garbage, in the memory of the learner's code.
+
+    What the learner's code answers afterwards must be as right as before: it shares no memory with what it gave away.
+    """
+
+
+@pytest.fixture
+def folder() -> None:
+    """A new folder for files of the check, which the learner's code may read."""
+
+
+@pytest.fixture
+def restart() -> None:
+    """`restart()` kills what runs the learner's code and gives its module anew, as after a crash."""
+
+
+FIXTURES = ("unit", "agree", "rand", "measure", "overwrite", "folder", "restart")

@@ -12,14 +12,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
+import torch
+
 from grader import submission
 from grader.checking import oracle
 from grader.curriculum import Exercise, Unit, load
-from grader.isolation import modules, watch
+from grader.isolation import modules, proxy, watch
 from grader.isolation.client import Job, Session, WorkerEnded
+from grader.isolation.measure import Measured, measuring
 from grader.isolation.modules import Source
 from grader.isolation.pool import Limits, Pool
 from grader.isolation.proxy import RemoteUnit
+from grader.nested import overwrite
 from grader.outcome import Kind
 from grader.submission import KIT, Submission
 
@@ -51,8 +55,11 @@ class Target(Protocol):
     def guard(self, unit: Unit, exercise: Exercise, kind: Kind) -> AbstractContextManager[Any]:
         """A context in which the learner's calls are watched for what the exercise forbids."""
 
-    def count_lines(self, work: Callable[[], object]) -> int:
-        """How many lines of the learner's code run in `work`."""
+    def measure(self, work: Callable[[], object], **generators: torch.Generator) -> Measured:
+        """What the learner's code costs in `work`, and from which of these generators it draws."""
+
+    def overwrite(self, value: Any) -> None:
+        """Fill with garbage what the learner's code returned, in its own memory."""
 
     def restart(self, unit: Unit, exercise: Exercise) -> Any:
         """The unit's module anew, as after a crash: nothing that the code kept in memory is left."""
@@ -151,13 +158,17 @@ class LocalTarget:
         if kind != "shortcut":
             return nullcontext()
         file = self.submission.file(unit.name)
-        return watch.watching(exercise.not_allowed, count=False, files=frozenset({file.local_source.path}))
+        return watch.watching(exercise.not_allowed, files=frozenset({file.local_source.path}))
 
-    def count_lines(self, work: Callable[[], object]) -> int:
-        """How many lines of Python run in `work`."""
-        with watch.watching((), count=True) as seen:
+    def measure(self, work: Callable[[], object], **generators: torch.Generator) -> Measured:
+        """What `work` costs, the check's own part of it included."""
+        with measuring(**generators) as measured:
             work()
-        return seen.lines
+        return measured
+
+    def overwrite(self, value: Any) -> None:
+        """Fill it here, where the learner's code is, too."""
+        overwrite(value)
 
     def restart(self, unit: Unit, exercise: Exercise) -> Any:
         """The unit's module, imported again."""
@@ -245,17 +256,27 @@ class IsolatedTarget:
         """Nothing to do here: the worker watches all its calls."""
         return nullcontext()
 
-    def count_lines(self, work: Callable[[], object]) -> int:
-        """How many lines of Python run in the worker during `work`; here, if `work` asks the reference or a mistake."""
+    def measure(self, work: Callable[[], object], **generators: torch.Generator) -> Measured:
+        """What the worker's calls cost in `work`; what is done here, if `work` asks the reference or a mistake."""
         session = self._session
         assert session is not None
-        before, asked, session.counting = session.lines, session.last_id(), True
+        asked, there = session.last_id(), Measured()
+        session.measured = there
         try:
-            with watch.watching((), count=True) as here:
+            with measuring(**generators) as here:
                 work()
         finally:
-            session.counting = False
-        return session.lines - before if session.last_id() > asked else here.lines
+            session.measured = None
+        if session.last_id() == asked:
+            return here
+        there.drew |= here.drew & generators.keys()  # these are here; the worker has said that it drew from them
+        return there
+
+    def overwrite(self, value: Any) -> None:
+        """Fill it in the worker, and here, where the reference's answers are."""
+        assert self._session is not None
+        proxy.overwrite(self._session, value)
+        overwrite(value)
 
     def restart(self, unit: Unit, exercise: Exercise) -> Any:
         """The unit's module in a new worker; the old one is killed."""

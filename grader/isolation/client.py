@@ -7,6 +7,8 @@ import hashlib
 import re
 import signal
 import time
+import weakref
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from typing import Any
 import torch
 
 from grader.isolation import wire
+from grader.isolation.measure import Measured
 from grader.isolation.modules import Source, excerpt
 from grader.isolation.pool import CONTROL_SECONDS, GraderFault, Limits, Zygote
 from grader.isolation.watch import NotAllowed
@@ -49,8 +52,8 @@ class Session:
     """One worker, and the questions put to it.
 
     Attributes:
-        lines: Lines executed by counted calls so far.
-        counting: Whether calls are counted.
+        measured: What calls have cost since somebody began to measure; None: nobody measures.
+        answered: The tensors of the last answers, and the numbers of their questions.
         received: About how many bytes of memory the worker has answered.
         spent: Seconds that its answers took.
     """
@@ -58,8 +61,8 @@ class Session:
     def __init__(self, zygote: Zygote, limits: Limits, seconds: float | None = None) -> None:
         self.zygote = zygote
         self.limits = limits
-        self.lines = 0
-        self.counting = False
+        self.measured: Measured | None = None
+        self.answered: deque[tuple[int, list[weakref.ref[torch.Tensor]]]] = deque(maxlen=wire.KEPT_ANSWERS)
         self.ended = ""
         self.freed: list[int] = []
         self.received = 0

@@ -27,6 +27,7 @@ DTYPES = {
     )
 }
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
+_NO_VALUES = torch.empty(0)
 
 
 class Encoder:
@@ -80,9 +81,7 @@ class Encoder:
         if isinstance(value, torch.dtype):
             return {"!": "dtype", "v": str(value).removeprefix("torch.")}
         if isinstance(value, torch.device):
-            return {"!": "device", "v": str(value)}
-        if isinstance(value, torch.Generator):
-            return {"!": "generator", "v": self._tensor(value.get_state())}
+            return {"!": "device", "v": _expect_known_device(value.type)}
         node = self._special(value)
         if node is not None:
             return node
@@ -100,12 +99,14 @@ class Encoder:
         if tensor.dtype not in _NAMES or tensor.layout != torch.strided:
             raise WireError(f"a tensor of {tensor.dtype} and {tensor.layout} cannot cross the boundary")
         slot = len(self.buffers)
-        self.buffers.append(tensor.detach().cpu().contiguous())
+        # An empty one for meta, which has no values.
+        self.buffers.append(_NO_VALUES if tensor.is_meta else tensor.detach().cpu().contiguous())
         facts = self._tensor_facts(tensor)
         if "!" in facts:  # the other side has it already
             del self.buffers[slot]
             return facts
-        return {"!": "tensor", "dtype": _NAMES[tensor.dtype], "shape": list(tensor.shape), **facts}
+        node = {"!": "tensor", "dtype": _NAMES[tensor.dtype], "shape": list(tensor.shape), **facts}
+        return {**node, "device": "meta"} if tensor.is_meta else node
 
 
 def _bigint(value: int) -> dict[str, Any]:
@@ -175,7 +176,7 @@ class Decoder:
         if tag == "dtype":
             return _dtype(_field(node, "v", str))
         if tag == "device":
-            return torch.device("cpu")
+            return torch.device(_expect_known_device(_field(node, "v", str)))
         if self._special is None:
             raise WireError(f"unknown kind of value {str(tag)[:40]!r}")
         return self._special(node, self, depth)
@@ -215,9 +216,10 @@ class Decoder:
         self._tensors += 1
         if self._tensors > MAX_TENSORS or math.prod(size or 1 for size in shape) > MAX_ELEMENTS:
             raise WireError("too many tensors, or one of too many elements")
+        device = _expect_known_device(node.get("device", "cpu"))
         nbytes = math.prod(shape) * dtype.itemsize
-        if nbytes == 0:  # takes no room in the body, not even that of its alignment
-            return _empty(shape, dtype)
+        if nbytes == 0 or device == "meta":  # takes no room in the body, not even that of its alignment
+            return _empty(shape, dtype, device)
         start = -(-self._offset // ALIGN) * ALIGN
         if start + nbytes > len(self._body):
             raise WireError("a tensor is larger than its buffer")
@@ -233,11 +235,17 @@ class Decoder:
             raise WireError("bytes are left over after the last tensor")
 
 
-def _empty(shape: list[int], dtype: torch.dtype) -> torch.Tensor:
+def _empty(shape: list[int], dtype: torch.dtype, device: str) -> torch.Tensor:
     try:
-        return torch.empty(shape, dtype=dtype)
+        return torch.empty(shape, dtype=dtype, device=device)
     except RuntimeError:  # sizes whose product overflows, beside a 0
         raise WireError("a malformed shape") from None
+
+
+def _expect_known_device(kind: Any) -> str:
+    if kind not in ("cpu", "meta"):
+        raise WireError(f"device {str(kind)[:40]!r} is not allowed: here, tensors live on 'cpu' or 'meta'")
+    return str(kind)
 
 
 def _field(node: dict[str, Any], name: str, type_: type) -> Any:

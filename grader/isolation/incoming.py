@@ -23,18 +23,22 @@ MAX_STATE = 4096  # parameters and buffers of a module; each part of a name cost
 
 
 class Incoming:
-    """The decoder of one answer, and the tensors of its result, in order."""
+    """The decoder of one answer, and the tensors of its result, in order.
+
+    Attributes:
+        describing: Whether what is decoded is no longer the result itself, but what describes it or has changed.
+    """
 
     def __init__(self, calls: Any, body: memoryview, outgoing: Outgoing) -> None:
         self.calls = calls
         self.outgoing = outgoing
         self.outputs: list[Tensor] = []
         self.requires: list[bool] = []
-        self._describing = False
+        self.describing = False
         self.decoder = codec.Decoder(body, self._special, self._tensor)
 
     def _tensor(self, tensor: Tensor, node: Tree, decoder: codec.Decoder, depth: int) -> Tensor:
-        if not self._describing and "requires" in node:
+        if not self.describing and "requires" in node:
             self.outputs.append(tensor)
             self.requires.append(node["requires"] is True and tensor.is_floating_point())
         return tensor
@@ -54,10 +58,10 @@ class Incoming:
     def _object(self, node: Tree, depth: int) -> Any:
         retained = list(self.outgoing.retained)
         if node.get("kind") == "module":
-            self._describing = True
+            self.describing = True
             return self._module(node, depth)
         if node.get("kind") == "optimizer":
-            self._describing = True
+            self.describing = True
             groups = self.decoder.decode(node.get("groups"), depth + 1)
             if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
                 raise wire.WireError("malformed parameter groups")

@@ -12,20 +12,28 @@ from torch import Tensor, nn
 
 from grader.isolation import codec, wire
 from grader.isolation.remote import RemoteModule, RemoteObject, RemoteOptimizer, Sibling, Slot
+from grader.nested import mutables, put_back
 
 Tree = dict[str, Any]
 
 
 class Outgoing:
-    """The encoder of one question, and the tensors that it sent, in order."""
+    """The encoder of one question, and what it sent that the call may change, in order.
 
-    def __init__(self, calls: Any) -> None:
+    Args:
+        calls: Whose question it is.
+        values: The arguments.
+    """
+
+    def __init__(self, calls: Any, values: tuple[Any, ...]) -> None:
         self.calls = calls
         self.tensors: list[Tensor] = []
         self.retained: list[Any] = []
         self.optimizers: list[RemoteOptimizer] = []
         self.modules: list[RemoteModule] = []
         self.files: list[io.BytesIO] = []
+        self.generators: list[torch.Generator] = []
+        self.containers = list(mutables(values))
         self.asks_for_groups = False
         self._slot: Slot | None = None
         self._sent: set[Slot | int] = set()
@@ -49,7 +57,11 @@ class Outgoing:
             return {"!": "file", "v": self._plain(contents[: len(value.getvalue())]), "at": value.tell()}
         if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
             raw = torch.frombuffer(bytearray(value.tobytes() or b"-"), dtype=torch.uint8)[: value.nbytes]
-            return {"!": "array", "v": self._plain(raw), "dtype": value.dtype.str, "shape": list(value.shape)}
+            facts = {"dtype": value.dtype.str, "shape": list(value.shape), "writeable": value.flags.writeable}
+            return {"!": "array", "v": self._plain(raw), **facts}
+        if isinstance(value, torch.Generator):
+            self.generators.append(value)
+            return {"!": "generator", "v": self._plain(value.get_state())}
         if isinstance(value, RemoteObject):
             return {"!": "handle", "id": value._handle}
         if isinstance(value, Iterator):
@@ -119,6 +131,22 @@ class Outgoing:
                 case _:
                     raise wire.WireError("a malformed change")
 
+    def write_containers(self, changes: Any) -> None:
+        """Carry over what the call changed in place in the lists, dicts, sets and arrays that were sent."""
+        for change in changes if isinstance(changes, list) else []:
+            match change:
+                case [int(index), contents] if 0 <= index < len(self.containers):
+                    put_back(self.containers[index], _expect_contents(self.containers[index], contents))
+                case _:
+                    raise wire.WireError("a malformed container")
+
+    def draw(self, indices: Any) -> None:
+        """Draw a number from each generator that the call drew from: its state there never comes back."""
+        for index in indices if isinstance(indices, list) else []:
+            if type(index) is not int or not 0 <= index < len(self.generators):
+                raise wire.WireError("a malformed generator")
+            torch.rand(1, generator=self.generators[index])
+
     def write_files(self, files: Any) -> None:
         """Carry over what the call wrote into the files that were sent."""
         for change in files if isinstance(files, list) else []:
@@ -147,6 +175,18 @@ class Outgoing:
         for module, changed in zip(self.modules, modes if isinstance(modes, list) else [], strict=False):
             for part, mode in zip(module.modules(), changed if isinstance(changed, list) else [], strict=False):
                 part.training = mode is True
+
+
+def _expect_contents(container: Any, contents: Any) -> Any:
+    if isinstance(container, np.ndarray):
+        raw = contents if isinstance(contents, Tensor) and contents.dtype is torch.uint8 else torch.empty(0)
+        boolean = container.dtype == bool and raw.numel() > 0 and int(raw.max()) > 1
+        if raw.shape != (container.nbytes,) or boolean or not container.flags.writeable:
+            raise wire.WireError("a malformed array")
+        return raw.numpy().view(container.dtype).reshape(container.shape)
+    if not any(isinstance(container, kind) and type(contents) is kind for kind in (list, dict, set)):
+        raise wire.WireError("a malformed container")
+    return contents
 
 
 def _all_state(module: RemoteModule) -> list[tuple[str, Tensor]]:
