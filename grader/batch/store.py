@@ -40,18 +40,22 @@ class Store:
         return self.folder / kind / f"{stem}.{ending}"
 
     def find(self, name: str, key: str) -> bool:
-        """Whether this very grading has been done."""
+        """Whether this grading has been done, and its document can still be read."""
         batch = self._facts(name).get("batch")
-        return isinstance(batch, dict) and batch.get("key") == key
+        return isinstance(batch, dict) and batch.get("key") == key and self.results(name) is not None
 
     def save(self, answer: Answer) -> None:
         """Keep a grading."""
         document = {**json.loads(answer.document), "batch": {"name": answer.name, "key": answer.key}}
         write_atomically(self.file(answer.name), json.dumps(document, indent=1) + "\n")
 
-    def results(self, name: str) -> Results:
-        """A grading that was kept."""
-        return from_json(self.file(name).read_text(encoding="utf-8"))
+    def results(self, name: str) -> Results | None:
+        """The grading that was kept; None where there is none, or where its document is damaged or contradicts itself."""
+        try:
+            results = from_json(self.file(name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return results if _adds_up(results) else None
 
     def _facts(self, name: str) -> dict[str, Any]:
         try:
@@ -86,3 +90,16 @@ class Store:
             except OSError:
                 raise Busy(f"another run is writing into {self.folder}: wait for it, or choose another --out") from None
             yield
+
+
+def _adds_up(results: Results) -> bool:
+    parts = [(unit.score, unit.max_score, unit.exercises) for unit in results.units]
+    whole = [(results.score, results.max_score, results.units), *parts]
+    return all(
+        score <= top and _about(score, sum(p.score for p in below)) and _about(top, sum(p.max_score for p in below))
+        for score, top, below in whole
+    )
+
+
+def _about(total: float, parts: float) -> bool:
+    return abs(total - parts) < 0.1  # each is rounded
