@@ -50,7 +50,7 @@ class Store:
         write_atomically(self.file(answer.name), json.dumps(document, indent=1) + "\n")
 
     def results(self, name: str) -> Results | None:
-        """The grading that was kept; None where there is none, or where its document is damaged or contradicts itself."""
+        """The grading that was kept; None where there is none, or its document is damaged or contradicts itself."""
         try:
             results = from_json(self.file(name).read_text(encoding="utf-8"))
         except (OSError, ValueError):

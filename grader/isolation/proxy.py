@@ -7,7 +7,7 @@ autograd, so that `.backward()`, `gradcheck`, `state_dict` and `named_parameters
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -86,7 +86,7 @@ class Calls:
     def _take(self, answer: Tree, body: memoryview, outgoing: Outgoing) -> Any:
         incoming = Incoming(self, body, outgoing)
         result = incoming.decoder.decode(answer.get("value"))
-        changes: dict[str, Callable[[Any], None]] = {
+        changes: dict[str, Callable[[Iterable[Any]], None]] = {
             "changed": partial(outgoing.write_back, write=_write_data),
             "grads": partial(outgoing.write_back, write=_write_grad),
             "files": outgoing.write_files,
@@ -95,7 +95,7 @@ class Calls:
         }
         for name, carry_over in changes.items():
             if name in answer:
-                carry_over(incoming.decoder.decode(answer[name]))
+                carry_over(incoming.decoder.budget.each(incoming.decoder.decode(answer[name])))
         incoming.decoder.finish()
         lines = answer.get("lines")
         self.session.lines += lines if type(lines) is int and lines > 0 else 0

@@ -100,10 +100,12 @@ class Worker:
         torch.default_generator.manual_seed(header["seed"])
         random.seed(header["seed"])
         self.forbidden = tuple(header["forbidden"])
-        sources = {name: modules.Source(path, text) for name, (path, text) in header["sources"].items()}
+        sources: dict[str, modules.Source | modules.Compiled] = {}
+        sources |= {name: modules.Source(path, text) for name, (path, text) in header["sources"].items()}
+        sources |= {name: modules.Compiled(path, data) for name, (path, data) in header["compiled"].items()}
         self.module = modules.load(PACKAGE, sources, header["module"])
         if header["given"]:
-            modules.give(self.module, modules.Source(*header["reference"]), header["given"])
+            modules.give(self.module, modules.Compiled(*header["reference"]), header["given"])
         return {"value": None}, []
 
     def _call(self, header: Tree, body: memoryview) -> tuple[Tree, list[torch.Tensor]]:
