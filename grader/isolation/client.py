@@ -18,7 +18,7 @@ import torch
 
 from grader.isolation import wire
 from grader.isolation.measure import Measured
-from grader.isolation.modules import Source, excerpt
+from grader.isolation.modules import Source, compiled
 from grader.isolation.pool import CONTROL_SECONDS, GraderFault, Limits, Zygote
 from grader.isolation.watch import NotAllowed
 
@@ -86,13 +86,15 @@ class Session:
 
     def load(self, job: Job) -> None:
         """Have the worker import the learner's module; whatever that raises comes through."""
-        # Only what is given: the learner's code can read all that its process is sent.
-        given = excerpt(job.reference.text, job.given) if job.reference and job.given else ""
-        reference = [job.reference.path, given] if job.reference and job.given else None
-        sources = {name: [source.path, source.text] for name, source in job.sources.items()}
+        # Only what is given, and no text of it: the learner's code can read all that its process is sent.
+        given = compiled(job.reference, tuple(job.given)) if job.reference and job.given else None
+        reference = [given.path, given.data] if given else None
+        own = {name: [source.path, source.text] for name, source in job.sources.items() if not source.secret}
+        secret = [(name, compiled(source)) for name, source in job.sources.items() if source.secret]
+        sources = {"sources": own, "compiled": {name: [code.path, code.data] for name, code in secret}}
         # Not the seed itself, from which the inputs of all checks follow.
         seed = int.from_bytes(hashlib.sha256(f"worker {job.seed}".encode()).digest()[:4], "big")
-        facts = {"module": job.module, "sources": sources, "forbidden": list(job.forbidden), "seed": seed}
+        facts = {"module": job.module, **sources, "forbidden": list(job.forbidden), "seed": seed}
         self.ask({"op": "load", **facts, "given": list(job.given), "reference": reference}, [])
 
     def close(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -120,9 +120,9 @@ class Outgoing:
         self.calls.tagged.append(tensor)
         return len(self.calls.tagged) - 1
 
-    def write_back(self, changes: Any, write: Any) -> None:
+    def write_back(self, changes: Iterable[Any], write: Any) -> None:
         """Carry over what the call changed in place in the tensors that were sent."""
-        for change in changes if isinstance(changes, list) else []:
+        for change in changes:
             match change:
                 case [int(index), value] if 0 <= index < len(self.tensors) and (
                     value is None or isinstance(value, Tensor)
@@ -131,25 +131,25 @@ class Outgoing:
                 case _:
                     raise wire.WireError("a malformed change")
 
-    def write_containers(self, changes: Any) -> None:
+    def write_containers(self, changes: Iterable[Any]) -> None:
         """Carry over what the call changed in place in the lists, dicts, sets and arrays that were sent."""
-        for change in changes if isinstance(changes, list) else []:
+        for change in changes:
             match change:
                 case [int(index), contents] if 0 <= index < len(self.containers):
                     put_back(self.containers[index], _expect_contents(self.containers[index], contents))
                 case _:
                     raise wire.WireError("a malformed container")
 
-    def draw(self, indices: Any) -> None:
+    def draw(self, indices: Iterable[Any]) -> None:
         """Draw a number from each generator that the call drew from: its state there never comes back."""
-        for index in indices if isinstance(indices, list) else []:
+        for index in indices:
             if type(index) is not int or not 0 <= index < len(self.generators):
                 raise wire.WireError("a malformed generator")
             torch.rand(1, generator=self.generators[index])
 
-    def write_files(self, files: Any) -> None:
+    def write_files(self, files: Iterable[Any]) -> None:
         """Carry over what the call wrote into the files that were sent."""
-        for change in files if isinstance(files, list) else []:
+        for change in files:
             match change:
                 case [int(index), Tensor() as contents, int(at)] if (
                     0 <= index < len(self.files) and contents.dtype is torch.uint8 and at >= 0
@@ -161,18 +161,18 @@ class Outgoing:
                 case _:
                     raise wire.WireError("a malformed file")
 
-    def set_requires(self, changes: Any) -> None:
+    def set_requires(self, changes: Iterable[Any]) -> None:
         """Carry over which of the tensors that were sent the call has frozen, or set free."""
-        for change in changes if isinstance(changes, list) else []:
+        for change in changes:
             match change:
                 case [int(index), bool(requires)] if 0 <= index < len(self.tensors) and self.tensors[index].is_leaf:
                     self.tensors[index].requires_grad_(requires and self.tensors[index].is_floating_point())
                 case _:
                     raise wire.WireError("a malformed change")
 
-    def set_modes(self, modes: Any) -> None:
+    def set_modes(self, modes: Iterable[Any]) -> None:
         """Carry over which parts of the modules that were sent the call left in training mode."""
-        for module, changed in zip(self.modules, modes if isinstance(modes, list) else [], strict=False):
+        for module, changed in zip(self.modules, modes, strict=False):
             for part, mode in zip(module.modules(), changed if isinstance(changed, list) else [], strict=False):
                 part.training = mode is True
 

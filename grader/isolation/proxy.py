@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -91,7 +91,7 @@ class Calls:
         incoming = Incoming(self, body, outgoing)
         result = incoming.decoder.decode(answer.get("value"))
         incoming.describing = True
-        changes: dict[str, Callable[[Any], None]] = {
+        changes: dict[str, Callable[[Iterable[Any]], None]] = {
             "changed": partial(outgoing.write_back, write=_write_data),
             "grads": partial(outgoing.write_back, write=_write_grad),
             "files": outgoing.write_files,
@@ -102,7 +102,7 @@ class Calls:
         }
         for name, carry_over in changes.items():
             if name in answer:
-                carry_over(incoming.decoder.decode(answer[name]))
+                carry_over(incoming.decoder.budget.each(incoming.decoder.decode(answer[name])))
         incoming.decoder.finish()
         if self.session.measured is not None:
             self.session.measured.add(measured_of(answer.get("measured")))

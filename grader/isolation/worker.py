@@ -107,10 +107,12 @@ class Worker:
         random.seed(header["seed"])
         np.random.seed(header["seed"])
         self.forbidden = tuple(header["forbidden"])
-        sources = {name: modules.Source(path, text) for name, (path, text) in header["sources"].items()}
+        sources: dict[str, modules.Source | modules.Compiled] = {}
+        sources |= {name: modules.Source(path, text) for name, (path, text) in header["sources"].items()}
+        sources |= {name: modules.Compiled(path, data) for name, (path, data) in header["compiled"].items()}
         self.module = modules.load(PACKAGE, sources, header["module"])
         if header["given"]:
-            modules.give(self.module, modules.Source(*header["reference"]), header["given"])
+            modules.give(self.module, modules.Compiled(*header["reference"]), header["given"])
         return {"value": None}, []
 
     def _call(self, header: Tree, body: memoryview) -> tuple[Tree, list[torch.Tensor]]:
