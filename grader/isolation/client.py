@@ -14,9 +14,10 @@ from typing import Any
 
 import torch
 
+from grader.faults import GraderFault
 from grader.isolation import wire
 from grader.isolation.modules import Source, excerpt
-from grader.isolation.pool import CONTROL_SECONDS, GraderFault, Limits, Zygote
+from grader.isolation.pool import CONTROL_SECONDS, Limits, Zygote
 from grader.isolation.watch import NotAllowed
 
 
