@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from grader.curriculum import KINDS, Unit, load
+from grader.suggest import did_you_mean
 
 TESTS = Path(__file__).parents[2] / "tests"
 
@@ -30,14 +32,26 @@ def pytest_configure(config: pytest.Config) -> None:
 
     gc.disable()  # until all is imported: torch makes many objects and drops none
     config.addinivalue_line("markers", "check(exercise, kind, criterion): a check of an exercise")
-    units = [config.option.keyword] if config.option.keyword in load() else _units_with(config.option.keyword)
-    if units and config.args_source is pytest.Config.ArgsSource.TESTPATHS:
-        config.args = [str(TESTS / f"test_{unit}.py") for unit in units]
+    if _takes_all_tests(config):
+        units = [config.option.keyword] if config.option.keyword in load() else _units_with(config.option.keyword)
+        config.args = [str(TESTS / f"test_{unit}.py") for unit in units or load()]
     config.pluginmanager.register(Checks(config), "kit-checks")
 
 
+def _takes_all_tests(config: pytest.Config) -> bool:
+    """Whether no path was given, in the kit's folder or in one of its folders that holds no tests of its own."""
+    if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        return True
+    here = config.invocation_params.dir
+    inside = here.is_relative_to(TESTS.parent) and not here.is_relative_to(TESTS / "grader")
+    return inside and config.args_source is pytest.Config.ArgsSource.INVOCATION_DIR
+
+
 def _units_with(exercise: str) -> list[str]:
-    return [unit.name for unit in load().values() if exercise in {found.name for found in unit.exercises}]
+    """The units that have this exercise, given as `softmax` or `attention.softmax`."""
+    unit_name, _, name = exercise.rpartition(".")
+    found = [unit for unit in load().values() if name in {known.name for known in unit.exercises}]
+    return [unit.name for unit in found if unit_name in ("", unit.name)]
 
 
 class Checks:
@@ -58,9 +72,9 @@ class Checks:
         for item in items:
             meant = True
             if (found := check_of(item)) is not None:
-                _, exercise, kind, _ = found
-                item.extra_keyword_matches.update((exercise, kind))
-                meant = not is_exercise or exercise == keyword
+                unit, exercise, kind, _ = found
+                item.extra_keyword_matches.update((exercise, kind, f"{unit.name}.{exercise}"))
+                meant = not is_exercise or keyword in (exercise, f"{unit.name}.{exercise}")
             (kept if meant else others).append(item)
         if others:
             self.config.hook.pytest_deselected(items=others)
@@ -138,10 +152,25 @@ class Checks:
             return "todo", "t", ("TODO", {"yellow": True})
         return None
 
-    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """One line for each stub."""
+    def pytest_terminal_summary(self, terminalreporter: Any, exitstatus: int) -> None:
+        """One line for each stub; if no test was selected, what could have been meant."""
+        if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+            terminalreporter.write_line(self._what_could_be_meant(), yellow=True)
         for report in terminalreporter.stats.get("todo", ()):
             terminalreporter.write_line(f"todo  {report.nodeid}: {report.longrepr}")
+
+    def _what_could_be_meant(self) -> str:
+        option = self.config.option
+        if not option.keyword:
+            return f"There are no tests in {', '.join(self.config.args)}. For the tests of a unit: pytest -k attention"
+        words = [word for word in re.findall(r"[\w.]+", option.keyword) if word not in ("and", "or", "not")]
+        exercises = [exercise.name for unit in load().values() for exercise in unit.exercises]
+        known = [*load(), *exercises, *KINDS]
+        unknown = [word for word in words if not any(word.lower() in name.lower() for name in known)]
+        meant = [did_you_mean(word, known) for word in unknown]
+        return f"-k {option.keyword!r} selects no test. " + (
+            " ".join(filter(None, meant)) or "It takes a unit, an exercise, or part of a test's name: see README.md."
+        )
 
     def pytest_unconfigure(self) -> None:
         """End workers and zygote."""

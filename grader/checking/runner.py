@@ -20,8 +20,8 @@ from grader.checking.target import PACKAGE, LocalTarget, Target, Unreadable, bel
 from grader.checking.variants import Mistake
 from grader.checking.wording import Wording
 from grader.curriculum import Exercise, Unit, load
+from grader.faults import GraderFault
 from grader.isolation.client import WorkerEnded, clean
-from grader.isolation.pool import GraderFault
 from grader.isolation.watch import NotAllowed
 from grader.outcome import Outcome
 from grader.submission import File, Submission

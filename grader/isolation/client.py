@@ -16,10 +16,11 @@ from typing import Any
 
 import torch
 
+from grader.faults import GraderFault
 from grader.isolation import wire
 from grader.isolation.measure import Measured
 from grader.isolation.modules import Source, compiled
-from grader.isolation.pool import CONTROL_SECONDS, GraderFault, Limits, Zygote
+from grader.isolation.pool import CONTROL_SECONDS, Limits, Zygote
 from grader.isolation.watch import NotAllowed
 
 

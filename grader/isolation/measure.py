@@ -67,9 +67,9 @@ def measured_of(answer: Any) -> Measured:
     """
     match answer:
         case {"lines": int(), "largest": int(), "saved": int(), "memory": int(), "drew": list(drew)}:
-            counts: list[Any] = [answer[name] for name in ("lines", "largest", "saved", "memory")]
-            if min(counts) >= 0 and all(isinstance(name, str) and name in GENERATORS for name in drew):
-                return Measured(*counts, drew=frozenset(drew))
+            counts = {name: answer[name] for name in ("lines", "largest", "saved", "memory")}
+            if min(counts.values()) >= 0 and all(isinstance(name, str) and name in GENERATORS for name in drew):
+                return Measured(**counts, drew=frozenset(drew))
     raise WireError("a malformed measurement")
 
 

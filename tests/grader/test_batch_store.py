@@ -28,7 +28,7 @@ def test_what_was_saved_is_found_by_its_key_and_read_again(store):
     assert not store.find("bob", "key 1")
     assert to_json(store.results("ada")) == DOCUMENT
     facts = json.loads(store.file("ada").read_text(encoding="utf-8"))
-    assert facts["schema"] == "grader/results/1"
+    assert facts["schema"] == "grader/results/2"
     assert facts["batch"] == {"name": "ada", "key": "key 1"}
 
 
