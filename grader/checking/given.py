@@ -25,6 +25,7 @@ class Given:
         count_lines: How many lines of Python a piece of work runs.
         scratch: Where folders for files are made.
         restart: Kills what runs the target's code, and gives its module anew.
+        once: Makes a value that several checks share, as `Kept.once` does.
     """
 
     unit: Any
@@ -33,6 +34,7 @@ class Given:
     count_lines: Callable[[Callable[[], object]], int]
     scratch: Path
     restart: Callable[[], Any]
+    once: Callable[[str, Callable[[Rand], Any]], Any]
 
     @property
     def folder(self) -> Path:
