@@ -61,21 +61,15 @@ def record(
 ) -> Record:
     """Train with these learning rates, then ask the probes."""
     shapes = documented(recipe, vocab_size)
-    taken: list[Any] = []
+    # Taken before the first update, since an isolated train cannot ask for a batch of an isolated loader on the way.
+    taken = list(islice(iter(run.loader), len(rates) * recipe.accumulation_steps))
+    batches = [_readable(batch, recipe, vocab_size) for batch in taken]
     weights, reports = [weights_of(run.model, shapes)], []
-    steps = stack.train(units, recipe, replace(run, loader=_tapped(run.loader, taken)), rates)
-    for report in islice(steps, len(rates) + 1):
+    for report in islice(stack.train(units, recipe, replace(run, loader=batches), rates), len(rates) + 1):
         reports.append({what: float(report[what]) for what in ("loss", "grad_norm")})
         weights.append(weights_of(run.model, shapes))
     assert len(reports) == len(rates), f"train gave {len(reports)} reports for {len(rates)} learning rates."
-    batches = [_readable(batch, recipe, vocab_size) for batch in taken]
     return Record(recipe, vocab_size, batches, reports, weights, answers(run.model, asked))
-
-
-def _tapped(loader: Any, taken: list[Any]) -> Any:
-    for batch in loader:
-        taken.append(batch)
-        yield batch
 
 
 def _readable(batch: Any, recipe: Recipe, vocab_size: int) -> tuple[Tensor, Tensor]:

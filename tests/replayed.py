@@ -56,8 +56,8 @@ def expect_true_reports(record: Record, what: str, right: dict[int, float], tole
     for step, number in right.items():
         got = record.reports[step][what]
         assert math.isclose(got, number, rel_tol=tolerance), (
-            f"train reports a {what} of {got:.6f} for update {step + 1}. With the weights that your model had then, the "
-            f"reference has {number:.6f} on the same batch."
+            f"train reports a {what} of {got:.6f} for update {step + 1}. With the weights that your model had then, "
+            f"the reference has {number:.6f} on the same batch."
         )
 
 
