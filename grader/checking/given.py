@@ -27,6 +27,7 @@ class Given:
         overwrite: Fills with garbage what the target's code returned.
         scratch: Where folders for files are made.
         restart: Kills what runs the target's code, and gives its module anew.
+        once: Makes a value that several checks share, as `Kept.once` does.
     """
 
     unit: Any
@@ -36,6 +37,7 @@ class Given:
     overwrite: Callable[[Any], None]
     scratch: Path
     restart: Callable[[], Any]
+    once: Callable[[str, Callable[[Rand], Any]], Any]
 
     @property
     def folder(self) -> Path:

@@ -252,4 +252,9 @@ def restart() -> None:
     """`restart()` kills what runs the learner's code and gives its module anew, as after a crash."""
 
 
-FIXTURES = ("unit", "agree", "rand", "measure", "overwrite", "folder", "restart")
+@pytest.fixture
+def once() -> None:
+    """`once(name, make)` makes a value that several checks of the unit share, as a model that takes long to train."""
+
+
+FIXTURES = ("unit", "agree", "rand", "measure", "overwrite", "folder", "restart", "once")

@@ -143,7 +143,8 @@ class Runner:
         rand = Rand(self.seed, f"{check.unit.name}.{check.name}")
         restart = partial(target.restart, check.unit, check.exercise)
         with target.guard(check.unit, check.exercise, check.kind):
-            body(Given(module, agree, rand, target.measure, target.overwrite, target.scratch, restart))
+            once = partial(target.kept.once, self.seed)
+            body(Given(module, agree, rand, target.measure, target.overwrite, target.scratch, restart, once))
 
     def _passes_on_reference(self, check: CheckId, body: Body, error: BaseException) -> bool:
         lower = below(check.unit, check.exercise)

@@ -16,6 +16,7 @@ import torch
 
 from grader import submission
 from grader.checking import oracle
+from grader.checking.kept import Kept
 from grader.curriculum import Exercise, Unit, load
 from grader.isolation import modules, proxy, watch
 from grader.isolation.client import Job, Session, WorkerEnded
@@ -40,10 +41,12 @@ class Target(Protocol):
     Attributes:
         submission: What was handed in.
         isolated: Whether it runs behind the boundary.
+        kept: What the checks of this target share.
     """
 
     submission: Submission
     isolated: bool
+    kept: Kept
 
     @property
     def scratch(self) -> Path:
@@ -138,6 +141,7 @@ class LocalTarget:
     def __init__(self, submission: Submission, package: str = PACKAGE) -> None:
         self.submission = submission
         self._package = package
+        self.kept = Kept()
         self._opened: dict[tuple[str, tuple[str, ...] | None], ModuleType] = {}
 
     def open(self, unit: Unit, exercise: Exercise, given: bool) -> Any:
@@ -204,6 +208,7 @@ class IsolatedTarget:
         self.pool = pool
         self.limits = limits
         self.seed = seed
+        self.kept = Kept()
         self._session: Session | None = None
         self._key: tuple[str, str, bool] | None = None
         self._deaths: dict[tuple[str, str, bool], int] = {}
