@@ -9,7 +9,7 @@ from typing import Any
 
 from grader.checking.oracle import OracleFailed
 from grader.checking.randomness import Rand
-from grader.isolation.pool import GraderFault
+from grader.faults import GraderFault
 
 
 @dataclass(frozen=True)
