@@ -35,7 +35,7 @@ def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
 
 
 def exercises_and_units(name: str) -> list[str]:
-    """Return what `name` can be compared with: full names such as attention.softmax if it has a dot, else short ones."""
+    """Return the names that `name` can be compared with: such as attention.softmax if it has a dot, else short ones."""
     if "." in name:
         return [f"{unit.name}.{exercise.name}" for unit in load().values() for exercise in unit.exercises]
     return [*load(), *(exercise.name for unit in load().values() for exercise in unit.exercises)]
