@@ -196,6 +196,7 @@ def apply_rope(
         bfloat16 are widened and cast back at the end.
 
     Raises:
+        ValueError: `x` is not floating point; the message gives its dtype.
         ValueError: d_head is odd (the message gives it), or `positions` is neither (seq,) nor (batch, seq).
 
     Example:

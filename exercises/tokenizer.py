@@ -305,8 +305,8 @@ def apply_merges(word: bytes, ranks: Mapping[tuple[bytes, bytes], int]) -> list[
     is cut exactly as it was there.
 
     A word may be long: a text without spaces, a web address, a DNA sequence. Looking through the whole word for each
-    merge takes n^2 steps for n bytes, and 30,000 letters take many seconds. You need about n log n: twice the length may
-    take little more than twice the steps. A merge changes only the pairs on its two sides; update those alone.
+    merge takes n^2 steps for n bytes, and 30,000 letters take many seconds. You need about n log n: twice the length
+    may take little more than twice the steps. A merge changes only the pairs on its two sides; update those alone.
 
     Math:
         (a, b) = argmin of ranks[a, b] over the neighbours (a, b) that are in ranks
