@@ -658,6 +658,11 @@ return tokens
 
 APPLY_MERGES = [
     _applying(
+        "apply-quadratic",
+        "you look through the whole word for each merge, which takes n^2 steps for n bytes: use a heap of the pairs.",
+        _ROUNDS,
+    ),
+    _applying(
         "apply-longest-match",
         "you take the longest token that fits from the left; the merge that training made first comes first.",
         _LONGEST_MATCH,
@@ -691,11 +696,6 @@ APPLY_MERGES = [
         "apply-used-twice",
         "a token that one merge has used up is used again by the next: aaa with (a, a) is aa, a.",
         _ROUNDS.replace(_USED_UP, "            open_first = token == first\n"),
-    ),
-    _applying(
-        "apply-quadratic",
-        "you look through the whole word for each merge, which takes n^2 steps for n bytes: use a heap of the pairs.",
-        _ROUNDS,
     ),
     _applying(
         "apply-int-tokens",
@@ -842,16 +842,16 @@ def _known_as(tokens: str) -> dict[str, str]:
 
 BPE_TOKENIZER = [
     _bpe(
-        "bpe-longest-match",
-        "you take the longest token that fits from the left; the merges by rank decide.",
-        _known_as("_longest_match(word, self._ids)"),
-        "def _longest_match(word, known):\n    tokens = []\n    while word:\n        end = max(e for e in range(1, len(word) + 1) if word[:e] in known)\n        tokens.append(word[:end])\n        word = word[end:]\n    return tokens\n",
-    ),
-    _bpe(
         "bpe-quadratic",
         "you look through the whole word again for each merge; `apply_merges` must not.",
         _known_as("_in_rounds(word, self._ranks)"),
         "def _in_rounds(word, ranks):\n" + indent(_ROUNDS.strip(), "    ") + "\n",
+    ),
+    _bpe(
+        "bpe-longest-match",
+        "you take the longest token that fits from the left; the merges by rank decide.",
+        _known_as("_longest_match(word, self._ids)"),
+        "def _longest_match(word, known):\n    tokens = []\n    while word:\n        end = max(e for e in range(1, len(word) + 1) if word[:e] in known)\n        tokens.append(word[:end])\n        word = word[end:]\n    return tokens\n",
     ),
     _bpe(
         "bpe-replaces-surrogates",
