@@ -370,7 +370,8 @@ MISTAKES += [
         "cross_entropy",
         "you accept a tensor of integers, and the result is cut off to whole numbers: refuse it with a ValueError.",
         {
-            '    if not logits.is_floating_point():\n        raise ValueError(f"cross_entropy needs floating-point logits, got {logits.dtype}")\n': ""
+            '    if not logits.is_floating_point():\n        raise ValueError(f"cross_entropy needs floating-point logits, got {logits.dtype}")\n': "",
+            "log_softmax(_widen(logits[kept]), dim=-1)": "log_softmax(_widen(logits[kept]) * 1.0, dim=-1)",
         },
     ),
 ]
