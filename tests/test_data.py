@@ -312,7 +312,7 @@ def test_dataset_does_not_read_a_file_before_it_must(agree, rand, folder):
     agree.on("windows of a file that was changed after it was opened", question)
 
 
-@check("get_batch", "efficiency")
+@check("get_batch", "property")
 @pytest.mark.parametrize("array", [True, False])
 def test_get_batch_converts_no_more_than_its_windows(agree, measure, array):
     tokens = np.zeros(500_000, dtype=np.uint8) if array else torch.zeros(500_000, dtype=torch.uint8)

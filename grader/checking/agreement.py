@@ -178,6 +178,7 @@ class Agreement:
         expected = self._oracle.answer(question)
         held.forget_changed()
         got = put(question, self._target)
+        got = copies(got, gradients=False)  # it may be a view of what is put back
         changed = held.put_back()
         self._expect(call, question, got, expected, None, tolerance)
         self._expect_unchanged(call, question, changed)
