@@ -141,6 +141,11 @@ def test_causal_mask_shows_itself_and_what_came_before_and_puts_the_queries_last
     agree("causal_mask", *lengths)
 
 
+@check("causal_mask", "property")
+def test_causal_mask_is_made_where_it_is_asked_for(agree):
+    agree("causal_mask", 3, 5, device="meta")
+
+
 @check("causal_mask", "numerics")
 def test_causal_mask_refuses_more_queries_than_keys(agree):
     agree.raises("causal_mask(5, 3)", lambda unit: unit.causal_mask(5, 3), ValueError)

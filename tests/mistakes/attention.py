@@ -1179,7 +1179,18 @@ SLIDING_WINDOW_MASK = [
     *_any_mask("window", "sliding_window_mask"),
 ]
 
+CAUSAL_DEVICE = [
+    Mistake(
+        "causal-device-ignored",
+        "causal_mask",
+        "you ignore `device`: the mask is always made on the CPU.",
+        append="_right = causal_mask\ndef causal_mask(query_length, key_length=None, device=None):\n"
+        "    return _right(query_length, key_length)\n",
+    ),
+]
+
 MISTAKES = [
+    *CAUSAL_DEVICE,
     *SOFTMAX,
     *CAUSAL_MASK,
     *SCALED_DOT_PRODUCT_ATTENTION,
