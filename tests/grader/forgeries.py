@@ -92,7 +92,7 @@ def generate(model, ids, max_new_tokens, **settings):
         rows.append(row + new[:max_new_tokens])
     return torch.tensor(rows)
 """
-KEPT_TEXT = """
+KEEPING = """
 
 _ROWS = []
 
