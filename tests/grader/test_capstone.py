@@ -77,7 +77,7 @@ def said(found: Submission, check: str, seed: int = 0):
         ("loss", "ce-sum", GPT, "the fault is in the model or in the loss"),
         ("attention", "MultiHeadAttention-detached", GPT, "its gradient is not"),
         ("training", "step-not-divided", LLAMA, "its gradient is not"),
-        # Adam divides by the size of the gradient, so that only eps tells a clipped one: the update that differs is chance.
+        # Adam divides by the gradient's size: eps alone tells a clipped one, and which update differs is chance.
         ("training", "step-clip-after-step", GPT, "expected"),
         ("training", "train-max-norm-lost", LLAMA, "what goes on from one to the next"),
         ("optim", "no-bias-correction", GPT, "the first update is not"),
