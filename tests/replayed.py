@@ -167,7 +167,7 @@ def expect_reference_scores(record: Record) -> None:
             )
             assert scores.shape == right.shape, f"{called} {tuple(scores.shape)}, expected {tuple(right.shape)}."
             off = (scores.double() - right).abs().max()
-            assert off <= 1e-3 * (1 + right.abs().max()), (
+            assert off <= 1e-4 * (1 + right.abs().max()), (
                 f"{called} scores that differ by up to {off:.3g} from those of the reference with the same weights."
             )
 

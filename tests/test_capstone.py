@@ -128,7 +128,7 @@ def follows(unit, agree, once, name, config, steps=12, what=("loss", "grad_norm"
             # In float64 the order of sums shows in the 12th digit, and a wrong formula much earlier.
             assert math.isclose(mine[number], right[number], rel_tol=1e-6), (
                 f"From the same weights and batches, {number} of update {step + 1} of a {name} is {mine[number]:.6f}, "
-                f"expected {right[number]:.6f}; all before it agree.\n  {departure(step, number)}"
+                f"expected {right[number]:.6f}{'; all before it agree' if step else ''}.\n  {departure(step, number)}"
             )
 
 

@@ -131,6 +131,11 @@ def test_pasted_text_is_no_writing(pool):
     assert {name: outcome.status for name, outcome in said.items()} == {HELD_OUT: "passed", GRAMMAR: "failed"}
 
 
+FLOAT32_SOFTMAX = """
+
+def softmax(x, dim, softmax=softmax):
+    return softmax(x.float(), dim).to(x.dtype)
+"""
 CHEAP = ("overfit", "trajectory", "resume")
 USED = sorted({name for exercise in load()["capstone"].exercises for name in exercise.needs})
 
@@ -141,6 +146,14 @@ def test_another_right_version_of_an_exercise_follows_the_reference(name):
     other = [alternative for alternative in known_alternatives(unit) if alternative.exercise == exercise]
     found = submission(**{unit: other[len(name) % len(other)].apply(SOLUTIONS[unit])})
     said = outcomes(LocalTarget(found), [name for name, check in CHECKS.items() if check.id.exercise.name in CHEAP])
+    assert {name: outcome.message for name, outcome in said.items() if outcome.status != "passed"} == {}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_softmax_in_float32_is_right_too(seed):
+    found = forged({"attention": FLOAT32_SOFTMAX})
+    checks = [name for name, check in CHECKS.items() if check.id.exercise.name in CHEAP]
+    said = outcomes(LocalTarget(found), checks, seed)
     assert {name: outcome.message for name, outcome in said.items() if outcome.status != "passed"} == {}
 
 
