@@ -128,7 +128,7 @@ def follows(unit, agree, once, name, config, steps=12, what=("loss", "grad_norm"
             # In float64 the order of sums shows in the 12th digit, and a wrong formula much earlier.
             assert math.isclose(mine[number], right[number], rel_tol=1e-6), (
                 f"From the same weights and batches, {number} of update {step + 1} of a {name} is {mine[number]:.6f}, "
-                f"expected {right[number]:.6f}; all before it agree.\n  {departure(step, number)}"
+                f"expected {right[number]:.6f}{'; all before it agree' if step else ''}.\n  {departure(step, number)}"
             )
 
 
@@ -239,7 +239,7 @@ def test_a_killed_run_goes_on_with_the_same_weights(unit, once, restart):
 def test_a_killed_run_goes_on_with_the_next_batch(unit, once, restart):
     runs = without_dropout(unit, once, restart)
     batches = runs.first.batches + runs.second.batches
-    recorded.expect_windows(batches, runs.tokens, RESUMED.batch_size, GPT["max_length"])
+    recorded.expect_windows(runs.through.batches, runs.tokens, RESUMED.batch_size, GPT["max_length"])
     for number, (got, right) in enumerate(zip(batches, runs.through.batches, strict=True)):
         assert all(map(torch.equal, got, right)), (
             f"Batch {number + 1} of the run that is resumed is another one than that of the uninterrupted run; it was "
