@@ -120,7 +120,10 @@ class Runner:
         name = exercise.name
         if name not in self._shortcuts:
             file = self.target.submission.file(unit.name)
-            self._shortcuts[name] = find_shortcut(file, name, exercise.not_allowed, below(unit, exercise))
+            lower = lower_units(unit)  # exercises of their own: a shortcut in them costs them alone
+            files = {n: f for n, f in self.target.submission.files.items() if n != unit.name and n not in lower}
+            found = find_shortcut(file, name, exercise.not_allowed, below(unit, exercise), files)
+            self._shortcuts[name] = found
         if self._shortcuts[name]:
             raise InSource(self._shortcuts[name])
 

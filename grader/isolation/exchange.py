@@ -128,7 +128,7 @@ class Reply:
         changed = [
             [index, self.encoder.encode(tensor.detach())]
             for index, (tensor, (data, _)) in pairs
-            if not _same(tensor.detach(), data)
+            if not _same(codec.plain(tensor).detach(), data)
         ]
         grads = [
             [index, self.encoder.encode(tensor.grad)]
@@ -198,7 +198,12 @@ class Reply:
         self.worker.slots |= {id(p): (p, (node["id"], name)) for name, p in module.named_parameters()}
         self._making = True
         described = [
-            [name, kind if name in names else "transient", first.setdefault(id(t), i), self.encoder.encode(t.detach())]
+            [
+                name,
+                kind if name in names else "transient",
+                first.setdefault(id(t), i),
+                self.encoder.encode(codec.plain(t).detach()),
+            ]
             for i, (name, kind, t) in enumerate(state)
         ]
         self._making = False
@@ -206,10 +211,14 @@ class Reply:
         modes = [[name, part.training] for name, part in module.named_modules()]
         return {**node, "modes": modes, "state": described, "frozen": frozen}
 
+    def _state_of(self, tensor: torch.Tensor) -> Any:
+        return self.encoder.encode(codec.plain(tensor).detach())
+
 
 def _same(now: torch.Tensor | None, before: torch.Tensor | None) -> bool:
     if now is None or before is None:
         return now is before
+    codec.plain(now)
     if now.shape != before.shape or now.dtype != before.dtype:
         return False
     return bool(torch.equal(now, before)) or bool(

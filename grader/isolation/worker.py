@@ -11,8 +11,10 @@ import os
 import random
 import signal
 import socket
+import sys
 import traceback
 from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 import torch
@@ -58,8 +60,22 @@ def main(sock: socket.socket, options: dict[str, Any]) -> None:
     if options["confined"]:
         confine.confine(options["readable"])
     os.dup2(1, 2)
+    sys.addaudithook(_refuse_tracing)  # there is no way to take a hook out again
     wire.send(sock, wire.pack({"op": "ready", "confined": options["confined"]}, []))
     Worker(sock).serve()
+
+
+_TRACING = frozenset(("sys.settrace", "sys.setprofile", "sys.monitoring.register_callback"))
+
+
+def _refuse_tracing(event: str, args: Any) -> None:
+    if event not in _TRACING:
+        return
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(f"{PACKAGE}/"):
+            raise RuntimeError(f"{event} is not available while your code is graded: remove it")
+        frame = frame.f_back
 
 
 class Worker:
@@ -103,7 +119,8 @@ class Worker:
         sources: dict[str, modules.Source | modules.Compiled] = {}
         sources |= {name: modules.Source(path, text) for name, (path, text) in header["sources"].items()}
         sources |= {name: modules.Compiled(path, data) for name, (path, data) in header["compiled"].items()}
-        self.module = modules.load(PACKAGE, sources, header["module"])
+        with watch.watching(self.forbidden, count=False):
+            self.module = modules.load(PACKAGE, sources, header["module"])
         if header["given"]:
             modules.give(self.module, modules.Compiled(*header["reference"]), header["given"])
         return {"value": None}, []
@@ -114,13 +131,14 @@ class Worker:
         request = Request(self, header["value"], body)
         before = torch.default_generator.get_state()
         result, raised = None, None
-        with torch.set_grad_enabled(header["grad"]), watch.watching(self.forbidden, header["count"]) as seen:
-            try:
-                result = self._perform(header, request.value)
-            except BaseException as error:  # what it changed before that is an answer, too
-                raised = _describe_error(error)
-        reply = Reply(self, request)
-        answer = reply.of(result)
+        with watch.watching(self.forbidden, count=False):
+            with torch.set_grad_enabled(header["grad"]), watch.watching((), header["count"]) as seen:
+                try:
+                    result = self._perform(header, request.value)
+                except BaseException as error:  # what it changed before that is an answer, too
+                    raised = _describe_error(error)
+            reply = Reply(self, request)
+            answer = reply.of(result)  # properties and methods of what the learner returns run here
         if any(output.requires_grad for output in reply.outputs):
             self.graphs[header["id"]] = (reply.outputs, list(request.inputs))
         drew = not torch.equal(before, torch.default_generator.get_state())
@@ -141,6 +159,7 @@ class Worker:
         grads = codec.Decoder(body).decode(header["value"])
         pairs = [(output, grad) for output, grad in zip(outputs, grads, strict=True) if grad is not None]
         wanted = [tensor for tensor in inputs if tensor.requires_grad]
+        encoder = codec.Encoder()
         with watch.watching(self.forbidden, count=False):
             found = torch.autograd.grad(
                 [output for output, _ in pairs],
@@ -149,8 +168,8 @@ class Worker:
                 retain_graph=True,
                 allow_unused=True,
             )
-        encoder = codec.Encoder()
-        return {"value": encoder.encode(list(found))}, encoder.buffers
+            value = encoder.encode(list(found))
+        return {"value": value}, encoder.buffers
 
     def pull(self, number: int, request: Request) -> Iterator[Any]:
         """The items of an iterable of the tests', one question an item; a parameter among them is that of the tests."""
