@@ -23,6 +23,8 @@ class Given:
         agree: Agreement of target and oracle.
         rand: Seeded random tensors.
         count_lines: How many lines of Python a piece of work runs.
+        cpu_time: How many seconds of processor time a piece of work takes. A second witness beside the lines, which
+            the target's own process counts: compare it with that of a smaller piece, with a wide margin.
         scratch: Where folders for files are made.
         restart: Kills what runs the target's code, and gives its module anew.
     """
@@ -31,6 +33,7 @@ class Given:
     agree: Agreement
     rand: Rand
     count_lines: Callable[[Callable[[], object]], int]
+    cpu_time: Callable[[Callable[[], object]], float]
     scratch: Path
     restart: Callable[[], Any]
 

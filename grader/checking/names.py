@@ -103,7 +103,7 @@ class Names:
             yield self.dotted(node)
             yield from self._hidden(node)
         elif isinstance(node, ast.Constant | ast.BinOp) and _DOTTED.fullmatch(text := folded(node)):
-            yield text.replace(":", ".")
+            yield from (name for name in [text.replace(":", ".")] if _is_open(name))
 
     def _hidden(self, node: ast.AST) -> Iterator[str]:
         """A computed name on torch or sys hides what it asks for; so does a module's dictionary."""

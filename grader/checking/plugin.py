@@ -12,7 +12,7 @@ import pytest
 from grader.curriculum import KINDS, Unit, load
 
 TESTS = Path(__file__).parents[2] / "tests"
-FIXTURES = ("unit", "agree", "rand", "count_lines", "folder", "restart")
+FIXTURES = ("unit", "agree", "rand", "count_lines", "cpu_time", "folder", "restart")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

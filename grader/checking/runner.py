@@ -134,7 +134,7 @@ class Runner:
         rand = Rand(self.seed, f"{check.unit.name}.{check.name}")
         restart = partial(target.restart, check.unit, check.exercise)
         with target.guard(check.unit, check.exercise, check.kind):
-            body(Given(module, agree, rand, target.count_lines, target.scratch, restart))
+            body(Given(module, agree, rand, target.count_lines, target.cpu_time, target.scratch, restart))
 
     def _passes_on_reference(self, check: CheckId, body: Body, error: BaseException) -> bool:
         lower = below(check.unit, check.exercise)
