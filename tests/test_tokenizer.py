@@ -379,10 +379,12 @@ def test_train_bpe_visits_only_words_that_hold_the_pair(agree, count_lines, cpu_
         # 25 merges over 1500 words are 37 500 lines if each word takes but one. The reference runs 4 000; looking
         # for the best of the 70 pairs with a key function in each round adds 2 000 to 6 000.
         merges = unit.train_bpe(rare + frequent, 257 + 25)[1]
+        few_lines = many - one <= 20_000
         return {
             "merges": merges,
-            "25 more merges run at most 20000 lines of Python": many - one <= 20_000,
-            "100 merges take at most 8 times the processor time of one": _growth(unit, cpu_time) <= 8,
+            "25 more merges run at most 20000 lines of Python": few_lines,
+            # Asked of what runs few lines only: what is slow in the open is slow enough.
+            "100 merges take at most 8 times the processor time of one": not few_lines or _growth(unit, cpu_time) <= 8,
         }
 
     agree.on("train_bpe of 1506 distinct words, of which six hold all that is merged", question)
