@@ -252,8 +252,13 @@ def restart() -> None:
 
 
 @pytest.fixture
+def cpu_time() -> None:
+    """`cpu_time(work)`: seconds of processor time, as the kernel counts them. Compare two sizes, with a wide margin."""
+
+
+@pytest.fixture
 def once() -> None:
     """`once(name, make)` makes a value that several checks of the unit share, as a model that takes long to train."""
 
 
-FIXTURES = ("unit", "agree", "rand", "measure", "overwrite", "folder", "restart", "once")
+FIXTURES = ("unit", "agree", "rand", "measure", "overwrite", "folder", "restart", "once", "cpu_time")

@@ -132,7 +132,10 @@ class Runner:
         name = exercise.name
         if name not in self._shortcuts:
             file = self.target.submission.file(unit.name)
-            self._shortcuts[name] = find_shortcut(file, name, exercise.not_allowed, below(unit, exercise))
+            lower = lower_units(unit)  # exercises of their own: a shortcut in them costs them alone
+            files = {n: f for n, f in self.target.submission.files.items() if n != unit.name and n not in lower}
+            found = find_shortcut(file, name, exercise.not_allowed, below(unit, exercise), files)
+            self._shortcuts[name] = found
         if self._shortcuts[name]:
             raise InSource(self._shortcuts[name])
 
@@ -144,7 +147,8 @@ class Runner:
         restart = partial(target.restart, check.unit, check.exercise)
         with target.guard(check.unit, check.exercise, check.kind):
             once = partial(target.kept.once, self.seed)
-            body(Given(module, agree, rand, target.measure, target.overwrite, target.scratch, restart, once))
+            see = (target.measure, target.overwrite, target.cpu_time)
+            body(Given(module, agree, rand, *see, target.scratch, restart, once))
 
     def _passes_on_reference(self, check: CheckId, body: Body, error: BaseException) -> bool:
         lower = below(check.unit, check.exercise)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
@@ -63,6 +64,9 @@ class Target(Protocol):
 
     def overwrite(self, value: Any) -> None:
         """Fill with garbage what the learner's code returned, in its own memory."""
+
+    def cpu_time(self, work: Callable[[], object]) -> float:
+        """How many seconds of processor time the learner's code takes in `work`, as the kernel counts them."""
 
     def restart(self, unit: Unit, exercise: Exercise) -> Any:
         """The unit's module anew, as after a crash: nothing that the code kept in memory is left."""
@@ -174,6 +178,12 @@ class LocalTarget:
         """Fill it here, where the learner's code is, too."""
         overwrite(value)
 
+    def cpu_time(self, work: Callable[[], object]) -> float:
+        """Processor time of this thread during `work`, in seconds."""
+        started = time.thread_time()
+        work()
+        return time.thread_time() - started
+
     def restart(self, unit: Unit, exercise: Exercise) -> Any:
         """The unit's module, imported again."""
         self._opened.clear()
@@ -282,6 +292,15 @@ class IsolatedTarget:
         assert self._session is not None
         proxy.overwrite(self._session, value)
         overwrite(value)
+
+    def cpu_time(self, work: Callable[[], object]) -> float:
+        """Processor time of the worker during `work`, in seconds; of this thread, if `work` asks the reference."""
+        session = self._session
+        assert session is not None
+        asked, before, started = session.last_id(), session.cpu_time(), time.thread_time()
+        work()
+        here = time.thread_time() - started
+        return session.cpu_time() - before if session.last_id() > asked else here
 
     def restart(self, unit: Unit, exercise: Exercise) -> Any:
         """The unit's module in a new worker; the old one is killed."""

@@ -58,6 +58,8 @@ class Zygote:
         command = [sys.executable, "-s", "-S", "-P", "-B", str(Path(__file__).with_name("zygote.py"))]
         # Not -I: it would ignore PYTHONHASHSEED, and a grading must come out the same when it is repeated.
         environment = {"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}
+        # Compiled and scripted code stays the Python that it was, so that what it calls is seen.
+        environment |= {"TORCH_COMPILE_DISABLE": "1", "PYTORCH_JIT": "0"}
         self._process = subprocess.Popen(
             [*command, str(theirs.fileno()), str(KIT), *self._packages],
             env=environment,
