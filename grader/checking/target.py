@@ -16,6 +16,7 @@ from grader import submission
 from grader.checking import oracle
 from grader.curriculum import Exercise, Unit, load
 from grader.isolation import modules, watch
+from grader.isolation.charge import TooBusy
 from grader.isolation.client import Job, Session, WorkerEnded
 from grader.isolation.modules import Source
 from grader.isolation.pool import Limits, Pool
@@ -182,6 +183,7 @@ class IsolatedTarget:
 
     isolated = True
     MAX_DEATHS = 3
+    MAX_STARVED = 4
 
     @property
     def scratch(self) -> Path:
@@ -196,6 +198,7 @@ class IsolatedTarget:
         self._session: Session | None = None
         self._key: tuple[str, str, bool] | None = None
         self._deaths: dict[tuple[str, str, bool], int] = {}
+        self._starved = 0
         self._failed_loads: dict[str, int] = {}
         self._broken: dict[str, BaseException] = {}
         self._spent: dict[str, float] = {}
@@ -211,7 +214,11 @@ class IsolatedTarget:
         return RemoteUnit(self._session)
 
     def _replace(self, key: tuple[str, str, bool], unit: Unit, exercise: Exercise, given: bool) -> None:
-        if self._session is not None and self._session.ended and self._key == key:
+        if self._session is not None and self._session.starved:
+            self._starved += 1
+            if self._starved >= self.MAX_STARVED:  # the rest would wait as long, and in vain
+                raise TooBusy(self._session.ended)
+        elif self._session is not None and self._session.ended and self._key == key:
             self._deaths[key] = self._deaths.get(key, 0) + 1
         if self._deaths.get(key, 0) >= self.MAX_DEATHS and self._session is not None:
             raise WorkerEnded(f"{self._session.ended}; after {self.MAX_DEATHS} times it is not started again")

@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -51,12 +52,22 @@ def _answer(request: dict[str, Any], fds: list[int], control: socket.socket, run
         os.close(fds[0])
         return {"pid": pid}
     try:
-        # Not reaped before now, so the pid cannot have become somebody else's.
-        os.kill(request["pid"], signal.SIGKILL)
-        _, status = os.waitpid(request["pid"], 0)
+        status = _end(request["pid"], request["patience"])
     except OSError as error:
         return {"error": str(error)}
     return {"code": os.waitstatus_to_exitcode(status)}
+
+
+def _end(pid: int, patience: float) -> int:
+    until = time.monotonic() + patience
+    while time.monotonic() < until:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return status
+        time.sleep(0.005)
+    # Not reaped before now, so the pid cannot have become somebody else's.
+    os.kill(pid, signal.SIGKILL)
+    return os.waitpid(pid, 0)[1]
 
 
 def _become_worker(fd: int, control: socket.socket, run_worker: RunWorker, request: dict[str, Any]) -> None:
