@@ -143,7 +143,8 @@ class Meter:
                 got = self._seconds - left
                 raise TooBusy(f"the machine is too busy: in {self._wall:.0f} s a worker got {got:.1f} s to itself")
             self._pause, elapsed = min(_SLICE_SECONDS, left), 0.0
-        return max(_SHORTEST_SECONDS, self._pause - elapsed)
+        self._pause = max(self._pause, elapsed + _SHORTEST_SECONDS)
+        return self._pause - elapsed
 
     def stop(self) -> float:
         """End the question; its charge in seconds. What the worker runs until the next one is charged with that."""

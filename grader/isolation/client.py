@@ -143,7 +143,7 @@ class Session:
         return answer, body
 
     def _exchange(self, frame: bytes, budget: float) -> tuple[dict[str, Any], memoryview]:
-        self._meter.start(budget, self.limits.patience * self.limits.call_seconds)
+        self._meter.start(budget, self.limits.patience)
         try:
             wire.send(self._socket, frame, self._meter)
             return self._await_answer()

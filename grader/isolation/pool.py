@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -41,7 +42,7 @@ class Limits:
         unit_seconds: The same of all workers of a unit; the reference needs 1 to 10 s.
         submission_seconds: The same of all workers of a submission; the reference needs 25 s.
         memory: Bytes beyond what torch has mapped already.
-        patience: How many times `call_seconds` of wall time one question may take on a busy machine.
+        patience: Wall seconds of one question after which the machine is too busy to grade on.
     """
 
     call_seconds: float = 10.0
@@ -49,7 +50,7 @@ class Limits:
     unit_seconds: float = 90.0
     submission_seconds: float = 300.0
     memory: int = confine.MEMORY_BUDGET
-    patience: float = 30.0
+    patience: float = 600.0
 
 
 class Zygote:
@@ -69,7 +70,7 @@ class Zygote:
         # Not -I: it would ignore PYTHONHASHSEED, and a grading must come out the same when it is repeated.
         environment = {"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}
         self._process = subprocess.Popen(
-            [*command, str(theirs.fileno()), str(KIT), *self._packages],
+            [*command, str(theirs.fileno()), str(os.getpid()), str(KIT), *self._packages],
             env=environment,
             cwd="/",
             pass_fds=[theirs.fileno()],

@@ -20,16 +20,21 @@ RunWorker = Callable[[socket.socket, dict[str, Any]], None]
 
 
 def main() -> None:
-    """Serve a control socket until it closes. Arguments: its descriptor, the kit's folder, folders of packages."""
-    fd, kit, *packages = sys.argv[1:]
+    """Serve a control socket until it closes.
+
+    Arguments: its descriptor, the process that started this one, the kit's folder, folders of packages.
+    """
+    fd, parent, kit, *packages = sys.argv[1:]
     # No site module ran, so no .pth file did: the kit's own folder is on the path only while its parts are imported.
     sys.path[:] = [kit, *sys.path, *packages]
-    from grader.isolation import confine, worker
+    from grader.isolation import confine
+
+    confine.die_with_parent(int(parent))  # before torch, which takes seconds to load
+    from grader.isolation import worker
 
     sys.path.remove(kit)
     for name in ("grader", "grader.isolation"):
         sys.modules[name].__path__ = []  # what is loaded stays; nothing more of the kit can be imported
-    confine.die_with_parent()
     worker.warm_up()
     _serve(socket.socket(fileno=int(fd)), worker.main)
 
@@ -46,6 +51,7 @@ def _serve(control: socket.socket, run_worker: RunWorker) -> None:
 
 def _answer(request: dict[str, Any], fds: list[int], control: socket.socket, run_worker: RunWorker) -> dict[str, Any]:
     if request["op"] == "spawn":
+        request["zygote"] = os.getpid()
         pid = os.fork()
         if pid == 0:
             _become_worker(fds[0], control, run_worker, request)
