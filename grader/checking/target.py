@@ -5,15 +5,17 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any, Protocol
 
 from grader import submission
 from grader.checking import oracle
+from grader.checking.limit import TookTooLong, limited
 from grader.curriculum import Exercise, Unit, load
 from grader.isolation import modules, watch
 from grader.isolation.charge import TooBusy
@@ -45,6 +47,9 @@ class Target(Protocol):
     @property
     def scratch(self) -> Path:
         """A folder for files of the checks, which the learner's code may read and, isolated, not write."""
+
+    def limited(self, exercise: Exercise) -> AbstractContextManager[Any]:
+        """A context in which the learner's code ends when it takes too long."""
 
     def open(self, unit: Unit, exercise: Exercise, given: bool) -> Any:
         """The unit's module, with the reference's lower parts where `given`."""
@@ -120,19 +125,43 @@ class LocalTarget:
     Args:
         submission: What is under test.
         package: The name under which its modules are imported.
+        seconds: What one check may take; 0 for no limit.
     """
 
     isolated = False
+    MAX_ENDLESS = 2
 
     @property
     def scratch(self) -> Path:
         """A folder of this process."""
         return _scratch()
 
-    def __init__(self, submission: Submission, package: str = PACKAGE) -> None:
+    def __init__(self, submission: Submission, package: str = PACKAGE, seconds: float = 0.0) -> None:
         self.submission = submission
+        self.debugging = threading.Event()
         self._package = package
+        self._seconds = seconds
+        self._endless: dict[str, list[TookTooLong]] = {}
         self._opened: dict[tuple[str, tuple[str, ...] | None], ModuleType] = {}
+
+    @contextmanager
+    def limited(self, exercise: Exercise) -> Iterator[None]:
+        """Raise TookTooLong where the block runs for too long, and at once where others of the exercise did."""
+        before = self._endless.setdefault(exercise.name, [])
+        if len(before) >= self.MAX_ENDLESS:
+            raise before[-1].with_traceback(None)
+        self.debugging.clear()
+        try:
+            with limited(self._seconds, self._line, self.debugging):
+                yield
+        except TookTooLong as error:
+            before.append(error)
+            raise
+
+    def _line(self, frame: FrameType) -> str:
+        path = frame.f_code.co_filename
+        mine = (file for file in self.submission.files.values() if file.local_source.path == path)
+        return next((f"{file.path}:{frame.f_lineno}" for file in mine), "")
 
     def open(self, unit: Unit, exercise: Exercise, given: bool) -> Any:
         """The unit's module; where `given`, with the reference's version of all that the exercise builds on."""
@@ -202,6 +231,10 @@ class IsolatedTarget:
         self._failed_loads: dict[str, int] = {}
         self._broken: dict[str, BaseException] = {}
         self._spent: dict[str, float] = {}
+
+    def limited(self, exercise: Exercise) -> AbstractContextManager[Any]:
+        """Nothing to do here: a worker has limits of its own."""
+        return nullcontext()
 
     def open(self, unit: Unit, exercise: Exercise, given: bool) -> Any:
         """The unit's module in a worker; lower units are always the reference's, lower exercises where `given`."""

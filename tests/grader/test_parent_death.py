@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from grader.batch import workers
+from grader.isolation.client import Session
 from grader.isolation.pool import Limits, Pool, supported
 from grader.submission import KIT
 
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.skipif(not supported(), reason="there are no workers on
 
 # Both start all that a grading starts, say so, and then wait.
 SINGLE = """
-import sys, time
+import time
 from grader.isolation.client import Session
 from grader.isolation.pool import Limits, Pool
 
@@ -36,8 +37,6 @@ if __name__ == "__main__":
 
 def hold(job):
     """A grading process that has a worker and is at work."""
-    from grader.isolation.client import Session
-
     pool = Pool()
     session = Session(pool.get(), Limits())
     Path(job, str(os.getpid())).write_text(f"{pool.zygote._process.pid} {session._pid} {os.getpid()}")
@@ -95,13 +94,12 @@ def test_a_batch_that_is_killed_takes_its_grading_processes_along(number, tmp_pa
         assert_gone(pids)
 
 
-def test_a_zygote_that_is_killed_takes_its_workers_along(pool):
-    from grader.isolation.client import Session
-
+def test_a_zygote_that_is_killed_takes_its_workers_along():
     own = Pool()
     session = Session(own.get(), Limits())
     own.zygote._process.kill()
     assert_gone([session._pid])
+    session._socket.close()
     own.close()
 
 
