@@ -55,11 +55,11 @@ def main(sock: socket.socket, options: dict[str, Any]) -> None:
     Args:
         sock: The one connection.
         options: `confined`, whether to confine; `memory`, bytes of address space beyond what is mapped already;
-            `readable`, folders that it may read besides Python's own.
+            `readable`, folders that it may read besides Python's own; `zygote`, its parent's process number.
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
-    confine.die_with_parent()
+    confine.die_with_parent(options["zygote"])
     os.chdir("/")
     confine.limit(options["memory"])
     if options["confined"]:
