@@ -7,69 +7,18 @@ whose answer is exactly the learner's is named.
 from __future__ import annotations
 
 import inspect
-import warnings
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from grader.checking.compare import SAME, Tolerance, difference
-from grader.checking.observation import copy_weights, detached, dtype_of, observe, random_weights, widened
-from grader.checking.oracle import Oracle
-from grader.checking.variants import Mistake
+from grader.checking.compare import Tolerance, difference
+from grader.checking.observation import copy_weights, detached, dtype_of, observe, random_weights, varied, widened
+from grader.checking.oracle import Oracle, OracleFailed
+from grader.checking.question import Asked, Disagreement, Question, Raised, put
 from grader.nested import flatten
-
-Question = Callable[[Any], Any]
-
-
-@dataclass(frozen=True)
-class Raised:
-    """The answer of code that raised."""
-
-    type: str
-    message: str
-    error: Exception | None = None
-
-
-@dataclass
-class Disagreement(AssertionError):
-    """Target and oracle differ; explained only where somebody reads it, since a search raises thousands.
-
-    Args:
-        call: The question, for people.
-        what: What differs.
-        question: The question.
-        got: The target's answer.
-    """
-
-    call: str
-    what: str
-    question: Question
-    got: Any
-
-    def __str__(self) -> str:
-        return f"{self.call}\n  {self.what}"
-
-
-def matches(mistaken: Any, got: Any) -> bool:
-    """Whether a known mistake gives exactly what the learner's code gave."""
-    if isinstance(mistaken, Raised) or isinstance(got, Raised):
-        both = isinstance(mistaken, Raised) and isinstance(got, Raised)
-        return both and (mistaken.type, mistaken.message[:100]) == (got.type, got.message[:100])
-    dtypes = [[tensor.dtype for tensor in flatten(value)] for value in (got, mistaken)]
-    return dtypes[0] == dtypes[1] and not difference(got, mistaken, SAME)
-
-
-def put(question: Question, unit: Any) -> Any:
-    """The answer of a unit, an exception included; a stub's is passed on."""
-    try:
-        return question(unit)
-    except NotImplementedError:
-        raise
-    except Exception as error:
-        return Raised(getattr(error, "learner_type", type(error).__name__), str(error), error)
 
 
 class Agreement:
@@ -81,13 +30,17 @@ class Agreement:
         unit: The unit's name.
         gradients: Whether gradients are compared where a test does not say: a detached result costs the checks of
             gradients, and no others.
+        passed: Gets every question that the target answers rightly.
     """
 
-    def __init__(self, target: Any, oracle: Oracle, unit: str, gradients: bool) -> None:
+    def __init__(
+        self, target: Any, oracle: Oracle, unit: str, gradients: bool, passed: Callable[[Asked], None] | None = None
+    ) -> None:
         self._target = target
         self._oracle = oracle
         self._unit = unit
         self._gradients = gradients
+        self._passed = passed
 
     def __call__(
         self, name: str, *args: Any, gradients: bool | None = None, tolerance: Tolerance | None = None, **kwargs: Any
@@ -108,13 +61,16 @@ class Agreement:
         call = f"{self._unit}.{name}({_arguments(named)})"
         dtype = dtype_of(named)
 
-        def question(unit: Any) -> Any:
-            return observe(getattr(unit, name), args, kwargs, list(named), gradients=gradients)
+        def about(args: Any, kwargs: Any) -> Asked:
+            def question(unit: Any) -> Any:
+                return observe(getattr(unit, name), args, kwargs, list(named), gradients=gradients)
 
-        def truth(unit: Any) -> Any:
-            return observe(getattr(unit, name), widened(args), widened(kwargs), list(named), gradients=gradients)
+            def truth(unit: Any) -> Any:
+                return observe(getattr(unit, name), widened(args), widened(kwargs), list(named), gradients=gradients)
 
-        self._compare(call, question, truth, dtype, tolerance)
+            return self._asked(call, question, truth, dtype, tolerance)
+
+        self._ask(replace(about(args, kwargs), again=self._varied(about, args, kwargs)))
 
     def module(
         self,
@@ -153,13 +109,16 @@ class Agreement:
             module.to(width).train(train)
             return observe(module, args, kwargs, names, dict(module.named_parameters()), gradients=gradients)
 
-        self._compare(
-            call,
-            lambda unit: ask(unit, dtype, args, kwargs),
-            lambda unit: ask(unit, torch.float64, widened(args), widened(kwargs)),
-            dtype_of({"args": args}) or dtype,
-            tolerance,
-        )
+        def about(args: Any, kwargs: Any) -> Asked:
+            return self._asked(
+                call,
+                lambda unit: ask(unit, dtype, args, kwargs),
+                lambda unit: ask(unit, torch.float64, widened(args), widened(kwargs)),
+                dtype_of({"args": args}) or dtype,
+                tolerance,
+            )
+
+        self._ask(replace(about(args, kwargs), again=self._varied(about, args, kwargs)))
 
     def truth(self, question: Question) -> Any:
         """What the reference answers, for checks that say in their own words how far from it the target is."""
@@ -173,7 +132,7 @@ class Agreement:
             question: Called with the target's unit, the oracle's, and, on a difference, those of known mistakes.
             tolerance: None: by dtype.
         """
-        self._compare(f"{self._unit}: {what}", question, question, None, tolerance)
+        self._ask(self._asked(f"{self._unit}: {what}", question, question, None, tolerance))
 
     def raises(self, what: str, question: Question, error: type[Exception], mentions: str = "") -> None:
         """Both raise this error, and the target's message mentions a word that helps.
@@ -185,33 +144,51 @@ class Agreement:
             mentions: What the message must contain, whatever its case.
         """
         self._oracle.must_raise(question, error, mentions)
-        call = f"{self._unit}: {what}"
-        try:
-            got = question(self._target)
-        except NotImplementedError:
-            raise
-        except Exception as raised:
-            got = Raised(getattr(raised, "learner_type", type(raised).__name__), str(raised))
-            if not isinstance(raised, error):
-                line = f"raised {got.type} ({got.message[:200]}), expected {error.__name__}"
-                raise Disagreement(call, line, question, got) from raised
-            if mentions.lower() not in got.message.lower():
-                line = f"the message of the {error.__name__} should mention {mentions!r}, got {got.message[:200]!r}"
-                raise Disagreement(call, line, question, got) from None
-            return
-        raise Disagreement(call, f"raised nothing, expected {error.__name__}", question, detached(got))
 
-    def _compare(
+        def wrong(got: Any) -> str:
+            if not isinstance(got, Raised):
+                return f"raised nothing, expected {error.__name__}"
+            if not isinstance(got.error, error):
+                return f"raised {got.type} ({got.message[:200]}), expected {error.__name__}"
+            if mentions.lower() not in got.message.lower():
+                return f"the message of the {error.__name__} should mention {mentions!r}, got {got.message[:200]!r}"
+            return ""
+
+        self._ask(Asked(f"{self._unit}: {what}", question, wrong, Raised(error.__name__, mentions)))
+
+    def _asked(
         self, call: str, question: Question, truth: Question, dtype: torch.dtype | None, tolerance: Tolerance | None
-    ) -> None:
+    ) -> Asked:
         expected = self._oracle.answer(truth)
-        got = put(question, self._target)
-        if isinstance(got, Raised):
-            # From the error: its traceback knows the line in the learner's file.
-            raise Disagreement(call, f"raised {got.type}: {got.message[:300]}", question, got) from got.error
-        line = difference(got, expected, tolerance) or _dtype_difference(got, expected, dtype)
-        if line:
-            raise Disagreement(call, line, question, got)
+
+        def wrong(got: Any) -> str:
+            if isinstance(got, Raised):
+                return f"raised {got.type}: {got.message[:300]}"
+            return difference(got, expected, tolerance) or _dtype_difference(got, expected, dtype)
+
+        return Asked(call, question, wrong, detached(expected))
+
+    def _varied(self, about: Callable[[Any, Any], Asked], args: Any, kwargs: Any) -> Callable[[int], Asked | None]:
+        def again(number: int) -> Asked | None:
+            others = varied([args, kwargs], number)
+            if others is None:
+                return None
+            try:
+                return about(*others)
+            except OracleFailed:  # inputs that the reference refuses
+                return None
+
+        return again
+
+    def _ask(self, asked: Asked) -> None:
+        got = put(asked.question, self._target)
+        line = asked.wrong(got)
+        if not line:
+            if self._passed is not None:
+                self._passed(asked)
+            return
+        # From the error: its traceback knows the line in the learner's file.
+        raise Disagreement(asked, line, got) from (got.error if isinstance(got, Raised) else None)
 
 
 def _dtype_difference(got: Any, expected: Any, dtype: torch.dtype | None) -> str:
@@ -238,19 +215,16 @@ def _shape(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:60]} ... ({len(value) if hasattr(value, '__len__') else '?'} long)"
 
 
-def name_mistake(error: Disagreement, suspects: Iterable[tuple[Mistake, Any]]) -> Mistake | None:
-    """The known mistake that gives exactly the learner's answer to the same question.
+class Recorder(Agreement):
+    """Asks everything and asserts nothing.
 
-    Args:
-        error: The disagreement.
-        suspects: The known mistakes, most likely first, each with its unit.
+    Attributes:
+        answers: Every question, with the target's answer.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a mistake's code: the learner has not written it
-        for mistake, unit in suspects:
-            try:
-                if matches(detached(put(error.question, unit)), error.got):
-                    return mistake
-            except Exception:  # a mistake that cannot even answer is not this one
-                continue
-    return None
+
+    def __init__(self, target: Any, oracle: Oracle, unit: str, gradients: bool) -> None:
+        super().__init__(target, oracle, unit, gradients)
+        self.answers: list[tuple[Asked, Any]] = []
+
+    def _ask(self, asked: Asked) -> None:
+        self.answers.append((asked, put(asked.question, self._target)))

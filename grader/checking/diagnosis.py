@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from grader.checking.oracle import solution_sources
 from grader.checking.variants import Alternative, Mistake, collect_alternatives
@@ -16,7 +16,27 @@ from grader.isolation import modules
 from grader.isolation.modules import Source
 
 TESTS = Path(__file__).parents[2] / "tests"
-Suspect = tuple[Mistake, Any]
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A known mistake that may be the learner's.
+
+    Args:
+        unit: The unit.
+        mistake: The mistake.
+        own: Whether it is one of the exercise itself, not of what the exercise builds on.
+        named: Whether it has been recognised before in this submission.
+    """
+
+    unit: str
+    mistake: Mistake
+    own: bool = True
+    named: bool = False
+
+    def module(self) -> ModuleType:
+        """The unit with the mistake in it; one that remembers its calls is loaded anew each time."""
+        return (_load_mistake if self.mistake.stateful else _module)(self.unit, self.mistake)
 
 
 @cache
@@ -41,7 +61,7 @@ def _load(file: Path) -> ModuleType:
 
 
 def suspects(unit: Unit, exercise: Exercise, below: Sequence[str], named: Container[str] = ()) -> Iterator[Suspect]:
-    """The known mistakes of an exercise, then those of what it builds on, each as a module.
+    """The known mistakes of an exercise, then those of what it builds on.
 
     Args:
         unit: The unit.
@@ -53,7 +73,7 @@ def suspects(unit: Unit, exercise: Exercise, below: Sequence[str], named: Contai
     likely = [mistake for mistake in known_mistakes(unit.name) if mistake.exercise in order]
     likely.sort(key=lambda mistake: (mistake.id not in named, order.index(mistake.exercise)))
     for mistake in likely:
-        yield mistake, (_load_mistake if mistake.stateful else _module)(unit.name, mistake)
+        yield Suspect(unit.name, mistake, mistake.exercise == exercise.name, mistake.id in named)
 
 
 @cache

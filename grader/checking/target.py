@@ -5,8 +5,8 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -45,8 +45,8 @@ class Target(Protocol):
     def scratch(self) -> Path:
         """A folder for files of the checks, which the learner's code may read and, isolated, not write."""
 
-    def open(self, unit: Unit, exercise: Exercise, given: bool) -> Any:
-        """The unit's module, with the reference's lower parts where `given`."""
+    def open(self, unit: Unit, exercise: Exercise, given: Collection[str] = ()) -> Any:
+        """The unit's module, with the reference's version of some of the `lower_parts`."""
 
     def guard(self, unit: Unit, exercise: Exercise, kind: Kind) -> AbstractContextManager[Any]:
         """A context in which the learner's calls are watched for what the exercise forbids."""
@@ -56,6 +56,9 @@ class Target(Protocol):
 
     def restart(self, unit: Unit, exercise: Exercise) -> Any:
         """The unit's module anew, as after a crash: nothing that the code kept in memory is left."""
+
+    def diagnosing(self) -> AbstractContextManager[Any]:
+        """A context in which what the learner's code takes is not charged to it, but to the diagnosis."""
 
     def close(self) -> None:
         """Let go of what was opened."""
@@ -82,6 +85,11 @@ def below(unit: Unit, exercise: Exercise) -> tuple[str, ...]:
     return tuple(found)
 
 
+def lower_parts(unit: Unit, exercise: Exercise) -> frozenset[str]:
+    """The exercises of the unit, and the other units, on which an exercise builds."""
+    return frozenset(lower_units(unit)).union(below(unit, exercise))
+
+
 def module_name(unit: Unit) -> str:
     """The module in which a unit's exercises are; "" is the package, for the whole."""
     return "" if unit.whole else unit.name
@@ -95,15 +103,13 @@ def lower_units(unit: Unit) -> set[str]:
     return found
 
 
-def _sources(submission: Submission, unit: Unit, *, reference_below: bool, local: bool) -> dict[str, Source]:
+def _sources(submission: Submission, unit: Unit, given: Collection[str], *, local: bool) -> dict[str, Source]:
     if not unit.whole and (problem := submission.file(unit.name).problem):
         raise Unreadable(problem)
     files = {name: file for name, file in submission.files.items() if not file.problem}
     sources = {name: file.local_source if local else file.source for name, file in files.items()}
-    if reference_below:
-        solutions = oracle.solution_sources()
-        sources |= {name: solutions[name] for name in lower_units(unit) if name in solutions}
-    return sources
+    solutions = oracle.solution_sources()
+    return sources | {name: solutions[name] for name in lower_units(unit).intersection(given) if name in solutions}
 
 
 @cache
@@ -131,20 +137,22 @@ class LocalTarget:
     def __init__(self, submission: Submission, package: str = PACKAGE) -> None:
         self.submission = submission
         self._package = package
-        self._opened: dict[tuple[str, tuple[str, ...] | None], ModuleType] = {}
+        self._opened: dict[tuple[str, frozenset[str]], ModuleType] = {}
 
-    def open(self, unit: Unit, exercise: Exercise, given: bool) -> Any:
-        """The unit's module; where `given`, with the reference's version of all that the exercise builds on."""
-        names = below(unit, exercise) if given else None
-        if (unit.name, names) not in self._opened:
-            sources = _sources(self.submission, unit, reference_below=given, local=True)
-            # Two packages, so that an import inside one of its functions finds its own.
-            package = f"{self._package}_on_reference" if given else self._package
-            module = modules.load(package, sources, module_name(unit))
-            if names:
+    def open(self, unit: Unit, exercise: Exercise, given: Collection[str] = ()) -> Any:
+        """The unit's module, with the reference's version of what is given."""
+        key = unit.name, frozenset(given)
+        if key not in self._opened:
+            # A package for each, so that an import inside one of its functions finds its own.
+            sources = _sources(self.submission, unit, given, local=True)
+            module = modules.load(self._package_with(key[1]), sources, module_name(unit))
+            if names := [name for name in below(unit, exercise) if name in given]:
                 modules.give(module, oracle.solution_sources()[unit.name], names)
-            self._opened[unit.name, names] = module
-        return self._opened[unit.name, names]
+            self._opened[key] = module
+        return self._opened[key]
+
+    def _package_with(self, given: frozenset[str]) -> str:
+        return "_with_".join([self._package, *sorted(given)])
 
     def guard(self, unit: Unit, exercise: Exercise, kind: Kind) -> AbstractContextManager[Any]:
         """In the check for shortcuts, watch the calls that are made from the learner's file: watching is slow."""
@@ -162,12 +170,16 @@ class LocalTarget:
     def restart(self, unit: Unit, exercise: Exercise) -> Any:
         """The unit's module, imported again."""
         self._opened.clear()
-        return self.open(unit, exercise, given=False)
+        return self.open(unit, exercise)
+
+    def diagnosing(self) -> AbstractContextManager[Any]:
+        """Nothing to do here: nothing is charged."""
+        return nullcontext()
 
     def close(self) -> None:
         """Forget the learner's packages."""
-        modules.uninstall(self._package)
-        modules.uninstall(f"{self._package}_on_reference")
+        for package in {self._package, *(self._package_with(given) for _, given in self._opened)}:
+            modules.uninstall(package)
 
 
 class IsolatedTarget:
@@ -182,6 +194,7 @@ class IsolatedTarget:
 
     isolated = True
     MAX_DEATHS = 3
+    DIAGNOSIS_SECONDS = 60.0  # of a submission
 
     @property
     def scratch(self) -> Path:
@@ -194,14 +207,17 @@ class IsolatedTarget:
         self.limits = limits
         self.seed = seed
         self._session: Session | None = None
-        self._key: tuple[str, str, bool] | None = None
-        self._deaths: dict[tuple[str, str, bool], int] = {}
+        self._key: tuple[str, str, frozenset[str]] | None = None
+        self._deaths: dict[tuple[str, str, frozenset[str]], int] = {}
         self._failed_loads: dict[str, int] = {}
         self._broken: dict[str, BaseException] = {}
         self._spent: dict[str, float] = {}
+        self._diagnosed = 0.0
+        self._is_diagnosing = False
 
-    def open(self, unit: Unit, exercise: Exercise, given: bool) -> Any:
-        """The unit's module in a worker; lower units are always the reference's, lower exercises where `given`."""
+    def open(self, unit: Unit, exercise: Exercise, given: Collection[str] = ()) -> Any:
+        """The unit's module in a worker; lower units are always the reference's, except those of the whole."""
+        given = frozenset(given) if unit.whole else frozenset(given).union(lower_units(unit))
         key = (unit.name, exercise.name, given)
         if unit.name in self._broken:  # every check of the unit says so, not only the first
             raise self._broken[unit.name].with_traceback(None)
@@ -210,15 +226,17 @@ class IsolatedTarget:
         assert self._session is not None
         return RemoteUnit(self._session)
 
-    def _replace(self, key: tuple[str, str, bool], unit: Unit, exercise: Exercise, given: bool) -> None:
+    def _replace(
+        self, key: tuple[str, str, frozenset[str]], unit: Unit, exercise: Exercise, given: frozenset[str]
+    ) -> None:
         if self._session is not None and self._session.ended and self._key == key:
             self._deaths[key] = self._deaths.get(key, 0) + 1
         if self._deaths.get(key, 0) >= self.MAX_DEATHS and self._session is not None:
             raise WorkerEnded(f"{self._session.ended}; after {self.MAX_DEATHS} times it is not started again")
         self.close()
-        names = below(unit, exercise) if given else ()
+        names = tuple(name for name in below(unit, exercise) if name in given)
         reference = oracle.solution_sources()[unit.name] if names else None
-        sources = _sources(self.submission, unit, reference_below=not unit.whole, local=False)
+        sources = _sources(self.submission, unit, given, local=False)
         job = Job(module_name(unit), sources, exercise.not_allowed, self.seed, names, reference)
         self._key = key
         self._session = Session(self.pool.get(), self.limits, self._seconds_left(unit))
@@ -232,6 +250,10 @@ class IsolatedTarget:
             raise
 
     def _seconds_left(self, unit: Unit) -> float:
+        if self._is_diagnosing:
+            if (left := self.DIAGNOSIS_SECONDS - self._diagnosed) <= 0:
+                raise WorkerEnded("the time for diagnosis is used up")
+            return left
         of_unit = self.limits.unit_seconds - self._spent.get(unit.name, 0.0)
         of_all = self.limits.submission_seconds - sum(self._spent.values())
         if min(of_unit, of_all) <= 0:
@@ -261,12 +283,26 @@ class IsolatedTarget:
         """The unit's module in a new worker; the old one is killed."""
         self.close()
         self._key = None
-        return self.open(unit, exercise, given=False)
+        return self.open(unit, exercise)
+
+    @contextmanager
+    def diagnosing(self) -> Iterator[None]:
+        """A worker of its own, with a budget of its own: what is asked to explain a failure costs no points."""
+        self.close()
+        deaths = dict(self._deaths)
+        self._is_diagnosing = True
+        try:
+            yield
+        finally:
+            self.close()
+            self._is_diagnosing, self._deaths = False, deaths
 
     def close(self) -> None:
         """End the worker."""
         if self._session is not None:
             self._session.close()
-            if self._key is not None:
+            if self._is_diagnosing:
+                self._diagnosed += self._session.spent
+            elif self._key is not None:
                 self._spent[self._key[0]] = self._spent.get(self._key[0], 0.0) + self._session.spent
             self._session = None

@@ -1,0 +1,67 @@
+"""A question to a unit, the answer to it, and the failure where the answer is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from grader.checking.observation import detached
+
+Question = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Raised:
+    """The answer of code that raised."""
+
+    type: str
+    message: str
+    error: Exception | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question, and what makes an answer to it right.
+
+    Args:
+        call: The question, for people.
+        question: Called with a unit.
+        wrong: Takes an answer, `Raised` included. Returns the line that says what is wrong with it, or "".
+        expected: The right answer; a `Raised` where an error is due.
+        again: Takes a number. Returns the same question about other inputs, or None where there are none.
+    """
+
+    call: str
+    question: Question
+    wrong: Callable[[Any], str]
+    expected: Any
+    again: Callable[[int], Asked | None] = lambda number: None
+
+
+@dataclass
+class Disagreement(AssertionError):
+    """Target and oracle differ; explained only where somebody reads it, since a search raises thousands.
+
+    Args:
+        asked: The question.
+        what: What differs.
+        got: The target's answer.
+    """
+
+    asked: Asked
+    what: str
+    got: Any
+
+    def __str__(self) -> str:
+        return f"{self.asked.call}\n  {self.what}"
+
+
+def put(question: Question, unit: Any) -> Any:
+    """The answer of a unit, an exception included; a stub's is passed on."""
+    try:
+        return detached(question(unit))
+    except NotImplementedError:
+        raise
+    except Exception as error:
+        return Raised(getattr(error, "learner_type", type(error).__name__), str(error), error)
