@@ -85,6 +85,8 @@ def _fails_any(suspect: Suspect, passed: Sequence[Asked]) -> bool:
 
 
 def _agrees(suspect: Suspect, asked: Asked, got: Any) -> bool:
+    if suspect.mistake.stateful:
+        return True  # what the learner's code remembers by now, the mistake has not seen
     mistaken = _answer(suspect, asked)
     if isinstance(mistaken, Raised) or isinstance(got, Raised):
         return isinstance(mistaken, Raised) and isinstance(got, Raised) and mistaken.type == got.type
@@ -124,7 +126,7 @@ def is_telling(asked: Asked, got: Any) -> bool:
 def _differing(got: Any, expected: Any) -> Iterator[tuple[Any, Any]]:
     if isinstance(got, dict) and isinstance(expected, dict) and got.keys() == expected.keys():
         pairs = [(got[key], expected[key]) for key in got]
-    elif isinstance(got, list | tuple) and isinstance(expected, list | tuple) and len(got) == len(expected):
+    elif _is_nested(got) and _is_nested(expected) and len(got) == len(expected):
         pairs = list(zip(got, expected, strict=True))
     else:
         yield got, expected
@@ -132,6 +134,10 @@ def _differing(got: Any, expected: Any) -> Iterator[tuple[Any, Any]]:
     for one, other in pairs:
         if difference(one, other):
             yield from _differing(one, other)
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, list | tuple) and not all(isinstance(item, int | float | str) for item in value)
 
 
 def _is_rich(value: Any, *, constant: bool = True) -> bool:
