@@ -10,10 +10,12 @@ from pathlib import Path
 from types import ModuleType
 
 from grader.checking.oracle import solution_sources
+from grader.checking.shortcuts import find_shortcut
 from grader.checking.variants import Alternative, Mistake, collect_alternatives
-from grader.curriculum import Exercise, Unit
+from grader.curriculum import Exercise, Unit, load
 from grader.isolation import modules
 from grader.isolation.modules import Source
+from grader.submission import from_bytes
 
 TESTS = Path(__file__).parents[2] / "tests"
 
@@ -37,6 +39,18 @@ class Suspect:
     def module(self) -> ModuleType:
         """The unit with the mistake in it; one that remembers its calls is loaded anew each time."""
         return (_load_mistake if self.mistake.stateful else _module)(self.unit, self.mistake)
+
+    def shortcut(self) -> str:
+        """The forbidden name that the mistake uses; "" where it uses none."""
+        return shortcut_of(self.mistake, self.unit)
+
+
+@cache  # it is asked in every check of an exercise with a shortcut, and parses the unit
+def shortcut_of(mistake: Mistake, unit: str) -> str:
+    """The forbidden name that a known mistake uses; "" where it uses none."""
+    solution, exercise = solution_sources()[unit], load()[unit].exercise(mistake.exercise)
+    file = from_bytes(solution.path, mistake.apply(solution.text).encode())
+    return find_shortcut(file, exercise.name, exercise.not_allowed).partition(" ")[0]
 
 
 @cache

@@ -26,6 +26,10 @@ Answers = Iterable[tuple[Asked, Any]]
 
 # Whatever the mistake, Python's errors of these types look alike.
 _GENERIC = ("NameError", "UnboundLocalError", "ImportError", "ModuleNotFoundError", "AttributeError", "TypeError")
+_ABOUT_A_CRASH = re.compile(r"crash|raise|is None|Error\b")
+_ABOUT_NO_NUMBER = re.compile(
+    r"\b(nan|inf|infinity|overflows?|underflows?|0 / 0|0 by 0|exceeds?|65504)\b", re.IGNORECASE
+)
 _ABOUT_A_REFUSAL = re.compile(r"refus|accept|reject|raise|check|Error\b|passes as|takes? |allow|unnoticed|crash")
 
 
@@ -62,12 +66,13 @@ def name_mistake(error: Disagreement, suspects: Iterable[Suspect], evidence: Evi
 
 
 def _certain(alike: Sequence[Suspect], error: Disagreement, evidence: Evidence) -> Mistake | None:
-    alike = [suspect for suspect in alike if not _fails_any(suspect, evidence.passed)]
+    # What takes a shortcut answers as torch does, which is right; that it does is seen where it runs.
+    alike = [suspect for suspect in alike if not suspect.shortcut() and not _fails_any(suspect, evidence.passed)]
     if not alike:
         return None
     answers = [(error.asked, error.got), *evidence.ask()]
-    if not any(is_telling(asked, got) for asked, got in answers):
-        return None
+    telling = any(is_telling(asked, got) for asked, got in answers)
+    alike = [suspect for suspect in alike if telling or _ABOUT_NO_NUMBER.search(suspect.mistake.says)]
     alike = [suspect for suspect in alike if all(_agrees(suspect, *answer) for answer in answers)]
     own = [suspect for suspect in alike if suspect.own] or alike
     return own[0].mistake if len({suspect.mistake.says for suspect in own}) == 1 else None
@@ -100,7 +105,9 @@ def can_explain(mistake: Mistake, error: Disagreement) -> bool:
     """
     got, due = error.got, isinstance(error.asked.expected, Raised)
     if isinstance(got, Raised):
-        return got.type in mistake.says if due else got.type not in _GENERIC
+        if due:
+            return got.type in mistake.says
+        return got.type not in _GENERIC or _ABOUT_A_CRASH.search(mistake.says) is not None
     return not due or _ABOUT_A_REFUSAL.search(mistake.says) is not None
 
 

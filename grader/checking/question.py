@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from grader.checking.observation import detached
+from grader.nested import flatten
 
 Question = Callable[[Any], Any]
 
@@ -58,10 +64,27 @@ class Disagreement(AssertionError):
 
 
 def put(question: Question, unit: Any) -> Any:
-    """The answer of a unit, an exception included; a stub's is passed on."""
+    """The answer of a unit, an exception included; a stub's is passed on.
+
+    Whatever the unit does to the tensors that the question holds is undone, so that the next unit is asked the same.
+    """
+    held = [(tensor, tensor.detach().clone()) for tensor in _held_by(question)]
     try:
         return detached(question(unit))
     except NotImplementedError:
         raise
     except Exception as error:
         return Raised(getattr(error, "learner_type", type(error).__name__), str(error), error)
+    finally:
+        for tensor, before in held:
+            if tensor.shape == before.shape and not torch.equal(tensor.detach(), before):
+                tensor.data.copy_(before)
+
+
+def _held_by(value: Any, depth: int = 4) -> Iterator[Tensor]:
+    if isinstance(value, FunctionType) and depth:
+        for cell in value.__closure__ or ():
+            with suppress(ValueError):  # a cell that is still empty
+                yield from _held_by(cell.cell_contents, depth - 1)
+    elif isinstance(value, Tensor | list | tuple | dict):
+        yield from flatten(value)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import traceback
 from dataclasses import dataclass
-from functools import cache
 
 from grader.checking import diagnosis
 from grader.checking.given import CheckId
-from grader.checking.oracle import solution_sources
-from grader.checking.shortcuts import find_shortcut
 from grader.checking.variants import Mistake
 from grader.isolation.client import clean
 from grader.outcome import KNOWN_MISTAKE, Outcome
-from grader.submission import Submission, from_bytes
+from grader.submission import Submission
 
 
 @dataclass(frozen=True)
@@ -65,11 +62,4 @@ class Wording:
             return None
         known = (mistake for mistake in diagnosis.known_mistakes(unit.name) if mistake.exercise == exercise.name)
         name = shortcut.partition(" ")[0]
-        return next((m for m in known if _shortcut_of(m, unit.name, exercise.not_allowed) == name), None)
-
-
-@cache  # it is asked in every check of an exercise with a shortcut, and parses the unit
-def _shortcut_of(mistake: Mistake, unit: str, not_allowed: tuple[str, ...]) -> str:
-    solution = solution_sources()[unit]
-    file = from_bytes(solution.path, mistake.apply(solution.text).encode())
-    return find_shortcut(file, mistake.exercise, not_allowed).partition(" ")[0]
+        return next((m for m in known if diagnosis.shortcut_of(m, unit.name) == name), None)
