@@ -21,6 +21,7 @@ class Outcome:
         seconds: Wall time.
         message: What is wrong and why.
         mistake: Id of the known mistake that it is.
+        cause: What other failed checks may share, so that it is told once; empty: the message.
     """
 
     check: str
@@ -29,3 +30,4 @@ class Outcome:
     seconds: float = 0.0
     message: str = "The check did not run."
     mistake: str = ""
+    cause: str = ""

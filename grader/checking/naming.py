@@ -27,6 +27,7 @@ Answers = Iterable[tuple[Asked, Any]]
 # Whatever the mistake, Python's errors of these types look alike.
 _GENERIC = ("NameError", "UnboundLocalError", "ImportError", "ModuleNotFoundError", "AttributeError", "TypeError")
 _ABOUT_A_CRASH = re.compile(r"crash|raise|is None|Error\b")
+_ABOUT_ANOTHER_ERROR = re.compile(r"crash|no \w+Error")
 _ABOUT_NO_NUMBER = re.compile(
     r"\b(nan|inf|infinity|overflows?|underflows?|0 / 0|0 by 0|exceeds?|65504)\b", re.IGNORECASE
 )
@@ -106,7 +107,7 @@ def can_explain(mistake: Mistake, error: Disagreement) -> bool:
     got, due = error.got, isinstance(error.asked.expected, Raised)
     if isinstance(got, Raised):
         if due:
-            return got.type in mistake.says
+            return got.type in mistake.says or _ABOUT_ANOTHER_ERROR.search(mistake.says) is not None
         return got.type not in _GENERIC or _ABOUT_A_CRASH.search(mistake.says) is not None
     return not due or _ABOUT_A_REFUSAL.search(mistake.says) is not None
 

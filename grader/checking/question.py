@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from grader.checking.observation import detached
+from grader.isolation.described import described
 from grader.nested import flatten
 
 Question = Callable[[Any], Any]
@@ -74,7 +75,7 @@ def put(question: Question, unit: Any) -> Any:
     except NotImplementedError:
         raise
     except Exception as error:
-        return Raised(getattr(error, "learner_type", type(error).__name__), str(error), error)
+        return Raised(getattr(error, "learner_type", type(error).__name__), described(error), error)
     finally:
         for tensor, before in held:
             if tensor.shape == before.shape and not torch.equal(tensor.detach(), before):

@@ -93,7 +93,8 @@ class Runner:
             except (GraderFault, OracleFailed) as fault:
                 return self._explain(check, body, fault), False
             if carried:
-                return Outcome(check.name, check.kind, "passed", message=self._below_message(check, body, error)), True
+                message = self._below_message(check, body, error)
+                return Outcome(check.name, check.kind, "passed", message=message, cause=message), True
             return self._explain(check, body, error), False
 
     def _preconditions(self, check: CheckId) -> None:
@@ -194,7 +195,7 @@ class Runner:
         if isinstance(error, OracleFailed | GraderFault):
             return Outcome(check.name, check.kind, "error", message=f"The grader failed: {clean(str(error), 2000)}")
         if isinstance(error, Refused | Unreadable):
-            return wording.failed(str(error), located=False)
+            return wording.failed(str(error), place="")
         if isinstance(error, NotAllowed):
             self._shortcuts[check.exercise.name] = str(error)  # from now on, no check of it can pass
             text = f"Not allowed in this exercise: {error}. It asks you to write that very thing."
@@ -207,20 +208,24 @@ class Runner:
         return self._explain_wrong(check, body, error, wording)
 
     def _explain_wrong(self, check: CheckId, body: Body, error: BaseException, wording: Wording) -> Outcome:
+        name = f"{check.unit.name}.{check.exercise.name}"
         if isinstance(error, Disagreement):
-            where = wording.where(error.__cause__) if error.__cause__ is not None else ""
-            mistake = self._diagnose(check, body, error, bool(where))
-            return wording.failed(f"{error.asked.call}\n  {error.what}{where}", mistake)
-        if isinstance(error, AssertionError):
-            name = self._culprit(check, body)
-            mended = f"\n  With the reference's {name} in place of yours it passes." if name else ""
+            return self._explain_answer(check, body, error, wording)
+        if isinstance(error, AssertionError) and not wording.where(error):
+            culprit = self._culprit(check, body)
+            mended = f"\n  With the reference's {culprit} in place of yours it passes." if culprit else ""
             return wording.failed(str(error).partition("\nassert ")[0] + mended)
         if type(error).__name__.startswith("Flaky"):
-            text = "the same call gave another answer the second time."
-            return wording.failed(f"{check.unit.name}.{check.exercise.name}: {text}")
-        kind = getattr(error, "learner_type", "") or type(error).__name__
-        said = f"{kind}: {error}".removesuffix(": ") + wording.where(error)
-        return wording.failed(f"{check.unit.name}.{check.exercise.name} raised {said}")
+            return wording.failed(f"{name}: the same call gave another answer the second time.")
+        return wording.raised(f"{name} ", error)
+
+    def _explain_answer(self, check: CheckId, body: Body, error: Disagreement, wording: Wording) -> Outcome:
+        raised = error.got.error if isinstance(error.got, Raised) else None
+        mistake = self._diagnose(check, body, error, raised is not None and bool(wording.where(raised)))
+        if raised is None or isinstance(error.asked.expected, Raised):
+            place = wording.where(raised) if raised is not None else ""
+            return wording.failed(str(error), mistake, place=place or None)
+        return wording.raised(f"{error.asked.call}\n  ", raised, mistake)
 
     def _diagnose(self, check: CheckId, body: Body, error: Disagreement, own_line: bool) -> Mistake | None:
         """The known mistake behind a wrong answer. A diagnosis that fails leaves the message without a name."""

@@ -28,11 +28,11 @@ def same_softmax(given):
     given.agree("softmax", fixed(3, 4), -1)
 
 
-def said_of(text, kind="numerics"):
+def said_of(text, kind="numerics", place=None):
     outcome = asked(text, "softmax", same_softmax, kind)
     assert outcome.status == "failed", outcome
     assert outcome.message.splitlines()[0] == "attention.softmax(scores=(3, 4), dim=-1)"
-    assert outcome.message.splitlines()[-1] == f"  {line_of(text, 'def softmax(')}"
+    assert outcome.message.splitlines()[-1] == f"  {place or line_of(text, 'def softmax(')}"
     return outcome.message.splitlines()[1:-1]
 
 
@@ -98,7 +98,7 @@ def test_a_wrong_result_is_said(body, line):
 def test_an_error_is_said_with_the_line_where_it_happened():
     text = with_softmax("shares = scores\nreturn shares.foo")
     place = line_of(text, "return shares.foo")
-    assert said_of(text) == [f"  raised AttributeError: 'Tensor' object has no attribute 'foo' ({place})"]
+    assert said_of(text, place=place) == ["  raised AttributeError: 'Tensor' object has no attribute 'foo'"]
 
 
 def test_a_wrong_signature_is_said():
@@ -163,7 +163,7 @@ def test_a_parameter_of_another_shape_is_named():
     ("body", "line"),
     [
         ("return torch.ones(1)", "raised nothing, expected ValueError"),
-        ("raise TypeError('x')", "raised TypeError (x), expected ValueError (exercises/attention.py:"),
+        ("raise TypeError('x')", "raised TypeError (x), expected ValueError"),
         ("raise ValueError('no')", "the message of the ValueError should mention 'queries', got 'no'"),
     ],
 )
