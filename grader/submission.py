@@ -200,8 +200,8 @@ def _unreadable(shown: str, error: SyntaxError) -> str:
     if str(error.msg).startswith("unknown encoding"):
         named = str(error.msg).rpartition(": ")[2][:40]
         return (
-            f"Python cannot read {shown}:1: it takes a comment in the first two lines with `coding:` or `coding=` in it "
-            f"for the name of the file's encoding (PEP 263), and knows no encoding {named!r}. Reword that comment."
+            f"Python cannot read {shown}:1: it takes a comment in the first two lines with `coding:` or `coding=` "
+            f"in it for the name of the file's encoding (PEP 263), and knows no {named!r}. Reword that comment."
         )
     where = f"{shown}:{error.lineno}" if error.lineno else shown
     help = syntax_help(error)

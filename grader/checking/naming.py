@@ -24,6 +24,7 @@ from grader.nested import flatten
 
 Answers = Iterable[tuple[Asked, Any]]
 
+_ENOUGH = 3  # right answers, after which a missing refusal is a mistake of its own
 # Whatever the mistake, Python's errors of these types look alike.
 _GENERIC = ("NameError", "UnboundLocalError", "ImportError", "ModuleNotFoundError", "AttributeError", "TypeError")
 _ABOUT_A_CRASH = re.compile(r"crash|raise|is None|Error\b")
@@ -40,10 +41,12 @@ class Evidence:
 
     Args:
         passed: Questions that it answered rightly.
+        own_line: Whether what was raised came from a line of the learner's.
         ask: Puts more questions to it. Returns them with its answers.
     """
 
     passed: Sequence[Asked] = ()
+    own_line: bool = True
     ask: Callable[[], Answers] = tuple
 
 
@@ -59,7 +62,7 @@ def name_mistake(error: Disagreement, suspects: Iterable[Suspect], evidence: Evi
         warnings.simplefilter("ignore")  # of a mistake's code: the learner has not written it
         alike: list[Suspect] = []
         for suspect in suspects:
-            if can_explain(suspect.mistake, error) and matches(_answer(suspect, error.asked), error.got):
+            if can_explain(suspect.mistake, error, evidence) and matches(_answer(suspect, error.asked), error.got):
                 if suspect.named:
                     return suspect.mistake
                 alike.append(suspect)
@@ -99,17 +102,21 @@ def _agrees(suspect: Suspect, asked: Asked, got: Any) -> bool:
     return not difference(got, mistaken)  # by dtype: in half precision the order of a sum shows
 
 
-def can_explain(mistake: Mistake, error: Disagreement) -> bool:
+def can_explain(mistake: Mistake, error: Disagreement, evidence: Evidence = Evidence()) -> bool:
     """Whether a mistake's sentence can be about this kind of failure at all.
 
-    Where an error was due, only a sentence about that refusal will do; where another error came, one that says so.
+    Where an error was due, only a sentence about that refusal will do, or a mistake in nothing else: one that answers
+    rightly where values are asked for. Where another error came, only a sentence that says so will do.
     """
     got, due = error.got, isinstance(error.asked.expected, Raised)
     if isinstance(got, Raised):
         if due:
             return got.type in mistake.says or _ABOUT_ANOTHER_ERROR.search(mistake.says) is not None
-        return got.type not in _GENERIC or _ABOUT_A_CRASH.search(mistake.says) is not None
-    return not due or _ABOUT_A_REFUSAL.search(mistake.says) is not None
+        if "NoneType" in got.message and "returns None" in mistake.says:
+            return True
+        return evidence.own_line and (got.type not in _GENERIC or _ABOUT_A_CRASH.search(mistake.says) is not None)
+    values = sum(not isinstance(asked.expected, Raised) for asked in evidence.passed)
+    return not due or values >= _ENOUGH or _ABOUT_A_REFUSAL.search(mistake.says) is not None
 
 
 def matches(mistaken: Any, got: Any) -> bool:

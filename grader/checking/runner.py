@@ -229,11 +229,10 @@ class Runner:
 
     def _diagnose(self, check: CheckId, body: Body, error: Disagreement, own_line: bool) -> Mistake | None:
         """The known mistake behind a wrong answer. A diagnosis that fails leaves the message without a name."""
-        if isinstance(error.got, Raised) and not own_line:
-            return None
         free_frames(error)
         suspects = diagnosis.suspects(check.unit, check.exercise, below(check.unit, check.exercise), self.named)
-        evidence = Evidence(self._passed[check.exercise.name], lambda: self._ask_more(check, body, error.asked))
+        ask = partial(self._ask_more, check, body, error.asked)
+        evidence = Evidence(tuple(self._passed[check.exercise.name]), own_line, ask)
         try:
             mistake = name_mistake(error, suspects, evidence)
         except (KeyboardInterrupt, GraderFault):

@@ -78,7 +78,7 @@ def test_what_cannot_be_read_is_a_sentence_with_the_line(raw, sentence):
 @pytest.mark.parametrize(
     ("raw", "words"),
     [
-        (b"# coding: klingon\n", "(PEP 263), and knows no encoding 'klingon'. Reword that comment."),
+        (b"# coding: klingon\n", "(PEP 263), and knows no 'klingon'. Reword that comment."),
         (b"def f():\n    if True:\n\treturn 1\n", "attention.py:3: TabError: inconsistent use of tabs"),
         (b"def f():\nreturn 1\n", "attention.py:2: IndentationError: expected an indented block"),
         (b"x = 1\x00\n", "null bytes"),
