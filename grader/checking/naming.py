@@ -90,7 +90,8 @@ def _answer(suspect: Suspect, asked: Asked) -> Any:
 
 
 def _fails_any(suspect: Suspect, passed: Sequence[Asked]) -> bool:
-    return any(asked.wrong(_answer(suspect, asked)) for asked in reversed(passed))
+    # Three times, since a mistake that draws may be lucky as the learner was.
+    return any(all(asked.wrong(_answer(suspect, asked)) for _ in range(3)) for asked in reversed(passed))
 
 
 def _agrees(suspect: Suspect, asked: Asked, got: Any) -> bool:
@@ -109,14 +110,15 @@ def can_explain(mistake: Mistake, error: Disagreement, evidence: Evidence = Evid
     rightly where values are asked for. Where another error came, only a sentence that says so will do.
     """
     got, due = error.got, isinstance(error.asked.expected, Raised)
+    enough = sum(not isinstance(asked.expected, Raised) for asked in evidence.passed) >= _ENOUGH
     if isinstance(got, Raised):
         if due:
             return got.type in mistake.says or _ABOUT_ANOTHER_ERROR.search(mistake.says) is not None
         if "NoneType" in got.message and "returns None" in mistake.says:
             return True
-        return evidence.own_line and (got.type not in _GENERIC or _ABOUT_A_CRASH.search(mistake.says) is not None)
-    values = sum(not isinstance(asked.expected, Raised) for asked in evidence.passed)
-    return not due or values >= _ENOUGH or _ABOUT_A_REFUSAL.search(mistake.says) is not None
+        named = got.type not in _GENERIC or _ABOUT_A_CRASH.search(mistake.says) is not None
+        return enough or (evidence.own_line and named)
+    return not due or enough or _ABOUT_A_REFUSAL.search(mistake.says) is not None
 
 
 def matches(mistaken: Any, got: Any) -> bool:
@@ -165,5 +167,5 @@ def _is_rich(value: Any, *, constant: bool = True) -> bool:
         fraction = finite.is_floating_point() and finite.numel() > 0 and bool((finite != finite.round()).any())
         return finite.numel() > 0 and (kinds > 1 or fraction)
     if isinstance(value, list | tuple):
-        return len(value) > 0 and (len(value) == 1 or any(item is not value[0] and item != value[0] for item in value))
+        return len(value) > 0 and (len(value) == 1 or any(difference(item, value[0]) for item in value))
     return True

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from grader.checking.observation import detached
 from grader.isolation.described import described
-from grader.nested import flatten
+from grader.nested import flatten, map_tensors
 
 Question = Callable[[Any], Any]
 
@@ -71,7 +71,9 @@ def put(question: Question, unit: Any) -> Any:
     """
     held = [(tensor, tensor.detach().clone()) for tensor in _held_by(question)]
     try:
-        return detached(question(unit))
+        answer = detached(question(unit))
+        changed = any(not torch.equal(tensor.detach(), before) for tensor, before in held)
+        return map_tensors(Tensor.clone, answer) if changed else answer  # it may be what is set back below
     except NotImplementedError:
         raise
     except Exception as error:

@@ -29,6 +29,7 @@ from grader.checking.variants import Mistake
 from grader.checking.wording import Wording
 from grader.curriculum import Exercise, Unit, load
 from grader.isolation.client import WorkerEnded, clean
+from grader.isolation.described import described
 from grader.isolation.pool import GraderFault
 from grader.isolation.watch import NotAllowed
 from grader.outcome import Outcome
@@ -217,7 +218,7 @@ class Runner:
             return wording.failed(str(error).partition("\nassert ")[0] + mended)
         if type(error).__name__.startswith("Flaky"):
             return wording.failed(f"{name}: the same call gave another answer the second time.")
-        return wording.raised(f"{name} ", error)
+        return wording.raised(f"{name} ", error, described(error))
 
     def _explain_answer(self, check: CheckId, body: Body, error: Disagreement, wording: Wording) -> Outcome:
         raised = error.got.error if isinstance(error.got, Raised) else None
@@ -225,7 +226,7 @@ class Runner:
         if raised is None or isinstance(error.asked.expected, Raised):
             place = wording.where(raised) if raised is not None else ""
             return wording.failed(str(error), mistake, place=place or None)
-        return wording.raised(f"{error.asked.call}\n  ", raised, mistake)
+        return wording.raised(f"{error.asked.call}\n  ", raised, error.got.message, mistake)
 
     def _diagnose(self, check: CheckId, body: Body, error: Disagreement, own_line: bool) -> Mistake | None:
         """The known mistake behind a wrong answer. A diagnosis that fails leaves the message without a name."""

@@ -10,7 +10,6 @@ from grader.checking import diagnosis
 from grader.checking.given import CheckId
 from grader.checking.variants import Mistake
 from grader.isolation.client import clean
-from grader.isolation.described import described
 from grader.outcome import KNOWN_MISTAKE, Outcome
 from grader.submission import Submission
 
@@ -47,16 +46,17 @@ class Wording:
         message = "\n".join(lines)
         return Outcome(self.check.name, self.check.kind, "failed", message=message, mistake=id, cause=id or cause)
 
-    def raised(self, call: str, error: BaseException, mistake: Mistake | None = None) -> Outcome:
+    def raised(self, call: str, error: BaseException, message: str, mistake: Mistake | None = None) -> Outcome:
         """The outcome of a call in which the learner's code raised.
 
         Args:
             call: The call, with a space or colon after it.
             error: What was raised.
+            message: What it says, from `described`.
             mistake: The known mistake behind it.
         """
         kind = getattr(error, "learner_type", "") or type(error).__name__
-        said = f"raised {kind}: {described(error)}".removesuffix(": ")
+        said = f"raised {kind}: {message}".removesuffix(": ")
         advice = "".join(f"\n  {words}" for words in advices(said))
         place = self.where(error) or None
         return self.failed(f"{call}{said}{advice}", mistake, place=place, cause=f"{said} {place}")
