@@ -118,9 +118,8 @@ ACCUSATIONS = {
         "training",
         "train_step",
         {
-            "        (loss * share).backward()": "        (loss * share).backward()\n"
-            "        norm = clip_grad_norm(model.parameters(), math.inf if max_norm is None else max_norm)",
-            "    norm = clip_grad_norm(model.parameters(), math.inf if max_norm is None else max_norm)\n": "",
+            "(loss * share).backward()": "(loss * share).backward()\n"
+            "        clip_grad_norm(model.parameters(), math.inf if max_norm is None else max_norm)",
         },
         "",
         "norm after clipping",
