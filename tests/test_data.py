@@ -411,6 +411,7 @@ def test_loader_has_another_order_each_epoch_and_seed(agree, rand):
         turned = [first[i:] + first[:i] for i in range(40)]
         return {
             "an epoch is shuffled": first != sorted(first),
+            "batches of 2 come in the order of the text": pairs_of_two == sorted(pairs_of_two),
             "batches of 2 hold neighbours of the text": sum(
                 abs(one - other) == 1 and min(one, other) % 2 == 0 for one, other in pairs_of_two
             )

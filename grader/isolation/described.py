@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import sys
 import traceback
 
 
@@ -22,13 +25,19 @@ def described(error: BaseException, limit: int = 2000) -> str:
         if isinstance(error, AssertionError) and not message and frames:
             return (frames[-1].line or "")[:limit]
         if isinstance(error, NameError | AttributeError | ImportError):
-            _, _, hint = "".join(traceback.format_exception_only(error)).rpartition("Did you mean: ")
-            message += (
-                f". Did you mean: {hint.strip()}" if hint.strip().endswith("'?") and "Did you" not in message else ""
-            )
+            message += _meant(error)
         return message[:limit]
     except BaseException:
         return "(its message raises, too)"
+
+
+def _meant(error: BaseException) -> str:
+    # Before Python 3.12, only what prints an uncaught exception works out which name was meant.
+    printed = io.StringIO()
+    with contextlib.redirect_stderr(printed):
+        sys.__excepthook__(type(error), error, error.__traceback__)
+    _, said, hint = printed.getvalue().rstrip().rpartition(". Did you mean: ")
+    return f"{said}{hint}" if "\n" not in hint else ""
 
 
 def syntax_help(error: SyntaxError) -> str:

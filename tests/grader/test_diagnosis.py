@@ -119,7 +119,9 @@ ACCUSATIONS = {
         "train_step",
         {
             "(loss * share).backward()": "(loss * share).backward()\n"
-            "        clip_grad_norm(model.parameters(), math.inf if max_norm is None else max_norm)",
+            "        norm = clip_grad_norm(model.parameters(), math.inf if max_norm is None else max_norm)",
+            "    norm = clip_grad_norm(model.parameters(), math.inf if max_norm is None else max_norm)\n"
+            "    optimizer.step()": "    optimizer.step()",
         },
         "",
         "norm after clipping",
