@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from grader.isolation import codec, confine, modules, watch, wire
+from grader.isolation.described import described
 from grader.isolation.exchange import Attribute, Reply, Request
 from grader.isolation.measure import measuring
 from grader.nested import overwrite
@@ -225,14 +226,10 @@ def _describe_error(error: BaseException) -> Tree:
             where = f"{frame.filename}:{frame.lineno}"
     if isinstance(error, SyntaxError) and error.filename:
         where = f"{error.filename}:{error.lineno}"
-    try:
-        message = str(error)[:2000]
-    except BaseException:
-        message = "(its message raises, too)"
     return {
         "types": types,
         "name": type(error).__name__[:100],
-        "message": message,
+        "message": described(error),
         "where": where,
         "not_allowed": isinstance(error, watch.NotAllowed),
     }
