@@ -53,7 +53,7 @@ def grade(
     try:
         chosen = [unit for unit in load().values() if units is None or unit.name in units]
         with nullcontext() if pool is None else confine.frugal():
-            results = [_grade_unit(unit, Runner(target, seed), only, progress) for unit in chosen]
+            results = [_grade_unit(unit, target, seed, only, progress) for unit in chosen]
     finally:
         target.close()
     return _results(submission, results, seed, pool, time.perf_counter() - started)
@@ -99,11 +99,14 @@ def isolation_of(pool: Pool | None) -> Isolation:
     return "confined" if pool.confined else "process"
 
 
-def _grade_unit(unit: Unit, runner: Runner, only: Sequence[str] | None, progress: Progress | None) -> UnitResult:
+def _grade_unit(
+    unit: Unit, target: Target, seed: int, only: Sequence[str] | None, progress: Progress | None
+) -> UnitResult:
     checks = [check for check in suite.collect(unit.name) if only is None or check.id.exercise.name in only]
+    runner = Runner(target, seed, [check.id for check in checks])
     outcomes: dict[str, list[Outcome]] = {}
     for check in checks:
-        outcome, _ = runner.run(check.id, check.body(runner.seed))
+        outcome, _ = runner.run(check.id, check.body(seed))
         outcomes.setdefault(check.id.exercise.name, []).append(outcome)
         if progress is not None:
             progress(unit.name, outcome)

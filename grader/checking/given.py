@@ -66,5 +66,10 @@ class CheckId:
     name: str
     criterion: str
 
+    @property
+    def is_main(self) -> bool:
+        """Whether it belongs to the first criterion: the exercise's job, without which it earns nothing."""
+        return self.criterion == self.exercise.criteria[0].name
+
 
 Body = Callable[[Given], None]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import time
 import traceback
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
+from itertools import takewhile
 from typing import Any
 
 import torch
@@ -47,6 +48,7 @@ from grader.isolation.watch import NotAllowed
 from grader.outcome import Outcome
 
 _REMEMBERED = 30  # questions of an exercise that may speak against a mistake
+_MOST_UNNAMED = 3  # failures of an exercise in which no known mistake was recognised: more are not searched for
 _STUB = re.compile(r"(\w+)\.(\w+)(?:\.\w+)? is still a stub")
 
 
@@ -69,21 +71,28 @@ class Runner:
     Args:
         target: What is under test.
         seed: From which every check derives its own.
+        checks: All checks that will be run, where that is known: once an exercise can earn nothing any more, its
+            other checks are run once each and not explained further. Empty: every failure is explained.
         failed: Exercises of which a check has failed so far.
         named: Mistakes that were recognised so far: where two give the same answer, it is the one made before.
     """
 
     target: Target
     seed: int
+    checks: Collection[CheckId] = ()
     failed: set[str] = field(default_factory=set)
     named: dict[str, Mistake] = field(default_factory=dict)
     _shortcuts: dict[str, str] = field(default_factory=dict)
     _allowances: defaultdict[str, Allowance] = field(default_factory=lambda: defaultdict(Allowance))
+    _unnamed: Counter[str] = field(default_factory=Counter)
+    _main: Counter[str] = field(default_factory=Counter)
+    _main_failed: Counter[str] = field(default_factory=Counter)
     _passed: dict[str, deque[Asked]] = field(default_factory=dict)
     _blamed: dict[str, None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         torch.set_num_threads(1)  # inputs are small: a second thread only waits, twenty times as long on a busy machine
+        self._main.update(check.exercise.name for check in self.checks if check.is_main)
 
     def run(self, check: CheckId, body: Body) -> tuple[Outcome, bool]:
         """The outcome, and whether it was passed only on the reference's lower parts."""
@@ -91,6 +100,8 @@ class Runner:
         outcome, carried = self._judge(check, body)
         if outcome.status != "passed":
             self.failed.add(check.exercise.name)
+        if check.is_main and outcome.status in ("failed", "todo"):
+            self._main_failed[check.exercise.name] += 1
         seconds = round(time.perf_counter() - started, 4)
         return replace(outcome, seconds=seconds, criterion=check.criterion), carried
 
@@ -104,6 +115,11 @@ class Runner:
         except BaseException:
             return False
         return True
+
+    def _is_lost(self, check: CheckId) -> bool:
+        """Whether the exercise can earn nothing any more, as `scoring` has it."""
+        name = check.exercise.name
+        return 0 < self._main[name] <= 2 * self._main_failed[name]
 
     def _judge(self, check: CheckId, body: Body) -> tuple[Outcome, bool]:
         try:
@@ -213,7 +229,7 @@ class Runner:
         return passes(lambda: self._attempt(check, body, self.target, given))
 
     def _passes_on_reference(self, check: CheckId, body: Body, error: BaseException) -> bool:
-        parts = () if check.unit.whole else self._blame(check).parts()
+        parts = () if check.unit.whole or self._is_lost(check) else self._blame(check).parts()
         final = (Refused, Todo, InSource, Unreadable, GraderFault, OracleFailed, TookTooLong)
         if not parts or isinstance(error, final):
             return False
@@ -239,7 +255,7 @@ class Runner:
         return Blame(check.unit, check.exercise, self.target.submission, self.target.isolated, first)
 
     def _culprit(self, check: CheckId, body: Body) -> str:
-        if not check.unit.whole or check.kind != "numerics":
+        if not check.unit.whole or check.kind != "numerics" or self._is_lost(check):
             return ""
         with self.target.diagnosing():
             return self._blame(check).culprit(partial(self._passes_with, check, body))
@@ -258,7 +274,7 @@ class Runner:
             return wording.failed(text, wording.same_shortcut(str(error)))
         if isinstance(error, WorkerEnded | TookTooLong):
             return wording.failed(f"{check.unit.name}.{check.exercise.name}: {error}")
-        if not _is_raised(error) and not self._reference_passes(check, body):
+        if not _is_raised(error) and not self._is_lost(check) and not self._reference_passes(check, body):
             trace = "".join(traceback.format_exception(error))[-1500:]
             return Outcome(check.name, check.kind, "error", message=f"The grader's own check fails: {trace}")
         return self._explain_wrong(check, body, error, wording)
@@ -286,12 +302,14 @@ class Runner:
     def _diagnose(self, check: CheckId, body: Body, error: Disagreement, own_line: bool) -> Mistake | None:
         """The known mistake behind a wrong answer. A diagnosis that fails leaves the message without a name."""
         free_frames(error)
-        allowance = self._allowances[check.exercise.name]
+        name, allowance = check.exercise.name, self._allowances[check.exercise.name]
         if check.unit.whole or allowance.left() <= 0:
             return None
         suspects = diagnosis.suspects(check.unit, check.exercise, below(check.unit, check.exercise), self.named)
+        if self._is_lost(check) or self._unnamed[name] >= _MOST_UNNAMED:
+            suspects = takewhile(lambda suspect: suspect.named, suspects)  # these come first
         ask = partial(self._ask_more, check, body, error.asked)
-        evidence = Evidence(tuple(self._passed[check.exercise.name]), own_line, ask)
+        evidence = Evidence(tuple(self._passed[name]), own_line, ask)
         try:
             with allowance.spending():
                 mistake = name_mistake(error, allowance.while_it_lasts(suspects), evidence)
@@ -299,6 +317,7 @@ class Runner:
             raise
         except BaseException:  # MemoryError too: what a learner answers may leave no room for it
             return None
+        self._unnamed[name] += mistake is None
         if mistake is None or (allowance.left() <= 0 and mistake.id not in self.named):
             return None  # a search that was cut off may have missed another mistake that answers alike
         self.named[mistake.id] = mistake
@@ -318,7 +337,10 @@ class Runner:
                 yield from recorder.answers[:_REMEMBERED]
 
     def _reference_passes(self, check: CheckId, body: Body) -> bool:
-        return passes(lambda: self._attempt(check, body, _reference()))
+        def attempt(rand: Rand) -> bool:
+            return passes(lambda: self._attempt(check, body, _reference()))
+
+        return _reference().kept.once(self.seed, f"{check.unit.name}.{check.name} passes", attempt) is True
 
 
 def free_frames(error: BaseException | None) -> None:

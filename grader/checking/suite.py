@@ -48,7 +48,8 @@ class SuiteCheck:
         def body(given: Given) -> None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # a warning costs a learner nothing; pytest shows them
-                self.test(**self.arguments, **{name: getattr(given, name) for name in self.fixtures})
+                with settings.shrinking_briefly(self.test):
+                    self.test(**self.arguments, **{name: getattr(given, name) for name in self.fixtures})
 
         return body
 
@@ -57,7 +58,8 @@ class SuiteCheck:
 def collect(unit: str) -> tuple[SuiteCheck, ...]:
     """All checks of a unit, exercise by exercise, in the order of the curriculum and of the file.
 
-    An exercise's shortcut checks come first: what they find fails the others, too.
+    An exercise's shortcut checks come first: what they find fails the others, too. Then come those of its first
+    criterion, without which it earns nothing.
 
     Raises:
         BrokenSuite: The test file is missing or does not import.
@@ -71,9 +73,11 @@ def collect(unit: str) -> tuple[SuiteCheck, ...]:
     if code != pytest.ExitCode.OK:
         raise BrokenSuite(f"the tests of {unit} cannot be collected ({code!r}):\n{said.getvalue()[-2000:]}")
     order = [exercise.name for exercise in load()[unit].exercises]
-    return tuple(
-        sorted(found.checks, key=lambda check: (order.index(check.id.exercise.name), check.id.kind != "shortcut"))
-    )
+
+    def place(check: SuiteCheck) -> tuple[int, bool, bool]:
+        return order.index(check.id.exercise.name), check.id.kind != "shortcut", not check.id.is_main
+
+    return tuple(sorted(found.checks, key=place))
 
 
 class _Collector:

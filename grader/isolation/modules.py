@@ -98,6 +98,11 @@ def _code_of(source: Source | Compiled) -> CodeType:
         return source.code
     lines = source.text.splitlines(keepends=True)
     linecache.cache[source.path] = (len(source.text), None, lines, source.path)
+    return _compile(source) if source.secret else compile(source.text, source.path, "exec", dont_inherit=True)
+
+
+@lru_cache(maxsize=256)  # the reference's modules lie below every known mistake
+def _compile(source: Source) -> CodeType:
     return compile(source.text, source.path, "exec", dont_inherit=True)
 
 
@@ -119,7 +124,8 @@ def uninstall(package: str) -> None:
         sys.meta_path.remove(importer)
     if not importers and package not in sys.modules:
         return  # to look through all modules takes a fresh worker 4 ms
-    for name in [name for name in sys.modules if _is_in(name, package)]:
+    prefix = f"{package}."
+    for name in [name for name in sys.modules if name == package or name.startswith(prefix)]:
         del sys.modules[name]
 
 

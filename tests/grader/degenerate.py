@@ -9,7 +9,6 @@ from grader.submission import File, Submission, from_bytes
 _SPOIL = """
 import copy as _copy
 import functools as _functools
-import types as _types
 
 import torch as _torch
 
@@ -29,7 +28,7 @@ def _constant(value, number):
         return type(value)(_constant(item, number) for item in value)
     if isinstance(value, dict):
         return {key: _constant(item, number) for key, item in value.items()}
-    if isinstance(value, _types.GeneratorType):
+    if isinstance(value, type(_none())):
         return (_constant(item, number) for item in value)
     return _torch.nn.Identity() if isinstance(value, _torch.nn.Module) else value
 
@@ -39,6 +38,10 @@ def _copied(value):
         return _copy.deepcopy(value)
     except Exception:  # a generator, or a tensor within a graph
         return value
+
+
+def _none():
+    yield
 
 
 def _spoiled(function, kind, bound):
@@ -63,7 +66,7 @@ def _spoil(names, kind):
             continue
         for key, value in list(vars(found).items()):
             made = key in ("__init__", "__post_init__")
-            if isinstance(value, _types.FunctionType) and (kind == "raises" or not made):
+            if isinstance(value, type(_copied)) and (kind == "raises" or not made):
                 setattr(found, key, _spoiled(value, kind, 1))
             elif key == "__post_init__":
                 setattr(found, key, lambda self: None)

@@ -23,6 +23,8 @@ LOWER = {
 # An own softmax to be put behind the solution's: the last definition of a name is the one that counts.
 OWN_SOFTMAX = """
 def my_softmax(scores, dim):
+    if not scores.is_floating_point():
+        raise ValueError(f"floating-point scores, please, not {scores.dtype}")
     wide = scores.double()
     shares = torch.exp(wide - wide.amax(dim, keepdim=True))
     return (shares / shares.sum(dim, keepdim=True)).to(scores.dtype)

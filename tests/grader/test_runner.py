@@ -281,11 +281,11 @@ def test_a_machine_that_was_too_busy_gets_a_second_try_and_is_never_the_learners
     tries = []
     put = checking.Runner._put
 
-    def starve(runner, check, body, target, given):
+    def starve(runner, check, body, target, given, passed):
         tries.append(given)
         if len(tries) <= busy:
             raise checking.TooBusy("the machine is too busy")
-        put(runner, check, body, target, given)
+        put(runner, check, body, target, given, passed)
 
     monkeypatch.setattr(checking.Runner, "_put", starve)
     outcome, _ = next(iter(tried(SOLUTION, "causal_mask")))
