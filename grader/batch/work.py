@@ -25,6 +25,8 @@ class Job:
         key: What its grade depends on.
         files: Unit to path, text and problem.
         problem: Why nothing of it could be read.
+        notes: What was chosen and what was left out.
+        missing: Nothing was handed in.
         options: How it is graded.
         kit: Digest of the kit that the sender has.
     """
@@ -33,6 +35,8 @@ class Job:
     key: str
     files: dict[str, tuple[str, str, str]]
     problem: str
+    notes: tuple[str, ...]
+    missing: bool
     options: Options
     kit: str
 
@@ -40,13 +44,14 @@ class Job:
     def of(cls, submission: Submission, key: str, options: Options) -> Job:
         """The job of grading this submission."""
         files = {name: (file.path, file.text, file.problem) for name, file in submission.files.items()}
-        return cls(submission.name, key, files, submission.problem, options, kit_digest())
+        said = submission.problem, submission.notes, submission.missing
+        return cls(submission.name, key, files, *said, options, kit_digest())
 
     @property
     def submission(self) -> Submission:
         """What is graded."""
         files = {name: File(path, text, problem) for name, (path, text, problem) in self.files.items()}
-        return Submission(self.name, files, self.problem)
+        return Submission(self.name, files, self.problem, self.notes, self.missing)
 
     @property
     def seed(self) -> int:

@@ -58,7 +58,7 @@ def _row(graded: Graded, units: Sequence[str]) -> list[Cell]:
         results.score,
         percent(graded.score, results.max_score),
         *(points.get(unit, "") for unit in units),
-        "grader fault" if graded.faulty else "graded",
+        graded.status,
         found.count("failed"),
         found.count("todo"),
         results.seed,
