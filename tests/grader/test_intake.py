@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from grader.batch.intake import collect
+from grader.intake.collect import collect
 from tests.grader.handed_in import SOFTMAX, attention, names, notebook, problem, read, tarred, write, zipped
 
 ROWS = "name,file\nAda,ada.zip\n"

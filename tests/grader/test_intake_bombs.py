@@ -20,7 +20,7 @@ MEGABYTES = 100  # 40, of which Python and the grader's own modules are 20
 MEASURE = """
 import json, re, resource, sys, time
 from pathlib import Path
-from grader.batch.intake import Entry
+from grader.intake.collect import Entry
 started = time.process_time()
 submission = Entry("ada", Path(sys.argv[1])).read()
 status = Path("/proc/self/status")

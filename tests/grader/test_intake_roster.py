@@ -2,7 +2,7 @@
 
 import pytest
 
-from grader.batch.intake import collect
+from grader.intake.collect import collect
 from tests.grader.handed_in import SOFTMAX, names, write, zipped
 
 
