@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 from grader.curriculum import Unit, load
 from grader.intake import notebooks
-from grader.intake.members import MAX_TOTAL, PYTHON, Member, Refused, shown
+from grader.intake.members import MAX_TOTAL, PYTHON, WHAT_TO_DO, Member, Refused, shown
 from grader.intake.notebooks import BrokenCell
 from grader.intake.slicing import Code
 from grader.submission import MAX_FILES, File, Submission, from_bytes, parse
@@ -135,6 +135,8 @@ def assemble(members: Sequence[Member], others: Sequence[str], what: str) -> Sub
     """
     members = [member for member in members if member.path.lower().endswith(PYTHON)]
     if not members:
+        if [shown(path) for path in others] == [what]:
+            raise Refused(f"{what} is not something that can be graded. {WHAT_TO_DO}")
         listed = f" ({_listed(others)})" if others else ""
         raise Refused(f"{what} holds no Python files or notebooks{listed}. Hand in your .py files or your notebook.")
     texts = list(_read(_own(members)))
@@ -146,7 +148,7 @@ def assemble(members: Sequence[Member], others: Sequence[str], what: str) -> Sub
         raise Refused(next((text.file.problem for text in texts if text.file.problem), _nothing(texts)))
     _add_helpers(found, texts)
     unused = [text for text in texts if text not in found.used.values() and text.stem not in found.files]
-    _add_unread(found, [text for text in unused if text.file.problem])
+    _add_unread(found, unused)
     if ignored := [str(text.path) for text in unused] + list(others):
         found.notes.append(f"Not graded: {_listed(ignored)}.")
     return Submission(what, found.files, notes=tuple(found.notes))
@@ -230,8 +232,10 @@ def _add_helpers(found: _Found, texts: Sequence[Text]) -> None:
             found.files.setdefault(text.stem, text.file)
 
 
-def _add_unread(found: _Found, unread: Sequence[Text]) -> None:
-    """What is missing may be in a file that could not be read."""
+def _add_unread(found: _Found, unused: Sequence[Text]) -> None:
+    """What is missing may be in a file beside the others that could not be read."""
+    folders = {text.path.parent for text in found.used.values()}
+    unread = [text for text in unused if text.file.problem and text.path.parent in folders]
     for unit in load().values():
         if unread and not unit.whole and unit.name not in found.files:
             found.files[unit.name] = File(f"exercises/{unit.name}.py", "", unread[0].file.problem)

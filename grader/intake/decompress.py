@@ -6,13 +6,13 @@ import bz2
 import gzip
 import io
 import lzma
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from grader.intake.members import Refused
 
 MAX_UNPACKED = 256 << 20
 MAX_READ = 16 << 10  # tarfile asks for a whole header at once; no ordinary header is larger
-_MAGIC = {b"\x1f\x8b": gzip.GzipFile, b"BZ": bz2.BZ2File, b"\xfd7": lzma.LZMAFile}
+_OPENERS = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
 
 
 class Unpacked(io.RawIOBase):
@@ -24,9 +24,9 @@ class Unpacked(io.RawIOBase):
     """
 
     def __init__(self, packed: BinaryIO, what: str) -> None:
-        kind = _MAGIC.get(packed.read(2))
+        opener = _OPENERS.get(packed.read(2))
         packed.seek(0)
-        self._stream: BinaryIO = kind(packed) if kind else packed
+        self._stream: Any = opener(packed) if opener else packed
         self._what = what
         self._position = 0
         self.last = b""  # what the last call returned: the archive's end, once nothing more is asked for
@@ -55,7 +55,7 @@ class Unpacked(io.RawIOBase):
         """
         if not 0 <= size <= MAX_READ:
             raise Refused(f"{self._what} has a header that no ordinary archive has. Make the archive again.")
-        self.last = self._stream.read(size)
+        self.last = bytes(self._stream.read(size))
         self._position += len(self.last)
         if self._position > MAX_UNPACKED:
             limit = f"more than {MAX_UNPACKED >> 20} MiB"
