@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from grader.intake.members import Refused
 
 MAX_UNPACKED = 256 << 20
-MAX_READ = 16 << 10  # tarfile asks for a whole header at once; no ordinary header is larger
+MAX_READ = 8 << 10  # tarfile asks for a whole header at once, and searches it in quadratic time
 _OPENERS = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
 
 

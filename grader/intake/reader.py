@@ -19,7 +19,7 @@ from grader.isolation import confine
 from grader.isolation.pool import GraderFault, Limits, Zygote
 from grader.submission import Submission
 
-WALL_SECONDS = 300.0  # generous: what a submission is charged for is the 20 s of computing
+WALL_SECONDS = 300.0  # generous: what a submission is charged for is its time of computing
 _ADVICE = "Hand in your Python files alone, without data, checkpoints or environments."
 
 Source = tuple[Path, str]
@@ -45,7 +45,9 @@ def read(learner: str, sources: Sequence[Source], members: Mapping[str, str] | N
     what = shown(sources[0][1]) if len(sources) == 1 and members is None else "What was handed in"
     try:
         return reply.unpack(learner, *_ask("read", what, sources, members))
-    except (Unread, Garbled) as error:
+    except Garbled:
+        return Submission(learner, {}, f"{what} cannot be read: the process that read it answered nonsense.")
+    except Unread as error:
         return Submission(learner, {}, str(error))
 
 

@@ -25,7 +25,7 @@ from grader.submission import Submission
 if sys.platform != "win32":
     import resource
 
-CPU_SECONDS = 20  # the largest ordinary submission takes one
+CPU_SECONDS = 10  # an ordinary submission takes a tenth of one
 MEMORY = 2 << 30
 _DEPTH = 2  # an archive in an archive; further in nobody looks
 

@@ -125,7 +125,9 @@ def test_two_copies_of_one_file_are_one(tmp_path):
     assert attention(write(tmp_path, {"new/attention.py": SOFTMAX, "old/attention.py": SOFTMAX})) == SOFTMAX
 
 
-@pytest.mark.parametrize("files", [{}, {"notes.txt": "x"}, {"exercises/__init__.py": ""}, {".git/attention.py": SOFTMAX}])
+@pytest.mark.parametrize(
+    "files", [{}, {"notes.txt": "x"}, {"exercises/__init__.py": ""}, {".git/attention.py": SOFTMAX}]
+)
 def test_a_folder_without_python_says_what_to_hand_in(tmp_path, files):
     said = problem(write(tmp_path, files))
     assert "holds no Python files or notebooks" in said

@@ -121,7 +121,9 @@ def test_a_password_and_odd_compression_are_said(tmp_path):
     )
     for method in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):  # their readers unpack without a limit
         zipped(path, GOOD, compression=method)
-        assert "is compressed in a way that is not read here. Hand in an ordinary zip." in read(path).file("optim").problem
+        assert (
+            "is compressed in a way that is not read here. Hand in an ordinary zip." in read(path).file("optim").problem
+        )
 
 
 @pytest.mark.parametrize("make", [zipped, tarred])
