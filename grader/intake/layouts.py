@@ -77,23 +77,23 @@ def _moodle(name: str) -> Item | None:
 
 
 _CANVAS = re.compile(
-    r"(?:LATE_)?(?P<name>anon_[^\W_]+|[^\W_][\w-]*?)(?:_LATE)?(?:_(?P<id>\d+))??"
-    r"_(?:(?P<attachment>\d+)_(?P<file>.+)|(?P<page>text|link)\.html)",
-    re.IGNORECASE,
+    r"(?:(?:LATE_)?(?P<anonymous>anon_[^\W_]+)|(?P<name>[^\W_][\w-]*?)(?:_LATE)?_(?P<id>\d+))"
+    r"_(?:(?P<attachment>\d+)_(?P<file>.+)|(?P<page>text|link)\.html)"
 )
 _COPY = re.compile(r"(?P<stem>.+?)-(?P<number>\d{1,3})(?P<ending>(?:\.\w+)*)")
 
 
 def _canvas(name: str) -> Item | None:
     found = _CANVAS.fullmatch(name)
-    if found is None or not (found["id"] or found["name"].startswith("anon_")):
+    if found is None:
         return None
     file = found["file"] or ""
     # The second upload of homework.py is called homework-1.py.
     copy = _COPY.fullmatch(file)
     series = copy["stem"] + copy["ending"] if copy else file
     attempt = (int(copy["number"]) if copy else 0, int(found["attachment"] or 0))
-    return Item(found["name"], found["id"] or "", file, attempt, series, companion=found["page"] is not None)
+    learner = found["anonymous"] or found["name"]
+    return Item(learner, found["id"] or "", file, attempt, series, companion=found["page"] is not None)
 
 
 _BLACKBOARD = re.compile(r"(.+)_attempt_(\d{4}(?:-\d{2}){5})(?:_(?P<file>.+)|\.txt)")
