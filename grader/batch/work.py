@@ -25,27 +25,27 @@ class Job:
         key: What its grade depends on.
         files: Unit to path, text and problem.
         problem: Why nothing of it could be read.
-        notes: What was chosen and what was left out.
-        missing: Nothing was handed in.
         options: How it is graded.
         kit: Digest of the kit that the sender has.
+        notes: What was chosen and what was left out.
+        missing: Nothing was handed in.
     """
 
     name: str
     key: str
     files: dict[str, tuple[str, str, str]]
     problem: str
-    notes: tuple[str, ...]
-    missing: bool
     options: Options
     kit: str
+    notes: tuple[str, ...] = ()
+    missing: bool = False
 
     @classmethod
     def of(cls, submission: Submission, key: str, options: Options) -> Job:
         """The job of grading this submission."""
         files = {name: (file.path, file.text, file.problem) for name, file in submission.files.items()}
-        said = submission.problem, submission.notes, submission.missing
-        return cls(submission.name, key, files, *said, options, kit_digest())
+        said = submission.notes, submission.missing
+        return cls(submission.name, key, files, submission.problem, options, kit_digest(), *said)
 
     @property
     def submission(self) -> Submission:

@@ -7,6 +7,7 @@ so that breakpoints and tracebacks work.
 from __future__ import annotations
 
 import ast
+import builtins
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -14,7 +15,12 @@ import linecache
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
+from typing import Any
+
+UNITS = frozenset(path.stem for path in (Path(__file__).parents[1] / "curriculum").glob("*.toml"))
+_PACKAGE = "exercises"  # as learners know it, whatever it is called here
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,27 @@ class _Importer(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self.package = package
         self.sources = sources
         self.loaded: dict[str, ModuleType] = {}
+        self.builtins = {**vars(builtins), "__import__": self.import_}
+
+    def import_(self, name: str, space: Any = None, local: Any = None, wanted: Any = (), level: int = 0) -> Any:
+        """Import for the package's own modules: `from embedding import Linear` means the one beside them.
+
+        People write that outside of packages. Nobody else's imports are changed.
+        """
+        head, _, rest = name.partition(".")
+        if level == 0 and head in self.sources and not self._is_elsewhere(head):
+            return builtins.__import__(name, space, local, wanted, 1)
+        if level == 0 and head == _PACKAGE != self.package:
+            found = builtins.__import__(rest, space, local, wanted, 1)
+            return found if wanted else sys.modules[self.package]
+        return builtins.__import__(name, space, local, wanted, level)
+
+    def _is_elsewhere(self, name: str) -> bool:
+        """Whether a flat name means a module of Python or an installed package; a unit's name never does."""
+        if name in UNITS:
+            return False
+        spec = None if name in sys.stdlib_module_names else importlib.machinery.PathFinder.find_spec(name)
+        return name in sys.stdlib_module_names or (spec is not None and spec.origin != self.sources[name].path)
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -47,6 +74,7 @@ class _Importer(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             return
         source = self.sources[name]
         module.__file__ = source.path
+        vars(module)["__builtins__"] = self.builtins
         lines = source.text.splitlines(keepends=True)
         linecache.cache[source.path] = (len(source.text), None, lines, source.path)
         exec(compile(source.text, source.path, "exec", dont_inherit=True), vars(module))
