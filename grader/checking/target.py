@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from grader import submission
 from grader.checking import oracle
 from grader.curriculum import Exercise, Unit, load
-from grader.isolation import modules, watch
+from grader.isolation import modules, refusals, watch
 from grader.isolation.client import Job, Session, WorkerEnded
 from grader.isolation.modules import Source
 from grader.isolation.pool import Limits, Pool
@@ -132,6 +132,7 @@ class LocalTarget:
         self.submission = submission
         self._package = package
         self._opened: dict[tuple[str, tuple[str, ...] | None], ModuleType] = {}
+        self._refused = refusals.watch(file.local_source.path for file in submission.files.values())
 
     def open(self, unit: Unit, exercise: Exercise, given: bool) -> Any:
         """The unit's module; where `given`, with the reference's version of all that the exercise builds on."""
@@ -166,6 +167,7 @@ class LocalTarget:
 
     def close(self) -> None:
         """Forget the learner's packages."""
+        refusals.unwatch(self._refused)
         modules.uninstall(self._package)
         modules.uninstall(f"{self._package}_on_reference")
 

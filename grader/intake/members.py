@@ -14,9 +14,9 @@ MAX_TOTAL = 32 << 20
 MAX_ENTRIES = 20_000
 PYTHON = (".py", ".ipynb")
 ARCHIVES = (".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".tbz2", ".txz", ".zip", ".tar")
+_FEEDBACK = "feedback attachment(s)"  # Sakai's, beside what was handed in
 _NOISE = frozenset(
-    ("__macosx", "__pycache__", "thumbs.db", "desktop.ini", "node_modules", "site-packages", "venv")
-    + ("feedback attachment(s)",)  # Sakai's, beside what was handed in
+    ("__macosx", "__pycache__", "thumbs.db", "desktop.ini", "node_modules", "site-packages", "venv", _FEEDBACK)
 )
 WHAT_TO_DO = "Hand in your Python files or notebook, in a folder, a zip or a tar archive."
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from grader.isolation import codec, confine, modules, watch, wire
+from grader.isolation import codec, confine, modules, refusals, watch, wire
 from grader.isolation.exchange import Attribute, Reply, Request
 
 PACKAGE = "exercises"
@@ -57,6 +57,7 @@ def main(sock: socket.socket, options: dict[str, Any]) -> None:
     confine.limit(options["memory"])
     if options["confined"]:
         confine.confine(options["readable"])
+    refusals.settle()
     os.dup2(1, 2)
     wire.send(sock, wire.pack({"op": "ready", "confined": options["confined"]}, []))
     Worker(sock).serve()
@@ -170,6 +171,8 @@ def _describe_error(error: BaseException) -> Tree:
         where = f"{error.filename}:{error.lineno}"
     try:
         message = str(error)[:2000]
+        if advice := refusals.advice(error):
+            message = f"{message.rstrip('.')}. {advice}"
     except BaseException:
         message = "(its message raises, too)"
     return {

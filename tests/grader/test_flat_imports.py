@@ -19,8 +19,8 @@ WAYS = {
     "the package": "import exercises.embedding\nLinear = exercises.embedding.Linear",
     "from the package": "from exercises import embedding\nLinear = embedding.Linear",
     "everything": "from embedding import *",
-    "flat, if that fails": "try:\n    from .nowhere import Linear\nexcept ImportError:\n    from embedding import Linear",
-    "relative, if that fails": "try:\n    from nowhere import Linear\nexcept ImportError:\n    from .embedding import Linear",
+    "flat, if not": "try:\n  from .nowhere import Linear\nexcept ImportError:\n  from embedding import Linear",
+    "relative, if not": "try:\n  from nowhere import Linear\nexcept ImportError:\n  from .embedding import Linear",
     "a helper": "from helpers import Linear",
     "a helper, relative": "from .helpers import Linear",
 }

@@ -81,9 +81,9 @@ EXPORTS = {
     "Gradescope": (
         {
             "assignment_42_export/submission_metadata.yml": "---\nsubmission_100:\n  :submitters:\n"
-            "  - :name: Ada Lovelace\n    :sid: '7'\n    :email: ada@x.edu\n  :results:\n    :name: nobody\nsubmission_101:\n  :submitters:\n"
-            "  - :name: 'Seán O''Neill'\n    :email: sean@x.edu\n"
-            "  - :name: \"J\\xF6rg Ma\\u0142y\"\n    :email: j@x.edu\n",
+            "  - :name: Ada Lovelace\n    :sid: '7'\n    :email: ada@x.edu\n  :results:\n    :name: nobody\n"
+            "submission_101:\n  :submitters:\n  - :name: 'Seán O''Neill'\n    :email: sean@x.edu\n"
+            '  - :name: "J\\xF6rg Ma\\u0142y"\n    :email: j@x.edu\n',
             "assignment_42_export/submission_100/attention.py": SOFTMAX,
             "assignment_42_export/submission_101/hw/solution.py": SOFTMAX,
         },
