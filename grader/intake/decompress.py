@@ -6,13 +6,14 @@ import bz2
 import gzip
 import io
 import lzma
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from grader.intake.members import Refused
 
 MAX_UNPACKED = 256 << 20
 MAX_READ = 8 << 10  # tarfile asks for a whole header at once, and searches it in quadratic time
-_OPENERS = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
+_OPENERS: dict[bytes, Callable[[BinaryIO], Any]] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
 
 
 class Unpacked(io.RawIOBase):

@@ -64,9 +64,9 @@ def settle() -> None:
     torch.use_deterministic_algorithms = _deterministic
 
 
-def _ignore_number(number: int) -> None:
-    if not isinstance(number, int) or number < 1:
-        raise RuntimeError(f"expected a positive number of threads, got {number!r}")
+def _ignore_number(nthreads: int) -> None:
+    if not isinstance(nthreads, int) or nthreads < 1:
+        raise RuntimeError(f"expected a positive number of threads, got {nthreads!r}")
 
 
 def _deterministic(mode: bool, *, warn_only: bool = False) -> None:
@@ -82,10 +82,10 @@ def _install() -> None:
     start = threading.Thread.start
 
     @wraps(start)
-    def guarded(thread: threading.Thread) -> None:  # Python 3.11 has no audit event for it
+    def guarded(self: threading.Thread) -> None:  # Python 3.11 has no audit event for it
         if _watched and _is_learners(sys._getframe(1)):
             raise RuntimeError(f"can't start new thread. {PROCESSES}")
-        start(thread)
+        start(self)
 
     threading.Thread.start = guarded  # type: ignore[method-assign]
 
