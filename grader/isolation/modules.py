@@ -38,18 +38,18 @@ class _Importer(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self.loaded: dict[str, ModuleType] = {}
         self.builtins = {**vars(builtins), "__import__": self.import_}
 
-    def import_(self, name: str, space: Any = None, local: Any = None, wanted: Any = (), level: int = 0) -> Any:
+    def import_(self, name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0) -> Any:
         """Import for the package's own modules: `from embedding import Linear` means the one beside them.
 
-        People write that outside of packages. Nobody else's imports are changed.
+        People write that outside of packages. Nobody else's imports are changed. Parameters are those of `__import__`.
         """
         head, _, rest = name.partition(".")
         if level == 0 and head in self.sources and not self._is_elsewhere(head):
-            return builtins.__import__(name, space, local, wanted, 1)
+            return builtins.__import__(name, globals, locals, fromlist, 1)
         if level == 0 and head == _PACKAGE != self.package:
-            found = builtins.__import__(rest, space, local, wanted, 1)
-            return found if wanted else sys.modules[self.package]
-        return builtins.__import__(name, space, local, wanted, level)
+            found = builtins.__import__(rest, globals, locals, fromlist, 1)
+            return found if fromlist else sys.modules[self.package]
+        return builtins.__import__(name, globals, locals, fromlist, level)
 
     def _is_elsewhere(self, name: str) -> bool:
         """Whether a flat name means a module of Python or an installed package; a unit's name never does."""

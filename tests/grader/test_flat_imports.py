@@ -21,6 +21,7 @@ WAYS = {
     "everything": "from embedding import *",
     "flat, if not": "try:\n  from .nowhere import Linear\nexcept ImportError:\n  from embedding import Linear",
     "relative, if not": "try:\n  from nowhere import Linear\nexcept ImportError:\n  from .embedding import Linear",
+    "by a call": "Linear = __import__('embedding', globals(), fromlist=['Linear'], level=0).Linear",
     "a helper": "from helpers import Linear",
     "a helper, relative": "from .helpers import Linear",
 }
