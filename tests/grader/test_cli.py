@@ -101,7 +101,7 @@ def test_the_solution_earns_full_marks_and_its_results_are_written(folder, one_z
     assert "63 of 63 points" in done.stdout
     assert "seed 3" in done.stdout
     written = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
-    assert written["schema"] == "grader/results/1"
+    assert written["schema"] == "grader/results/2"
     assert (written["submission"]["name"], written["seed"], written["score"]) == ("ada", 3, 63)
 
 
@@ -195,7 +195,7 @@ def test_a_fault_of_the_grader_is_exit_code_3(folder, one_zygote, monkeypatch):
     monkeypatch.setattr(suite, "collect", lambda unit: ())
     done = run("grade", folder(SOLUTION), "--unit", "attention")
     assert done.exit_code == 3
-    assert done.stderr.startswith("The grader itself failed in 7 checks; The grader has no check for this exercise.")
+    assert re.match(r"The grader itself failed in \d+ checks; The grader has no check for this criterion.", done.stderr)
 
 
 @pytest.mark.parametrize("fault", [faults.BrokenSuite("the tests are gone"), faults.GraderFault("the zygote has died")])
