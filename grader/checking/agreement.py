@@ -90,7 +90,13 @@ class Agreement:
         self._gradients = gradients
 
     def __call__(
-        self, name: str, *args: Any, gradients: bool | None = None, tolerance: Tolerance | None = None, **kwargs: Any
+        self,
+        name: str,
+        *args: Any,
+        gradients: bool | None = None,
+        tolerance: Tolerance | None = None,
+        only: int | None = None,
+        **kwargs: Any,
     ) -> None:
         """The function `name` gives the same on these arguments: values, shapes, dtypes, gradients, no mutation.
 
@@ -100,6 +106,7 @@ class Agreement:
             gradients: Whether the gradients of all float inputs are compared, for random upstream gradients.
                 None: in checks of gradients.
             tolerance: None: by dtype.
+            only: The index of the one result that is compared, where there are several. None: all of them.
             **kwargs: Its keyword arguments.
         """
         gradients = self._gradients if gradients is None else gradients
@@ -109,10 +116,11 @@ class Agreement:
         dtype = dtype_of(named)
 
         def question(unit: Any) -> Any:
-            return observe(getattr(unit, name), args, kwargs, list(named), gradients=gradients)
+            return observe(_result(getattr(unit, name), only), args, kwargs, list(named), gradients=gradients)
 
         def truth(unit: Any) -> Any:
-            return observe(getattr(unit, name), widened(args), widened(kwargs), list(named), gradients=gradients)
+            whole = _result(getattr(unit, name), only)
+            return observe(whole, widened(args), widened(kwargs), list(named), gradients=gradients)
 
         self._compare(call, question, truth, dtype, tolerance)
 
@@ -125,6 +133,7 @@ class Agreement:
         tolerance: Tolerance | None = None,
         dtype: torch.dtype = torch.float64,
         train: bool = False,
+        only: int | None = None,
         **kwargs: Any,
     ) -> None:
         """A module with the same weights gives the same: values, gradients of inputs and parameters, no mutation.
@@ -137,6 +146,7 @@ class Agreement:
             tolerance: None: by dtype.
             dtype: Of the weights.
             train: Whether it is in training mode.
+            only: The index of the one result that is compared, where there are several. None: all of them.
             **kwargs: What forward gets by keyword.
         """
         gradients = self._gradients if gradients is None else gradients
@@ -151,7 +161,8 @@ class Agreement:
                 raise TypeError(f"{name} is no nn.Module: write `class {name}(nn.Module):`")
             copy_weights(module, {key: value.to(width) for key, value in weights.items()})
             module.to(width).train(train)
-            return observe(module, args, kwargs, names, dict(module.named_parameters()), gradients=gradients)
+            parameters = dict(module.named_parameters())
+            return observe(_result(module, only), args, kwargs, names, parameters, gradients=gradients)
 
         self._compare(
             call,
@@ -212,6 +223,11 @@ class Agreement:
         line = difference(got, expected, tolerance) or _dtype_difference(got, expected, dtype)
         if line:
             raise Disagreement(call, line, question, got)
+
+
+def _result(call: Callable[..., Any], only: int | None) -> Callable[..., Any]:
+    """The same call with only one of its results."""
+    return call if only is None else lambda *args, **kwargs: call(*args, **kwargs)[only]
 
 
 def _dtype_difference(got: Any, expected: Any, dtype: torch.dtype | None) -> str:
