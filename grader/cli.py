@@ -11,9 +11,11 @@ import typer
 
 from grader import __version__, maintain, show, similar, terminal, train
 from grader.curriculum import load
+from grader.faults import GraderFault
 from grader.terminal import console
 
 app = typer.Typer(
+    cls=terminal.Commands,
     help="Write your own LLM: see how far you are, get a hint, grade a submission.",
     epilog="Begin with `grader`, then `pytest -k tokenizer`. Exit codes: 0 done, 1 something did not pass, "
     "2 wrong usage, 3 the grader's own fault.",
@@ -27,14 +29,10 @@ Seed = Annotated[int | None, typer.Option(help="Repeat a grading: the seed that 
 
 def main() -> None:
     """Run the command line; the grader's own faults end with exit code 3."""
-    from grader.checking.suite import BrokenSuite
-    from grader.isolation.pool import GraderFault
-
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="replace")  # a terminal or pipe that has no character for a bar
+    terminal.never_fail_to_print()
     try:
         app()
-    except (GraderFault, BrokenSuite) as fault:
+    except GraderFault as fault:
         print(f"The grader itself failed: {fault}", file=sys.stderr)
         sys.exit(3)
 
@@ -61,17 +59,11 @@ def progress(
     from grader import reports, workbench
 
     results = _grade(target, unit, seed, require_isolation=False)
+    from grader.checking.target import resolve
+
     console.print(reports.scorecard(results))
     console.print()
-    following = workbench.next_exercise(results)
-    if following is None:
-        console.print("Everything is done. Congratulations!", style="green")
-    else:
-        place = f"in exercises/{following[0]}.py. Read its docstring, write it, then run"
-        if load()[following[0]].whole:
-            place = "puts all that you have written to work. Run"
-        console.print(f"Next: {'.'.join(following)} {place}")
-        console.print(f"  pytest -k {following[0]}        (stuck? grader hint {following[1]})")
+    console.print(workbench.what_next(results, resolve(target)))
     _stop(results)
 
 
@@ -167,6 +159,7 @@ def reset(exercise: Annotated[str, typer.Argument(help="An exercise, or a whole 
 
 
 def _grade(target: str, units: list[str] | None, seed: int | None, require_isolation: bool) -> Any:
+    terminal.refuse_unknown(units)  # first, since what follows imports torch
     from grader.checking import suite
     from grader.checking.target import resolve
     from grader.grade import grade
@@ -175,7 +168,6 @@ def _grade(target: str, units: list[str] | None, seed: int | None, require_isola
 
     with terminal.usage_errors():
         submission = resolve(target)
-    terminal.refuse_unknown(units)
     missing = confine.available()
     if require_isolation and missing:
         terminal.stop("--require-isolation: " + "; ".join(missing))

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from grader import __version__
+from grader.faults import GraderFault
 from grader.isolation import confine
 from grader.isolation.client import Job, Session
 from grader.isolation.modules import Source
-from grader.isolation.pool import GraderFault, Limits, Zygote, supported
+from grader.isolation.pool import Limits, Zygote, supported
 from grader.isolation.proxy import RemoteUnit
 
 PACKAGES = ("torch", "numpy", "pytest", "hypothesis", "landlockpy", "seccompy")

@@ -29,7 +29,7 @@ from grader.checking.oracle import OracleFailed, solution_sources
 from grader.checking.runner import Runner
 from grader.checking.target import LocalTarget
 from grader.curriculum import load
-from grader.isolation.pool import GraderFault
+from grader.faults import GraderFault
 from grader.mutants import Fate, Mutant, explained, mutants, report, summary
 from grader.outcome import Outcome
 from grader.selfcheck import variant

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -122,21 +123,27 @@ def _mistake(unit: Unit, mistake: Mistake, seed: int, stated: tuple[str, ...] | 
 
 
 def _until_named(unit: Unit, mistake: Mistake, seed: int) -> Iterator[Outcome]:
-    """The outcomes of all checks of the exercise; those after the mistake has been named without an explanation."""
+    """The outcomes of the exercise's checks: explained until the mistake has been named, then as far as they decide."""
     submission = variant(unit, mistake.apply(solution_sources()[unit.name].text))
     runner = Runner(LocalTarget(submission), seed)
+    checks = [check for check in suite.collect(unit.name) if check.id.exercise.name == mistake.exercise]
+    main = unit.exercise(mistake.exercise).criteria[0].name
+    half = sum(check.id.criterion == main for check in checks) / 2
+    failed: Counter[str] = Counter()
     named = False
     try:
-        for check in suite.collect(unit.name):
-            if check.id.exercise.name != mistake.exercise:
-                continue
+        for check in checks:
+            if named and (failed[main] >= half or (failed[check.id.criterion] and check.id.criterion != main)):
+                continue  # lost already
             if named:
                 status: Status = "passed" if runner.passes(check.id, check.body(seed)) else "failed"
-                yield Outcome(check.id.name, check.id.kind, status, message="", criterion=check.id.criterion)
-                continue
-            outcome, carried = runner.run(check.id, check.body(seed))
-            named = outcome.mistake == mistake.id
-            yield replace(outcome, status="failed") if carried else outcome
+                outcome = Outcome(check.id.name, check.id.kind, status, message="", criterion=check.id.criterion)
+            else:
+                outcome, carried = runner.run(check.id, check.body(seed))
+                outcome = replace(outcome, status="failed") if carried else outcome
+                named = outcome.mistake == mistake.id
+            failed[check.id.criterion] += outcome.status != "passed"
+            yield outcome
     finally:
         runner.target.close()
 
@@ -190,7 +197,6 @@ def _exercise_problems(unit: Unit, exercise: Exercise) -> Iterator[str]:
         yield "it has no known mistakes"
     if not any(a.exercise == exercise.name for a in diagnosis.known_alternatives(unit.name)):
         yield "it has no alternatives"
-
 
 
 def _rubric_problems(exercise: Exercise) -> Iterator[str]:

@@ -11,6 +11,7 @@ import typer
 
 from grader import terminal
 from grader.submission import KIT
+from grader.suggest import did_you_mean
 from grader.terminal import console
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def add_commands(app: typer.Typer) -> None:
     @app.command()
     def show(
         context: typer.Context,
-        picture: Annotated[Picture, typer.Argument(help="Which picture.")],
+        picture: Annotated[str, typer.Argument(metavar="PICTURE", help=f"One of {', '.join(Picture)}.")],
         target: Annotated[str, typer.Option(help="exercises, solutions, or a folder")] = "exercises",
         text: Annotated[str | None, typer.Option(help="For attention and tokenizer: what they look at.")] = None,
         steps: Annotated[int | None, typer.Option(min=1, help="For loss: how many updates.")] = None,
@@ -81,12 +82,13 @@ def add_commands(app: typer.Typer) -> None:
         out: Out = None,
     ) -> None:
         """A picture of what your own code does: attention, positions, schedule, loss, tokenizer."""
+        chosen = _picture(picture)
         for option, pictures in _ONLY_FOR.items():
-            if picture not in pictures:
+            if chosen not in pictures:
                 terminal.refuse_idle(context, (option,), f"is for {' and '.join(name.value for name in pictures)}")
-        shown = _drawn(picture, target, Wishes(text, steps, run))
+        shown = _drawn(chosen, target, Wishes(text, steps, run))
         console.print(shown.text)
-        _write(shown.figure, out or PICTURES / f"{picture.value}.png")
+        _write(shown.figure, out or PICTURES / f"{chosen.value}.png")
 
     @app.command()
     def compare(
@@ -101,6 +103,13 @@ def add_commands(app: typer.Typer) -> None:
             found = [read(name) for name in runs]
         console.print(comparison.table(found))
         _write(comparison.draw(found), out or PICTURES / "compare.png")
+
+
+def _picture(name: str) -> Picture:
+    if name not in list(Picture):
+        every = f"Pictures: {', '.join(Picture)}"
+        terminal.stop(f"there is no picture {name!r}. {did_you_mean(name, Picture, every)}")
+    return Picture(name)
 
 
 def _drawn(picture: Picture, target: str, wishes: Wishes) -> Shown:

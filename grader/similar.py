@@ -36,6 +36,7 @@ def add_commands(app: typer.Typer) -> None:
 
         terminal.refuse_unknown(unit)
         with terminal.usage_errors():
+            _refuse_missing(html is not None)
             found = _read_all(collect(submissions))
             pairs = alike(found, unit or list(load()), least / 100)
         if html is not None:
@@ -44,6 +45,19 @@ def add_commands(app: typer.Typer) -> None:
             except OSError as error:
                 terminal.stop(str(error))
         console.print(alike_text(pairs))
+
+
+def _refuse_missing(pages: bool) -> None:
+    """Raise ValueError if a package is missing; reading the submissions takes a while, so this comes first."""
+    from grader.batch.similarity import comparer
+    from grader.reports.html import environment
+
+    comparer()
+    if pages:
+        try:
+            environment()
+        except ImportError as error:
+            raise ValueError(str(error)) from error
 
 
 def _read_all(entries: Sequence[Entry]) -> dict[str, Submission]:

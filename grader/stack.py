@@ -68,9 +68,11 @@ class Run:
     loader: Any
 
 
-def begin(units: Units, recipe: Recipe, tokens: Tensor, vocab_size: int, seed: int) -> Run:
-    """A model with first weights, its optimizer, and batches of the tokens."""
-    model = build_model(units, recipe, vocab_size, seed)
+def begin(
+    units: Units, recipe: Recipe, tokens: Tensor, vocab_size: int, seed: int, dtype: torch.dtype = torch.float32
+) -> Run:
+    """Return a model with initial weights of this dtype, its optimizer, and a loader of the tokens."""
+    model = build_model(units, recipe, vocab_size, seed).to(dtype)
     dataset = units("data").TokenDataset(tokens, recipe.model["max_length"])
     return Run(model, build_optimizer(units, recipe, model), units("data").ShufflingLoader(dataset, recipe.batch_size))
 

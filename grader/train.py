@@ -31,12 +31,13 @@ def train(
     compiled: Annotated[bool, typer.Option("--compile", help="The model through torch.compile.")] = False,
 ) -> None:
     """Train your whole stack on real text, and read what it writes; killed, it goes on where it was."""
-    from grader.opened import Fault
-    from grader.pretrain import command
     from grader.pretrain import settings as known
 
     with terminal.usage_errors():
         changes = known.read([*(settings or ()), *([f"steps={steps}"] if steps else ())])
+        from grader.opened import Fault  # imports torch, as the next does: wrong usage is said before
+        from grader.pretrain import command
+
         try:
             done = command.train(target, text, name, changes, device, bf16, compiled, console)
         except Fault as fault:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import shutil
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from grader import stubs
-from grader.checking.oracle import solution_sources
 from grader.curriculum import Exercise, Unit, load
-from grader.results import Results, write_atomically
-from grader.submission import KIT, from_bytes
+from grader.submission import KIT, Submission, from_bytes
+from grader.suggest import did_you_mean
+
+if TYPE_CHECKING:  # its models take as long to build as a hint to show
+    from grader.results import Results
 
 BACKUPS = KIT / ".grader" / "backups"
 
@@ -40,9 +42,14 @@ def find(name: str) -> tuple[Unit, Exercise | None]:
         return found[0]
     if found:
         raise Unknown(f"{name} is in several units: {', '.join(f'{u.name}.{e.name}' for u, e in found)}")
-    every = [unit.name for unit in load().values()] + [e.name for unit in load().values() for e in unit.exercises]
-    near = difflib.get_close_matches(name, every, n=3)
-    raise Unknown(f"there is no exercise {name!r}. " + (f"Did you mean {' or '.join(near)}?" if near else _all_names()))
+    raise Unknown(f"there is no exercise {name!r}. {did_you_mean(name, _names_like(name), _all_names())}")
+
+
+def _names_like(name: str) -> list[str]:
+    # With a dot, every exercise by its full name; without one, units and exercises.
+    if "." in name:
+        return [f"{unit.name}.{exercise.name}" for unit in load().values() for exercise in unit.exercises]
+    return [*load(), *(exercise.name for unit in load().values() for exercise in unit.exercises)]
 
 
 def _all_names() -> str:
@@ -55,6 +62,41 @@ def next_exercise(results: Results) -> tuple[str, str] | None:
         for exercise in unit.exercises:
             if exercise.status != "passed":
                 return unit.unit, exercise.exercise
+    return None
+
+
+def what_next(results: Results, submission: Submission) -> str:
+    """Say what is done and what to do next.
+
+    Args:
+        results: Of some units or of all.
+        submission: What was graded; its stubs tell what is left in the units that were not.
+    """
+    following = next_exercise(results)
+    if following is not None:
+        return _invitation(*following)
+    graded = [unit.unit for unit in results.units]
+    if len(graded) == len(load()):
+        return "[green]Everything is done. Congratulations![/]"
+    done = f"[green]{', '.join(graded)} {'is' if len(graded) == 1 else 'are'} done.[/]"
+    stub = _first_stub([unit for name, unit in load().items() if name not in graded], submission)
+    rest = "No exercise of the other units is a stub. To see whether they pass: grader"
+    return f"{done}\n{_invitation(*stub) if stub else rest}"
+
+
+def _invitation(unit: str, exercise: str) -> str:
+    place = f"in exercises/{unit}.py. Read its docstring, write it, then run"
+    if load()[unit].whole:
+        place = "uses everything you have written. Run"
+    return f"Next: {unit}.{exercise} {place}\n  pytest -k {unit}        (stuck? grader hint {exercise})"
+
+
+def _first_stub(units: Iterable[Unit], submission: Submission) -> tuple[str, str] | None:
+    for unit in units:
+        for exercise in () if unit.whole else unit.exercises:
+            file = submission.file(unit.name)
+            if file.is_stub(exercise.name) or not (exercise.name in file.definitions or exercise.name in file.assigned):
+                return unit.name, exercise.name
     return None
 
 
@@ -81,6 +123,11 @@ def reset(name: str) -> tuple[Path, Path | None]:
         Unknown: No such exercise.
         ValueError: The file cannot be read as Python: only the whole unit can be reset.
     """
+    # Imported here, since a hint needs neither pytest nor the models of a result.
+    from grader import stubs
+    from grader.checking.oracle import solution_sources
+    from grader.results import write_atomically
+
     unit, exercise = find(name)
     if unit.whole:
         raise Unknown(f"{name} has no file: it puts the other units to work")

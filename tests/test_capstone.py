@@ -1,7 +1,12 @@
-"""The capstone: the learner's own stack, end to end, with nothing replaced."""
+"""The capstone: the learner's own stack, end to end, with nothing replaced.
+
+The stack trains; the reference judges. Every number that counts is computed by the reference model from the weights
+that the stack has learned, so that only weights of a transformer that has learned can pass.
+"""
 
 import io
 import math
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -9,8 +14,8 @@ import torch
 from grader import stack
 from grader.checking import check, lower
 from grader.checking.observation import copy_weights
-from grader.language import Language
 from grader.stack import SPEAKING, Recipe
+from tests import recorded, replayed, speaking
 
 GPT = {"max_length": 12, "d_model": 24, "num_layers": 2, "num_heads": 3}
 LLAMA = {
@@ -18,6 +23,7 @@ LLAMA = {
     **{"norm": "rmsnorm", "feedforward": "swiglu", "bias": False, "tie_embeddings": False},
 }
 VOCABULARY = 29
+BY_HEART = Recipe(GPT, batch_size=4, steps=80, max_lr=1e-2, weight_decay=0.0)
 
 
 def units_of(unit):
@@ -28,57 +34,111 @@ def random_ids(rand, *shape):
     return torch.randint(VOCABULARY, shape, generator=torch.Generator().manual_seed(rand.seed()))
 
 
-def surprises(model, ids):
-    """-log of the probability that the model gives to each token of a sequence, from the second on, in float64."""
-    with torch.no_grad():
-        scores = model.eval()(ids[None, :-1])[0].double()
-    return -scores.log_softmax(-1).gather(-1, ids[1:, None])[:, 0]
+# overfit
+
+
+def by_heart(unit, rand):
+    """The record of learning four random sequences."""
+    units, rates = units_of(unit), stack.learning_rates(replayed.reference, BY_HEART)
+    ids = random_ids(rand, 4, GPT["max_length"] + 1)
+    ids[:, 0] = torch.arange(4)  # two that begin alike could not be told apart, and no model could learn them
+    model = stack.build_model(units, BY_HEART, VOCABULARY, rand.seed()).double()
+    batches = [(ids[:, :-1], ids[:, 1:])] * BY_HEART.steps
+    run = stack.Run(model, stack.build_optimizer(units, BY_HEART, model), batches)
+    asked = recorded.probes(rand, VOCABULARY, (4, GPT["max_length"]), (1, 7))
+    return recorded.record(units, BY_HEART, VOCABULARY, run, rates, asked)
 
 
 @check("overfit", "property")
-def test_four_random_sequences_are_learned_by_heart(unit, rand):
-    units, steps, most = units_of(unit), 80, 0.05
-    ids = random_ids(rand, 4, GPT["max_length"] + 1)
-    ids[:, 0] = torch.arange(4)  # two that begin alike could not be told apart, and no model could learn them
-    recipe = Recipe(GPT, batch_size=4, steps=steps, max_lr=1e-2, weight_decay=0.0)
-    model = stack.build_model(units, recipe, VOCABULARY, rand.seed())
-    optimizer = stack.build_optimizer(units, recipe, model)
-    before = torch.cat([surprises(model, row) for row in ids]).mean().item()
-    for _ in range(steps):
-        units("training").train_step(model, optimizer, [(ids[:, :-1], ids[:, 1:])], max_norm=1.0)
-    after = torch.cat([surprises(model, row) for row in ids]).mean().item()
+def test_four_random_sequences_are_learned_by_heart(unit, once):
+    most = 0.05
+    run = once("by heart", partial(by_heart, unit))
+    model = replayed.reference_model(BY_HEART, VOCABULARY, run.weights[-1])
+    after = replayed.reference("training").evaluate(model, run.batches[:1])
     assert after < most, (
-        f"After {steps} updates on one batch of 4 random sequences the loss is {after:.3f}, and it has to fall below "
-        f"{most}.\n  It began at {before:.2f}; a model that knows nothing has log({VOCABULARY}) = "
-        f"{math.log(VOCABULARY):.2f}.\n  A model that cannot learn four lines by heart cannot learn a language."
+        f"After {BY_HEART.steps} updates on one batch of 4 random sequences the reference model with your weights has "
+        f"a loss of {after:.3f}, and it has to be below {most}.\n  A model that knows nothing has log({VOCABULARY}) = "
+        f"{math.log(VOCABULARY):.2f}. A model that cannot learn four lines by heart cannot learn a language."
     )
 
 
-@check("trajectory", "numerics")
-def test_the_losses_of_a_gpt_follow_the_reference(unit, agree, rand):
-    follows(unit, agree, rand, GPT)
+def by_heart_again(unit, once):
+    """The same run and every update of it as the reference makes it."""
+    run = once("by heart", partial(by_heart, unit))
+    return run, once("by heart, replayed", lambda rand: replayed.replay(run, BY_HEART.steps))
+
+
+@check("overfit", "property")
+def test_the_weights_follow_the_gradient(unit, once):
+    replayed.expect_learned(*by_heart_again(unit, once))
+
+
+@check("overfit", "property")
+def test_every_update_is_that_of_the_reference(unit, once):
+    replayed.expect_updates(by_heart_again(unit, once)[1])
+
+
+@check("overfit", "property")
+def test_every_report_is_true(unit, once):
+    run, updates = by_heart_again(unit, once)
+    for what in ("loss", "grad_norm"):
+        right = {step: getattr(update, what) for step, update in enumerate(updates)}
+        replayed.expect_true_reports(run, what, right, 1e-6)
+
+
+@check("overfit", "property")
+def test_the_model_that_learned_by_heart_sees_no_later_token(unit, once):
+    replayed.expect_causal(once("by heart", partial(by_heart, unit)))
+
+
+@check("overfit", "property")
+def test_the_model_that_learned_by_heart_gives_the_reference_scores(unit, once):
+    replayed.expect_reference_scores(once("by heart", partial(by_heart, unit)))
+
+
+# trajectory
 
 
 @check("trajectory", "numerics")
-def test_the_losses_of_a_llama_follow_the_reference(unit, agree, rand):
-    follows(unit, agree, rand, LLAMA)
+def test_the_first_losses_are_those_of_the_reference(unit, agree, once):
+    for name, config in {"GPT": GPT, "Llama": LLAMA}.items():
+        follows(unit, agree, once, name, config, steps=1, what=("loss",))
 
 
-def follows(unit, agree, rand, config):
+@check("trajectory", "numerics")
+def test_the_first_gradients_are_those_of_the_reference(unit, agree, once):
+    for name, config in {"GPT": GPT, "Llama": LLAMA}.items():
+        follows(unit, agree, once, name, config, steps=1)
+
+
+@check("trajectory", "numerics")
+def test_the_losses_of_a_gpt_follow_the_reference(unit, agree, once):
+    follows(unit, agree, once, "GPT", GPT)
+
+
+@check("trajectory", "numerics")
+def test_the_losses_of_a_llama_follow_the_reference(unit, agree, once):
+    follows(unit, agree, once, "Llama", LLAMA)
+
+
+def follows(unit, agree, once, name, config, steps=12, what=("loss", "grad_norm")):
+    got, expected = once(name, partial(both_reports, unit, agree, config))
+    for step, (mine, right) in enumerate(zip(got[:steps], expected[:steps], strict=True)):
+        for number in what:
+            # In float64 the order of sums shows in the 12th digit, and a wrong formula much earlier.
+            assert math.isclose(mine[number], right[number], rel_tol=1e-6), (
+                f"From the same weights and batches, {number} of update {step + 1} of a {name} is {mine[number]:.6f}, "
+                f"expected {right[number]:.6f}; all before it agree.\n  {departure(step, number)}"
+            )
+
+
+def both_reports(unit, agree, config, rand):
     recipe = Recipe(config, batch_size=3, steps=12, max_lr=3e-3, accumulation_steps=2, max_norm=0.5)
     ids = random_ids(rand, 2 * recipe.steps, 3, config["max_length"] + 1)
     batches = [(x[:, :-1], x[:, 1:]) for x in ids]
     weights = agree.truth(lambda u: dict(stack.build_model(units_of(u), recipe, VOCABULARY, 0).named_parameters()))
     expected = agree.truth(lambda u: reports_from(u, recipe, weights, batches))
-    got = reports_from(unit, recipe, weights, batches)
-    assert len(got) == len(expected), f"train gave {len(got)} reports for {recipe.steps} learning rates"
-    for step, (mine, right) in enumerate(zip(got, expected, strict=True)):
-        for what in ("loss", "grad_norm"):
-            # In float64 the order of sums shows in the 12th digit, and a wrong formula much earlier.
-            assert math.isclose(mine[what], right[what], rel_tol=1e-6), (
-                f"From the same weights and batches, {what} of update {step + 1} of {recipe.steps} is "
-                f"{mine[what]:.6f}, expected {right[what]:.6f}; all before it agree.\n  {departure(step, what)}"
-            )
+    return reports_from(unit, recipe, weights, batches), expected
 
 
 def reports_from(unit, recipe, weights, batches):
@@ -87,10 +147,7 @@ def reports_from(unit, recipe, weights, batches):
     copy_weights(model, {name: value.detach().double() for name, value in weights.items()})
     model.double()
     run = stack.Run(model, stack.build_optimizer(units, recipe, model), batches)
-    return [
-        {what: float(report[what]) for what in ("loss", "grad_norm")}
-        for report in stack.train(units, recipe, run, stack.learning_rates(units, recipe))
-    ]
+    return recorded.record(units, recipe, VOCABULARY, run, stack.learning_rates(units, recipe)).reports
 
 
 def departure(step, what):
@@ -103,104 +160,204 @@ def departure(step, what):
     return "The first update is right: it is what goes on from one to the next: optimizer, schedule, old gradients."
 
 
+# language
+
+
 @check("language", "property")
-def test_the_held_out_loss_comes_close_to_the_entropy_of_the_language(unit, rand):
+def test_the_held_out_loss_comes_close_to_the_entropy_of_the_language(unit, once):
     margin = 0.08
-    language = Language.draw(rand.seed())
-    model, tokenizer = speaker(unit, language, rand.seed())
+    run = speaking.speaker(unit, once)
     # Each begins with the end of a line, so that even the first word is one that can be known to begin a sentence.
-    texts = [language.sentences(3, rand.seed() + 1 + i) for i in range(60)]
+    language = run.text.language
+    texts = [language.sentences(3, run.text.seed + 1 + i) for i in range(60)]
     least = sum(language.surprise(text) for text in texts) / (3 * len(texts))
-    loss = sum(surprises(model, encoded(tokenizer, "\n" + text)).sum().item() for text in texts) / (3 * len(texts))
+    model = run.reference_model()
+    total = sum(replayed.surprises(model, run.text.encoded("\n" + text)).sum().item() for text in texts)
+    loss = total / (3 * len(texts))
     numbers = f"{loss:.3f} nats a sentence; these sentences have {least:.3f}, the language {language.entropy:.3f}"
-    assert loss > 0.98 * least, (
-        f"The held-out loss is {numbers}.\n  Less than that is impossible without seeing what is to be predicted: "
-        "does a position see later ones?"
-    )
     assert loss < (1 + margin) * least, (
-        f"After {SPEAKING.steps} updates the held-out loss is {numbers}.\n  It is {100 * (loss / least - 1):.0f} % "
-        f"above the least possible, and may be {100 * margin:.0f} %."
+        f"After {SPEAKING.steps} updates the held-out loss of the reference model with your weights is {numbers}.\n"
+        f"  It is {100 * (loss / least - 1):.0f} % above the least possible, and may be {100 * margin:.0f} %."
     )
 
 
 @check("language", "property")
-def test_no_position_of_the_model_sees_a_later_one(unit, rand):
-    recipe = Recipe(SPEAKING.model, batch_size=1, steps=1, max_lr=1e-3)
-    model = stack.build_model(units_of(unit), recipe, VOCABULARY, rand.seed()).eval()
-    ids = random_ids(rand, 1, 20)
-    other = torch.cat([ids[:, :11], (ids[:, 11:] + 1) % VOCABULARY], dim=1)
-    with torch.no_grad():
-        changed = (model(ids) - model(other))[0].abs().amax(-1) > 1e-4
-    assert not changed[:11].any(), (
-        f"Only tokens 11 to 19 were changed, and the scores of positions {changed[:11].nonzero()[:, 0].tolist()} are "
-        "others than before: they see what comes after them."
-    )
-    assert changed[11:].all(), "The scores of some positions do not depend on their own token."
+def test_the_weights_of_the_speaker_follow_the_gradient(unit, once):
+    run = speaking.speaker(unit, once).record
+    replayed.expect_learned(run, replayed.replay(run, 25))
+
+
+@check("language", "property")
+def test_the_text_is_cut_into_the_tokens_of_the_reference(unit, once):
+    speaking.text_of(unit, once)
+
+
+@check("language", "property")
+def test_batches_are_windows_of_the_text(unit, once):
+    run = speaking.speaker(unit, once)
+    recorded.expect_windows(run.record.batches, run.text.tokens, SPEAKING.batch_size, SPEAKING.model["max_length"])
+
+
+@check("language", "property")
+def test_the_reported_losses_are_true(unit, once, rand):
+    steps = sorted({0, SPEAKING.steps - 1, *rand.integers(0, SPEAKING.steps, 10).tolist()})
+    run = speaking.speaker(unit, once).record
+    replayed.expect_true_reports(run, "loss", {step: replayed.true_loss(run, step) for step in steps}, 1e-3)
+
+
+@check("language", "property")
+def test_no_position_of_the_trained_model_sees_a_later_one(unit, once):
+    replayed.expect_causal(speaking.speaker(unit, once).record)
+
+
+@check("language", "property")
+def test_the_trained_model_gives_the_reference_scores(unit, once):
+    replayed.expect_reference_scores(speaking.speaker(unit, once).record)
+
+
+# resume
 
 
 @check("resume", "numerics")
-def test_a_killed_run_goes_on_as_if_nothing_had_happened(unit, rand, restart):
-    recipe = Recipe({**GPT, "dropout": 0.2}, batch_size=2, steps=8, max_lr=1e-2)
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(unit, once, restart):
+    runs = without_dropout(unit, once, restart)
+    updates = replayed.replay(runs.through, STEPS)
+    right = {step: update.loss for step, update in enumerate(updates)}
+    replayed.expect_true_reports(runs.through, "loss", right, 1e-6)
+    replayed.expect_learned(runs.through, updates)
+    expect_the_same_losses(runs)
+
+
+@check("resume", "numerics")
+def test_a_killed_run_goes_on_with_the_same_weights(unit, once, restart):
+    runs = without_dropout(unit, once, restart)
+    expect_equal(runs.first.weights[-1], runs.second.weights[0], "right after it is loaded")
+    expect_equal(runs.through.weights[-1], runs.second.weights[-1], f"after the {STEPS - HALF} updates that follow")
+
+
+@check("resume", "numerics")
+def test_a_killed_run_goes_on_with_the_next_batch(unit, once, restart):
+    runs = without_dropout(unit, once, restart)
+    batches = runs.first.batches + runs.second.batches
+    recorded.expect_windows(batches, runs.tokens, RESUMED.batch_size, GPT["max_length"])
+    for number, (got, right) in enumerate(zip(batches, runs.through.batches, strict=True)):
+        assert all(map(torch.equal, got, right)), (
+            f"Batch {number + 1} of the run that is resumed is another one than that of the uninterrupted run; it was "
+            f"saved after {HALF} batches."
+        )
+
+
+@check("resume", "numerics")
+def test_a_killed_run_drops_the_same_numbers(unit, once, restart):
+    runs = once("resumed with dropout", partial(resumed, unit, restart, {"dropout": 0.2}, torch.float32))
+    expect_the_same_losses(runs)
+    replayed.expect_causal(runs.through)
+    replayed.expect_reference_scores(runs.through)
+
+
+RESUMED = Recipe(GPT, batch_size=2, steps=8, max_lr=1e-2)
+STEPS, HALF = RESUMED.steps, 5
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """A run, and the same run in two processes.
+
+    Args:
+        tokens: The text.
+        through: All updates in one process.
+        first: The updates before the checkpoint.
+        second: Those after it, in a new process.
+    """
+
+    tokens: torch.Tensor
+    through: recorded.Record
+    first: recorded.Record
+    second: recorded.Record
+
+
+def without_dropout(unit, once, restart):
+    return once("resumed", partial(resumed, unit, restart, {}, torch.float64))
+
+
+def resumed(unit, restart, changes, dtype, rand):
+    recipe = replace(RESUMED, model=GPT | changes)
     # Longer than an epoch of 6 batches, so that the order of the next one counts, too.
     tokens = random_ids(rand, 12 * GPT["max_length"] + 1)
-    rates, half = [1e-2] * recipe.steps, 5
-    through, _ = resumable(unit, recipe, tokens, rates, seed=0)
-    first, saved = resumable(restart(), recipe, tokens, rates[:half], seed=0)
-    assert first == through[:half], "Two runs from the same seed differ before anything is saved: what else is drawn?"
-    second, _ = resumable(restart(), recipe, tokens, rates[half:], seed=1, saved=saved)
-    wrong = [step for step, pair in enumerate(zip(second, through[half:], strict=True)) if pair[0] != pair[1]]
+    asked = [probe for probe in recorded.probes(rand, VOCABULARY, (2, 12), (1, 7)) if not probe.training]
+    rates = stack.learning_rates(replayed.reference, recipe)
+
+    def run(unit, rates, seed, saved=b""):
+        """One process; `seed` is that of everything that a checkpoint brings back."""
+        units, file = units_of(unit), io.BytesIO()
+        torch.default_generator.manual_seed(seed)  # where the target is in this process; a new worker has its own
+        begun = stack.begin(units, recipe, tokens, VOCABULARY, seed, dtype)
+        parts = {"model": begun.model, "optimizer": begun.optimizer, "loader": begun.loader}
+        if saved:
+            step = units("training").load_checkpoint(io.BytesIO(saved), **parts)
+            assert step == HALF, f"The checkpoint was saved with step={HALF}, and load_checkpoint gave {step!r}."
+        record = recorded.record(units, recipe, VOCABULARY, begun, rates)
+        units("training").save_checkpoint(file, **parts, step=len(rates))
+        # Not before it is saved: a model that is asked may draw random numbers.
+        return replace(record, answers=recorded.answers(begun.model, asked)), file.getvalue()
+
+    through, _ = run(unit, rates, seed=0)
+    first, saved = run(restart(), rates[:HALF], seed=0)
+    second, _ = run(restart(), rates[HALF:], seed=1, saved=saved)
+    return Resumed(tokens, through, first, second)
+
+
+def expect_the_same_losses(runs):
+    through, first, second = (
+        [report["loss"] for report in record.reports] for record in (runs.through, runs.first, runs.second)
+    )
+    assert first == through[:HALF], "Two runs from the same seed differ before anything is saved: what else is drawn?"
+    wrong = [step for step, (got, right) in enumerate(zip(second, through[HALF:], strict=True)) if got != right]
     assert not wrong, (
-        f"Saved after {half} updates, killed and loaded into a new process, the run does not go on as it would have:\n"
-        f"  update {half + wrong[0] + 1} has loss {second[wrong[0]]:.6f}, uninterrupted {through[half + wrong[0]]:.6f}"
+        f"Saved after {HALF} updates, killed and loaded into a new process, the run does not go on as it would have:\n"
+        f"  update {HALF + wrong[0] + 1} has loss {second[wrong[0]]:.6f}, uninterrupted {through[HALF + wrong[0]]:.6f}"
         + ("" if wrong[0] else " (dropout, the next batch or the weights)")
     )
 
 
-def resumable(unit, recipe, tokens, rates, seed, saved=b""):
-    """The losses of a run, and its checkpoint at the end; `seed` is that of everything that a checkpoint brings."""
-    units = units_of(unit)
-    torch.default_generator.manual_seed(seed)  # where the target is in this process; a new worker begins with its own
-    run = stack.begin(units, recipe, tokens, VOCABULARY, seed)
-    parts = {"model": run.model, "optimizer": run.optimizer, "loader": run.loader}
-    if saved:
-        step = units("training").load_checkpoint(io.BytesIO(saved), **parts)
-        assert step == 5, f"The checkpoint was saved with step=5, and load_checkpoint gave {step!r}."
-    losses = [float(report["loss"]) for report in stack.train(units, recipe, run, rates)]
-    file = io.BytesIO()
-    units("training").save_checkpoint(file, **parts, step=len(rates))
-    return losses, file.getvalue()
+def expect_equal(got, right, when):
+    other = [name for name in right if not torch.equal(got[name], right[name])]
+    assert not other, f"The weights of the run that is resumed differ {when}: {', '.join(other[:3])}."
+
+
+# grammar
 
 
 @check("grammar", "property")
-def test_what_the_model_writes_is_grammatical(unit, rand):
+def test_what_the_model_writes_is_grammatical(unit, once, restart):
     least = 0.9
-    language = Language.draw(rand.seed())
-    model, tokenizer = speaker(unit, language, rand.seed())
-    prompt = encoded(tokenizer, "\n").expand(32, -1)
-    settings = {"temperature": 0.6, "generator": torch.Generator().manual_seed(rand.seed())}
-    rows = units_of(unit)("generation").generate(model, prompt, SPEAKING.model["max_length"] - 1, **settings)
+    text = speaking.text_of(unit, once)
+    rows = speaking.writing(unit, once, restart).lines
     # Without the last line, which the length cuts off.
-    lines = [line for row in rows.tolist() for line in tokenizer.decode(row).split("\n")[1:-1]]
-    wrong = [line for line in lines if not language.allows(line)]
+    lines = [line for row in rows.tolist() for line in text.tokenizer.decode(row).split("\n")[1:-1]]
+    wrong = [line for line in lines if not text.language.allows(line)]
     assert len(lines) >= 64, f"32 texts of {rows.shape[1]} tokens hold {len(lines)} whole lines, expected more."
     assert len(wrong) <= (1 - least) * len(lines), (
         f"{len(lines) - len(wrong)} of {len(lines)} lines that it wrote are sentences of the language; it has to be "
-        f"{100 * least:.0f} %.\n  Not one: {wrong[0][:60]!r}. A right one: {language.sentences(1, 0).strip()!r}."
+        f"{100 * least:.0f} %.\n  Not one: {wrong[0][:60]!r}. A right one: {text.language.sentences(1, 0).strip()!r}."
     )
     assert len(set(lines)) > 20, f"Of {len(lines)} lines only {len(set(lines))} differ: is anything drawn?"
 
 
-def speaker(unit, language, seed):
-    """A model that was trained on the language, and its tokenizer."""
-    units = units_of(unit)
-    text = language.sentences(6000, seed)
-    vocab, merges = units("tokenizer").train_bpe(text[:20000], 256 + 110, ())
-    tokenizer = units("tokenizer").BPETokenizer(vocab, merges)
-    run = stack.begin(units, SPEAKING, encoded(tokenizer, text), tokenizer.vocab_size, seed)
-    for _ in stack.train(units, SPEAKING, run, stack.learning_rates(units, SPEAKING)):
-        pass
-    return run.model, tokenizer
+@check("grammar", "property")
+def test_the_likeliest_text_is_that_of_the_reference(unit, once, restart):
+    rows = speaking.writing(unit, once, restart).greedy
+    speaking.expect_greedy(speaking.speaker(unit, once).reference_model(), rows, speaking.PROMPT)
 
 
-def encoded(tokenizer, text):
-    return torch.tensor(tokenizer.encode(text))
+@check("grammar", "property")
+def test_tokens_are_drawn_from_the_probabilities_of_the_model(unit, once, restart):
+    rows = speaking.writing(unit, once, restart).lines
+    model = speaking.speaker(unit, once).reference_model()
+    speaking.expect_drawn(model, rows, 1, speaking.TEMPERATURE)
+
+
+@check("grammar", "property")
+def test_a_text_that_is_too_long_for_the_model_is_continued_from_its_end(unit, once, restart):
+    rows = speaking.writing(unit, once, restart).long
+    speaking.expect_drawn(speaking.speaker(unit, once).reference_model(), rows, speaking.LONG_PROMPT, 1.0)

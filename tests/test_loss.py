@@ -38,9 +38,9 @@ CALLS = {  # arguments of a size; no other check uses that of the check of earli
 }
 
 
-def of_each(kind, *names):
+def of_each(kind, *names, criterion=""):
     """The same check for several exercises, under each one's own name."""
-    return pytest.mark.parametrize("name", [pytest.param(name, marks=check(name, kind)) for name in names])
+    return pytest.mark.parametrize("name", [pytest.param(name, marks=check(name, kind, criterion)) for name in names])
 
 
 @of_each("numerics", *CALLS)
@@ -61,7 +61,7 @@ def test_it_is_written_by_hand(agree, rand, name):
     agree(name, *CALLS[name](rand, 3))
 
 
-@of_each("shape", NLL, CE)
+@of_each("shape", NLL, CE, criterion="refusals")
 @pytest.mark.parametrize("shape", [(1, 3), (2, 1), (2, 2), (2,), (2, 3, 1), (6,), ()], ids=str)
 def test_targets_of_another_shape_are_refused(agree, rand, name, shape):
     scores, targets = log_probabilities(rand, 2, 3, 7), rand.integers(0, 2, *shape)
@@ -69,7 +69,7 @@ def test_targets_of_another_shape_are_refused(agree, rand, name, shape):
     agree.raises(what, lambda unit: getattr(unit, name)(scores, targets), ValueError)
 
 
-@of_each("numerics", NLL, CE)
+@of_each("numerics", NLL, CE, criterion="refusals")
 @pytest.mark.parametrize("target", [-1, -7, 7, 50])
 def test_a_target_outside_the_vocabulary_is_refused(agree, rand, name, target):
     scores, targets = log_probabilities(rand, 2, 3, 7), rand.integers(0, 7, 2, 3)
@@ -221,7 +221,7 @@ def test_cross_entropy_is_the_mean_over_all_tokens(agree, rand, shape):
     agree(CE, rand(*shape) * 2, rand.integers(0, shape[-1], *shape[:-1]))
 
 
-@check(CE, "numerics")
+@check(CE, "numerics", "ignored")
 @pytest.mark.parametrize("ignored", [-100, -1, 2, 9])
 def test_ignored_tokens_neither_add_nor_count(agree, rand, ignored):
     targets = marked(rand, 7, 3, 4, ignored=ignored)
@@ -230,13 +230,13 @@ def test_ignored_tokens_neither_add_nor_count(agree, rand, ignored):
     agree(CE, rand(3, 4, 7) * 2, targets, label_smoothing=0.3, **marker)
 
 
-@check(CE, "numerics")
+@check(CE, "numerics", "smoothing")
 @pytest.mark.parametrize("smoothing", [0.1, 0.5, 1.0])
 def test_label_smoothing_is_spread_over_all_classes(agree, rand, smoothing):
     agree(CE, rand(2, 3, 5) * 2, rand.integers(0, 5, 2, 3), label_smoothing=smoothing)
 
 
-@check(CE, "numerics")
+@check(CE, "numerics", "ignored")
 @pytest.mark.parametrize("shape", [(2, 3, 7), (0, 7), (7,)], ids=str)
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_the_loss_is_zero_where_no_token_counts(agree, rand, shape, smoothing):
@@ -334,7 +334,7 @@ def test_every_token_has_the_same_weight(agree, rand, num_tokens):
     agree("perplexity", rand(len(num_tokens)).abs() * 2 + 6, torch.tensor(num_tokens))
 
 
-@check("perplexity", "numerics")
+@check("perplexity", "numerics", "refusals")
 @pytest.mark.parametrize("num_tokens", [[0, 0], [0], []], ids=str)
 def test_perplexity_of_no_tokens_is_refused(agree, num_tokens):
     losses, counts = torch.zeros(len(num_tokens)).double(), torch.tensor(num_tokens, dtype=torch.int64)
@@ -379,7 +379,7 @@ def test_bits_per_byte_counts_all_bits_over_all_bytes(agree, rand, num_tokens, n
     agree(BPB, rand(1)[0].abs() + 0.5, num_tokens, num_bytes)
 
 
-@check(BPB, "numerics")
+@check(BPB, "numerics", "refusals")
 @pytest.mark.parametrize("num_bytes", [0, -1])
 def test_bits_per_byte_of_no_bytes_are_refused(agree, num_bytes):
     loss = torch.tensor(2.0)

@@ -17,7 +17,8 @@ ROUNDED = {torch.float16: Tolerance(1e-2, 1e-2), torch.bfloat16: Tolerance(3e-2,
 
 def of_each(kind, *criterion):
     """The same check for either layer, under the layer's own name."""
-    return pytest.mark.parametrize("layer", [pytest.param(name, marks=check(name, kind, *criterion)) for name in LAYERS])
+    layers = [pytest.param(name, marks=check(name, kind, *criterion)) for name in LAYERS]
+    return pytest.mark.parametrize("layer", layers)
 
 
 def off_centre(rand, *shape):

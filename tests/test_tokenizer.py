@@ -363,7 +363,7 @@ def test_train_bpe_of_any_text(agree, text, merges, special):
 
 
 @check("train_bpe", "efficiency")
-def test_train_bpe_visits_only_words_that_hold_the_pair(agree, count_lines):
+def test_train_bpe_visits_only_words_that_hold_the_pair(agree, measure):
     # 1500 rare words of x and y, and six frequent ones, in which alone all merges take place.
     rare = " ".join(map("".join, itertools.islice(itertools.product("xy", repeat=11), 1500)))
     words = " abcdefgh bcdefgha fghabcde hgfedcba aceghbdf bdfhaceg"
@@ -373,8 +373,8 @@ def test_train_bpe_visits_only_words_that_hold_the_pair(agree, count_lines):
 
     def question(unit):
         unit.train_bpe("warm up", 258)
-        one = count_lines(lambda: unit.train_bpe(rare + frequent, 257))
-        many = count_lines(lambda: unit.train_bpe(rare + frequent, 257 + 25))
+        one = measure(lambda: unit.train_bpe(rare + frequent, 257)).lines
+        many = measure(lambda: unit.train_bpe(rare + frequent, 257 + 25)).lines
         # 25 merges over 1500 words are 37 500 lines if each word takes but one. The reference runs 4 000; looking
         # for the best of the 70 pairs with a key function in each round adds 2 000 to 6 000.
         merges = unit.train_bpe(rare + frequent, 257 + 25)[1]

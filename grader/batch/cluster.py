@@ -20,7 +20,7 @@ from typing import Any
 
 from grader.batch.fitness import introduce, problem
 from grader.batch.work import Answer, Job, failed, grade_job
-from grader.isolation.pool import GraderFault
+from grader.faults import GraderFault
 
 Work = Callable[[Job], Answer]
 DEATHS = 2  # one may be the machine's fault

@@ -107,8 +107,7 @@ class Batch:
     def graded(self) -> Iterator[Graded]:
         """Everybody's grade, one after the other, from disk."""
         for entry in self.entries:
-            if self.store.file(entry.name).exists():
-                results = self.store.results(entry.name)
+            if (results := self.store.results(entry.name)) is not None:
                 score, notes = self.penalties.apply(results.score, *_late_and_attempt(entry))
                 yield Graded(entry.name, results, score, notes)
 

@@ -63,12 +63,21 @@ def alike(submissions: Mapping[str, Submission], units: Iterable[str], least: fl
     Raises:
         ValueError: The tool that compares is not installed.
     """
-    try:
-        tool = importlib.import_module("copydetect")
-    except ImportError as error:
-        raise ValueError('comparing needs copydetect: python -m pip install -e ".[instructor]"') from error
+    tool = comparer()
     found = [pair for unit in units for pair in _alike(tool, submissions, unit, least)]
     return sorted(found, key=lambda pair: (-pair.similarity, -pair.amount, pair.left, pair.right))
+
+
+def comparer() -> Any:
+    """Return the library that compares, copydetect.
+
+    Raises:
+        ValueError: It is not installed.
+    """
+    try:
+        return importlib.import_module("copydetect")
+    except ImportError as error:
+        raise ValueError('comparing needs copydetect: python -m pip install -e ".[instructor]"') from error
 
 
 @dataclass(frozen=True)

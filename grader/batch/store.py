@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,18 +40,22 @@ class Store:
         return self.folder / kind / f"{stem}.{ending}"
 
     def find(self, name: str, key: str) -> bool:
-        """Whether this very grading has been done."""
+        """Whether this grading has been done, and its document can still be read."""
         batch = self._facts(name).get("batch")
-        return isinstance(batch, dict) and batch.get("key") == key
+        return isinstance(batch, dict) and batch.get("key") == key and self.results(name) is not None
 
     def save(self, answer: Answer) -> None:
         """Keep a grading."""
         document = {**json.loads(answer.document), "batch": {"name": answer.name, "key": answer.key}}
         write_atomically(self.file(answer.name), json.dumps(document, indent=1) + "\n")
 
-    def results(self, name: str) -> Results:
-        """A grading that was kept."""
-        return from_json(self.file(name).read_text(encoding="utf-8"))
+    def results(self, name: str) -> Results | None:
+        """The grading that was kept; None where there is none, or its document is damaged or contradicts itself."""
+        try:
+            results = from_json(self.file(name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return results if _adds_up(results) else None
 
     def _facts(self, name: str) -> dict[str, Any]:
         try:
@@ -86,3 +90,19 @@ class Store:
             except OSError:
                 raise Busy(f"another run is writing into {self.folder}: wait for it, or choose another --out") from None
             yield
+
+
+def _adds_up(results: Results) -> bool:
+    exercises = [exercise for unit in results.units for exercise in unit.exercises]
+    return (
+        _about(results.score, (unit.score for unit in results.units))
+        and _about(results.max_score, (unit.max_score for unit in results.units))
+        and all(_about(unit.score, (e.score for e in unit.exercises)) for unit in results.units)
+        and all(_about(unit.max_score, (e.max_score for e in unit.exercises)) for unit in results.units)
+        and all(_about(e.score, (c.points for c in e.criteria)) for e in exercises)
+        and all(_about(e.max_score, (c.max_points for c in e.criteria)) for e in exercises)
+    )
+
+
+def _about(total: float, parts: Iterable[float]) -> bool:
+    return abs(total - sum(parts)) < 0.1  # each is rounded

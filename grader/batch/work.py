@@ -8,8 +8,9 @@ from multiprocessing.util import Finalize
 
 from grader.batch.options import Options
 from grader.curriculum import load
+from grader.faults import GraderFault
 from grader.grade import faulted, grade, kit_digest
-from grader.isolation.pool import GraderFault, Limits, Pool, supported
+from grader.isolation.pool import Limits, Pool, supported
 from grader.results import Results, to_json
 from grader.submission import File, Submission
 

@@ -11,6 +11,7 @@ from typing import Any
 from grader.checking.agreement import Agreement
 from grader.checking.randomness import Rand
 from grader.curriculum import Exercise, Unit
+from grader.isolation.measure import Measured
 from grader.outcome import Kind
 
 
@@ -22,17 +23,21 @@ class Given:
         unit: The target's module.
         agree: Agreement of target and oracle.
         rand: Seeded random tensors.
-        count_lines: How many lines of Python a piece of work runs.
+        measure: What a piece of work costs in lines and bytes.
+        overwrite: Fills with garbage what the target's code returned.
         scratch: Where folders for files are made.
         restart: Kills what runs the target's code, and gives its module anew.
+        once: Makes a value that several checks share, as `Kept.once` does.
     """
 
     unit: Any
     agree: Agreement
     rand: Rand
-    count_lines: Callable[[Callable[[], object]], int]
+    measure: Callable[..., Measured]
+    overwrite: Callable[[Any], None]
     scratch: Path
     restart: Callable[[], Any]
+    once: Callable[[str, Callable[[Rand], Any]], Any]
 
     @property
     def folder(self) -> Path:

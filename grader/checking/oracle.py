@@ -22,7 +22,9 @@ class OracleFailed(BaseException):
 def solution_sources() -> dict[str, Source]:
     """The reference's modules, by unit."""
     files = sorted(SOLUTIONS.glob("*.py"))
-    return {file.stem: Source(f"solutions/{file.name}", file.read_text(encoding="utf-8")) for file in files}
+    return {
+        file.stem: Source(f"solutions/{file.name}", file.read_text(encoding="utf-8"), secret=True) for file in files
+    }
 
 
 @cache

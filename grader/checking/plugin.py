@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ from typing import Any
 import pytest
 
 from grader.curriculum import KINDS, Unit, load
+from grader.suggest import did_you_mean
 
 TESTS = Path(__file__).parents[2] / "tests"
-FIXTURES = ("unit", "agree", "rand", "count_lines", "folder", "restart")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,14 +32,26 @@ def pytest_configure(config: pytest.Config) -> None:
 
     gc.disable()  # until all is imported: torch makes many objects and drops none
     config.addinivalue_line("markers", "check(exercise, kind, criterion): a check of an exercise")
-    units = [config.option.keyword] if config.option.keyword in load() else _units_with(config.option.keyword)
-    if units and config.args_source is pytest.Config.ArgsSource.TESTPATHS:
-        config.args = [str(TESTS / f"test_{unit}.py") for unit in units]
+    if _takes_all_tests(config):
+        units = [config.option.keyword] if config.option.keyword in load() else _units_with(config.option.keyword)
+        config.args = [str(TESTS / f"test_{unit}.py") for unit in units or load()]
     config.pluginmanager.register(Checks(config), "kit-checks")
 
 
+def _takes_all_tests(config: pytest.Config) -> bool:
+    """Whether no path was given, in the kit's folder or in one of its folders that holds no tests of its own."""
+    if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        return True
+    here = config.invocation_params.dir
+    inside = here.is_relative_to(TESTS.parent) and not here.is_relative_to(TESTS / "grader")
+    return inside and config.args_source is pytest.Config.ArgsSource.INVOCATION_DIR
+
+
 def _units_with(exercise: str) -> list[str]:
-    return [unit.name for unit in load().values() if exercise in {found.name for found in unit.exercises}]
+    """The units that have this exercise, given as `softmax` or `attention.softmax`."""
+    unit_name, _, name = exercise.rpartition(".")
+    found = [unit for unit in load().values() if name in {known.name for known in unit.exercises}]
+    return [unit.name for unit in found if unit_name in ("", unit.name)]
 
 
 class Checks:
@@ -59,9 +72,9 @@ class Checks:
         for item in items:
             meant = True
             if (found := check_of(item)) is not None:
-                _, exercise, kind, _ = found
-                item.extra_keyword_matches.update((exercise, kind))
-                meant = not is_exercise or exercise == keyword
+                unit, exercise, kind, _ = found
+                item.extra_keyword_matches.update((exercise, kind, f"{unit.name}.{exercise}"))
+                meant = not is_exercise or keyword in (exercise, f"{unit.name}.{exercise}")
             (kept if meant else others).append(item)
         if others:
             self.config.hook.pytest_deselected(items=others)
@@ -139,10 +152,25 @@ class Checks:
             return "todo", "t", ("TODO", {"yellow": True})
         return None
 
-    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """One line for each stub."""
+    def pytest_terminal_summary(self, terminalreporter: Any, exitstatus: int) -> None:
+        """One line for each stub; if no test was selected, what could have been meant."""
+        if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+            terminalreporter.write_line(self._what_could_be_meant(), yellow=True)
         for report in terminalreporter.stats.get("todo", ()):
             terminalreporter.write_line(f"todo  {report.nodeid}: {report.longrepr}")
+
+    def _what_could_be_meant(self) -> str:
+        option = self.config.option
+        if not option.keyword:
+            return f"There are no tests in {', '.join(self.config.args)}. For the tests of a unit: pytest -k attention"
+        words = [word for word in re.findall(r"[\w.]+", option.keyword) if word not in ("and", "or", "not")]
+        exercises = [exercise.name for unit in load().values() for exercise in unit.exercises]
+        known = [*load(), *exercises, *KINDS]
+        unknown = [word for word in words if not any(word.lower() in name.lower() for name in known)]
+        meant = [did_you_mean(word, known) for word in unknown]
+        return f"-k {option.keyword!r} selects no test. " + (
+            " ".join(filter(None, meant)) or "It takes a unit, an exercise, or part of a test's name: see README.md."
+        )
 
     def pytest_unconfigure(self) -> None:
         """End workers and zygote."""
@@ -175,9 +203,58 @@ def _name(item: pytest.Item) -> str:
     return item.name.removeprefix("test_")
 
 
-def _filled_in_by_the_runner() -> None:
-    """A name that tests may ask for; `Checks` fills it in anew for every try."""
+# What a check may ask for. `Checks` fills each name in anew for every try; the fixtures only say what there is.
 
 
-for _fixture in FIXTURES:
-    globals()[f"_{_fixture}"] = pytest.fixture(name=_fixture)(_filled_in_by_the_runner)
+@pytest.fixture
+def unit() -> None:
+    """The module under test: `unit.softmax(scores, -1)`. Most checks ask through `agree`, which names mistakes."""
+
+
+@pytest.fixture
+def agree() -> None:
+    """Puts a question to the learner's code and to the reference, and fails where the answers differ.
+
+    `agree("softmax", scores, -1)`, `agree.module(...)`, `agree.on(what, question)`, `agree.raises(what, question,
+    error)` and `agree.unchanged(what, build, look, question, error)`: see `grader.checking.agreement.Agreement`.
+    """
+
+
+@pytest.fixture
+def rand() -> None:
+    """Random tensors that the seed brings back: `rand(2, 3)`, `rand.integers(0, 9, 4)`, `rand.booleans(5)`."""
+
+
+@pytest.fixture
+def measure() -> None:
+    """What a piece of work costs: `measure(lambda: unit.f(x))` has `.lines`, `.largest`, `.saved`, `.memory`, `.drew`.
+
+    `measure(work, generator=generator).drew` is the set of generators that the work drew from, as `{"generator"}`.
+    Measure one call at a time: across the boundary, `saved` and `memory` are those of the most expensive call.
+    """
+
+
+@pytest.fixture
+def overwrite() -> None:
+    """`overwrite(value)` fills the tensors and arrays of a result with garbage, in the memory of the learner's code.
+
+    What the learner's code answers afterwards must be as right as before: it shares no memory with what it gave away.
+    """
+
+
+@pytest.fixture
+def folder() -> None:
+    """A new folder for files of the check, which the learner's code may read."""
+
+
+@pytest.fixture
+def restart() -> None:
+    """`restart()` kills what runs the learner's code and gives its module anew, as after a crash."""
+
+
+@pytest.fixture
+def once() -> None:
+    """`once(name, make)` makes a value that several checks of the unit share, as a model that takes long to train."""
+
+
+FIXTURES = ("unit", "agree", "rand", "measure", "overwrite", "folder", "restart", "once")

@@ -20,8 +20,8 @@ from grader.checking.target import PACKAGE, LocalTarget, Target, Unreadable, bel
 from grader.checking.variants import Mistake
 from grader.checking.wording import Wording
 from grader.curriculum import Exercise, Unit, load
+from grader.faults import GraderFault
 from grader.isolation.client import WorkerEnded, clean
-from grader.isolation.pool import GraderFault
 from grader.isolation.watch import NotAllowed
 from grader.outcome import Outcome
 from grader.submission import File, Submission
@@ -143,7 +143,8 @@ class Runner:
         rand = Rand(self.seed, f"{check.unit.name}.{check.name}")
         restart = partial(target.restart, check.unit, check.exercise)
         with target.guard(check.unit, check.exercise, check.kind):
-            body(Given(module, agree, rand, target.count_lines, target.scratch, restart))
+            once = partial(target.kept.once, self.seed)
+            body(Given(module, agree, rand, target.measure, target.overwrite, target.scratch, restart, once))
 
     def _passes_on_reference(self, check: CheckId, body: Body, error: BaseException) -> bool:
         lower = below(check.unit, check.exercise)

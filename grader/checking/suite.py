@@ -20,12 +20,9 @@ import pytest
 from grader.checking import plugin, settings
 from grader.checking.given import CheckId, Given
 from grader.curriculum import load
+from grader.faults import BrokenSuite
 
 KIT = Path(__file__).parents[2]
-
-
-class BrokenSuite(Exception):
-    """The kit's own tests cannot be collected: the grader's fault."""
 
 
 @dataclass(frozen=True)

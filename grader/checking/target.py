@@ -12,14 +12,19 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
+import torch
+
 from grader import submission
 from grader.checking import oracle
+from grader.checking.kept import Kept
 from grader.curriculum import Exercise, Unit, load
-from grader.isolation import modules, watch
+from grader.isolation import modules, proxy, watch
 from grader.isolation.client import Job, Session, WorkerEnded
+from grader.isolation.measure import Measured, measuring
 from grader.isolation.modules import Source
 from grader.isolation.pool import Limits, Pool
 from grader.isolation.proxy import RemoteUnit
+from grader.nested import overwrite
 from grader.outcome import Kind
 from grader.submission import KIT, Submission
 
@@ -36,10 +41,12 @@ class Target(Protocol):
     Attributes:
         submission: What was handed in.
         isolated: Whether it runs behind the boundary.
+        kept: What the checks of this target share.
     """
 
     submission: Submission
     isolated: bool
+    kept: Kept
 
     @property
     def scratch(self) -> Path:
@@ -51,8 +58,11 @@ class Target(Protocol):
     def guard(self, unit: Unit, exercise: Exercise, kind: Kind) -> AbstractContextManager[Any]:
         """A context in which the learner's calls are watched for what the exercise forbids."""
 
-    def count_lines(self, work: Callable[[], object]) -> int:
-        """How many lines of the learner's code run in `work`."""
+    def measure(self, work: Callable[[], object], **generators: torch.Generator) -> Measured:
+        """What the learner's code costs in `work`, and from which of these generators it draws."""
+
+    def overwrite(self, value: Any) -> None:
+        """Fill with garbage what the learner's code returned, in its own memory."""
 
     def restart(self, unit: Unit, exercise: Exercise) -> Any:
         """The unit's module anew, as after a crash: nothing that the code kept in memory is left."""
@@ -131,6 +141,7 @@ class LocalTarget:
     def __init__(self, submission: Submission, package: str = PACKAGE) -> None:
         self.submission = submission
         self._package = package
+        self.kept = Kept()
         self._opened: dict[tuple[str, tuple[str, ...] | None], ModuleType] = {}
 
     def open(self, unit: Unit, exercise: Exercise, given: bool) -> Any:
@@ -151,13 +162,17 @@ class LocalTarget:
         if kind != "shortcut":
             return nullcontext()
         file = self.submission.file(unit.name)
-        return watch.watching(exercise.not_allowed, count=False, files=frozenset({file.local_source.path}))
+        return watch.watching(exercise.not_allowed, files=frozenset({file.local_source.path}))
 
-    def count_lines(self, work: Callable[[], object]) -> int:
-        """How many lines of Python run in `work`."""
-        with watch.watching((), count=True) as seen:
+    def measure(self, work: Callable[[], object], **generators: torch.Generator) -> Measured:
+        """What `work` costs, the check's own part of it included."""
+        with measuring(**generators) as measured:
             work()
-        return seen.lines
+        return measured
+
+    def overwrite(self, value: Any) -> None:
+        """Fill it here, where the learner's code is, too."""
+        overwrite(value)
 
     def restart(self, unit: Unit, exercise: Exercise) -> Any:
         """The unit's module, imported again."""
@@ -193,6 +208,7 @@ class IsolatedTarget:
         self.pool = pool
         self.limits = limits
         self.seed = seed
+        self.kept = Kept()
         self._session: Session | None = None
         self._key: tuple[str, str, bool] | None = None
         self._deaths: dict[tuple[str, str, bool], int] = {}
@@ -245,17 +261,27 @@ class IsolatedTarget:
         """Nothing to do here: the worker watches all its calls."""
         return nullcontext()
 
-    def count_lines(self, work: Callable[[], object]) -> int:
-        """How many lines of Python run in the worker during `work`; here, if `work` asks the reference or a mistake."""
+    def measure(self, work: Callable[[], object], **generators: torch.Generator) -> Measured:
+        """What the worker's calls cost in `work`; what is done here, if `work` asks the reference or a mistake."""
         session = self._session
         assert session is not None
-        before, asked, session.counting = session.lines, session.last_id(), True
+        asked, there = session.last_id(), Measured()
+        session.measured = there
         try:
-            with watch.watching((), count=True) as here:
+            with measuring(**generators) as here:
                 work()
         finally:
-            session.counting = False
-        return session.lines - before if session.last_id() > asked else here.lines
+            session.measured = None
+        if session.last_id() == asked:
+            return here
+        there.drew |= here.drew & generators.keys()  # these are here; the worker has said that it drew from them
+        return there
+
+    def overwrite(self, value: Any) -> None:
+        """Fill it in the worker, and here, where the reference's answers are."""
+        assert self._session is not None
+        proxy.overwrite(self._session, value)
+        overwrite(value)
 
     def restart(self, unit: Unit, exercise: Exercise) -> Any:
         """The unit's module in a new worker; the old one is killed."""

@@ -7,6 +7,8 @@ import hashlib
 import re
 import signal
 import time
+import weakref
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,9 +16,11 @@ from typing import Any
 
 import torch
 
+from grader.faults import GraderFault
 from grader.isolation import wire
-from grader.isolation.modules import Source, excerpt
-from grader.isolation.pool import CONTROL_SECONDS, GraderFault, Limits, Zygote
+from grader.isolation.measure import Measured
+from grader.isolation.modules import Source, compiled
+from grader.isolation.pool import CONTROL_SECONDS, Limits, Zygote
 from grader.isolation.watch import NotAllowed
 
 
@@ -49,8 +53,8 @@ class Session:
     """One worker, and the questions put to it.
 
     Attributes:
-        lines: Lines executed by counted calls so far.
-        counting: Whether calls are counted.
+        measured: What calls have cost since somebody began to measure; None: nobody measures.
+        answered: The tensors of the last answers, and the numbers of their questions.
         received: About how many bytes of memory the worker has answered.
         spent: Seconds that its answers took.
     """
@@ -58,8 +62,8 @@ class Session:
     def __init__(self, zygote: Zygote, limits: Limits, seconds: float | None = None) -> None:
         self.zygote = zygote
         self.limits = limits
-        self.lines = 0
-        self.counting = False
+        self.measured: Measured | None = None
+        self.answered: deque[tuple[int, list[weakref.ref[torch.Tensor]]]] = deque(maxlen=wire.KEPT_ANSWERS)
         self.ended = ""
         self.freed: list[int] = []
         self.received = 0
@@ -83,13 +87,15 @@ class Session:
 
     def load(self, job: Job) -> None:
         """Have the worker import the learner's module; whatever that raises comes through."""
-        # Only what is given: the learner's code can read all that its process is sent.
-        given = excerpt(job.reference.text, job.given) if job.reference and job.given else ""
-        reference = [job.reference.path, given] if job.reference and job.given else None
-        sources = {name: [source.path, source.text] for name, source in job.sources.items()}
+        # Only what is given, and no text of it: the learner's code can read all that its process is sent.
+        given = compiled(job.reference, tuple(job.given)) if job.reference and job.given else None
+        reference = [given.path, given.data] if given else None
+        own = {name: [source.path, source.text] for name, source in job.sources.items() if not source.secret}
+        secret = [(name, compiled(source)) for name, source in job.sources.items() if source.secret]
+        sources = {"sources": own, "compiled": {name: [code.path, code.data] for name, code in secret}}
         # Not the seed itself, from which the inputs of all checks follow.
         seed = int.from_bytes(hashlib.sha256(f"worker {job.seed}".encode()).digest()[:4], "big")
-        facts = {"module": job.module, "sources": sources, "forbidden": list(job.forbidden), "seed": seed}
+        facts = {"module": job.module, **sources, "forbidden": list(job.forbidden), "seed": seed}
         self.ask({"op": "load", **facts, "given": list(job.given), "reference": reference}, [])
 
     def close(self) -> None:

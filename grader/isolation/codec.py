@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ MAX_DIMS = 16
 MAX_DIGITS = 3000  # hexadecimal; Python refuses to print an integer of more than 4300 decimal ones
 MAX_ELEMENTS = 1 << 31  # of a tensor without its empty axes: a sum over those is a tensor of that size
 DECODE_SECONDS = 3.0  # of processor time: keys that all have one hash make a dict slow
+TENSOR_COST = 16  # objects, or as many bytes as they take
 
 DTYPES = {
     str(dtype).removeprefix("torch."): dtype
@@ -27,6 +28,41 @@ DTYPES = {
     )
 }
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
+_NO_VALUES = torch.empty(0)
+
+
+class Budget:
+    """What one answer may cost its reader, all of its parts together: objects, and processor time.
+
+    Args:
+        objects: How many; a module or a tensor counts as the many that it consists of.
+        seconds: Of this thread.
+    """
+
+    def __init__(self, objects: int = MAX_NODES, seconds: float = DECODE_SECONDS) -> None:
+        self._left = objects
+        self._until = time.thread_time() + seconds
+        self._looked = objects
+
+    def spend(self, objects: int = 1) -> None:
+        """Count objects before they are made.
+
+        Raises:
+            WireError: More than the budget holds, or its time is over.
+        """
+        self._left -= objects
+        if self._left < 0:
+            raise WireError("an answer has too many parts")
+        if self._looked - self._left > 256:
+            self._looked = self._left
+            if time.thread_time() > self._until:
+                raise WireError("an answer takes too long to read")
+
+    def each(self, items: Any) -> Iterator[Any]:
+        """The items of a list, each counted; nothing of what is not a list."""
+        for item in items if isinstance(items, list) else []:
+            self.spend()
+            yield item
 
 
 class Encoder:
@@ -80,9 +116,7 @@ class Encoder:
         if isinstance(value, torch.dtype):
             return {"!": "dtype", "v": str(value).removeprefix("torch.")}
         if isinstance(value, torch.device):
-            return {"!": "device", "v": str(value)}
-        if isinstance(value, torch.Generator):
-            return {"!": "generator", "v": self._tensor(value.get_state())}
+            return {"!": "device", "v": _expect_known_device(value.type)}
         node = self._special(value)
         if node is not None:
             return node
@@ -100,12 +134,14 @@ class Encoder:
         if tensor.dtype not in _NAMES or tensor.layout != torch.strided:
             raise WireError(f"a tensor of {tensor.dtype} and {tensor.layout} cannot cross the boundary")
         slot = len(self.buffers)
-        self.buffers.append(tensor.detach().cpu().contiguous())
+        # An empty one for meta, which has no values.
+        self.buffers.append(_NO_VALUES if tensor.is_meta else tensor.detach().cpu().contiguous())
         facts = self._tensor_facts(tensor)
         if "!" in facts:  # the other side has it already
             del self.buffers[slot]
             return facts
-        return {"!": "tensor", "dtype": _NAMES[tensor.dtype], "shape": list(tensor.shape), **facts}
+        node = {"!": "tensor", "dtype": _NAMES[tensor.dtype], "shape": list(tensor.shape), **facts}
+        return {**node, "device": "meta"} if tensor.is_meta else node
 
 
 def _bigint(value: int) -> dict[str, Any]:
@@ -125,6 +161,9 @@ class Decoder:
         body: The raw buffers.
         special: Called with each node that is not plain data; raises WireError where it is unknown.
         on_tensor: Called with each tensor and its node; returns what stands for it.
+
+    Attributes:
+        budget: What the whole answer may cost.
     """
 
     def __init__(
@@ -135,9 +174,8 @@ class Decoder:
     ) -> None:
         self._body = body
         self._offset = 0
-        self._nodes = 0
         self._tensors = 0
-        self._until = time.thread_time() + DECODE_SECONDS
+        self.budget = Budget()
         self._special = special
         self._on_tensor = on_tensor
 
@@ -147,14 +185,12 @@ class Decoder:
         Raises:
             WireError: The tree is not one that an Encoder makes.
         """
-        self._nodes += 1
-        if depth > MAX_DEPTH or self._nodes > MAX_NODES:
-            raise WireError("a value is nested too deeply or has too many parts")
-        if not self._nodes & 255:
-            self._expect_time()
+        self.budget.spend()
+        if depth > MAX_DEPTH:
+            raise WireError("a value is nested too deeply")
         if isinstance(node, list):
             if set(map(type, node)) <= {int, str, float, bool, type(None)}:
-                self._nodes += len(node)
+                self.budget.spend(len(node))
                 return node
             return [self.decode(item, depth + 1) for item in node]
         if isinstance(node, dict):
@@ -169,13 +205,13 @@ class Decoder:
         if tag in ("tuple", "set", "frozenset", "dict"):
             return self._container(str(tag), _field(node, "v", list), depth)
         if tag == "bytes":
-            return _bytes(_field(node, "v", str))
+            return self._bytes(_field(node, "v", str))
         if tag == "bigint":
             return _integer(_field(node, "v", str))
         if tag == "dtype":
             return _dtype(_field(node, "v", str))
         if tag == "device":
-            return torch.device("cpu")
+            return torch.device(_expect_known_device(_field(node, "v", str)))
         if self._special is None:
             raise WireError(f"unknown kind of value {str(tag)[:40]!r}")
         return self._special(node, self, depth)
@@ -198,14 +234,16 @@ class Decoder:
             if type(pair) is not list:  # a tensor of two rows falls apart into two values of one memory
                 raise TypeError
             key, value = pair
-            if len(found) & 1023 == 1023:
-                self._expect_time()
+            self.budget.spend()
             found[key] = value
         return found
 
-    def _expect_time(self) -> None:
-        if time.thread_time() > self._until:
-            raise WireError("a value takes too long to read")
+    def _bytes(self, text: str) -> bytes:
+        self.budget.spend(len(text) // 64)
+        try:
+            return text.encode("latin-1")
+        except UnicodeEncodeError:
+            raise WireError("malformed bytes") from None
 
     def _tensor(self, node: dict[str, Any]) -> torch.Tensor:
         dtype = _dtype(_field(node, "dtype", str))
@@ -213,11 +251,13 @@ class Decoder:
         if len(shape) > MAX_DIMS or any(type(size) is not int or not 0 <= size < 1 << 48 for size in shape):
             raise WireError("a malformed shape")
         self._tensors += 1
+        self.budget.spend(TENSOR_COST)
         if self._tensors > MAX_TENSORS or math.prod(size or 1 for size in shape) > MAX_ELEMENTS:
             raise WireError("too many tensors, or one of too many elements")
+        device = _expect_known_device(node.get("device", "cpu"))
         nbytes = math.prod(shape) * dtype.itemsize
-        if nbytes == 0:  # takes no room in the body, not even that of its alignment
-            return _empty(shape, dtype)
+        if nbytes == 0 or device == "meta":  # takes no room in the body, not even that of its alignment
+            return _empty(shape, dtype, device)
         start = -(-self._offset // ALIGN) * ALIGN
         if start + nbytes > len(self._body):
             raise WireError("a tensor is larger than its buffer")
@@ -233,11 +273,17 @@ class Decoder:
             raise WireError("bytes are left over after the last tensor")
 
 
-def _empty(shape: list[int], dtype: torch.dtype) -> torch.Tensor:
+def _empty(shape: list[int], dtype: torch.dtype, device: str) -> torch.Tensor:
     try:
-        return torch.empty(shape, dtype=dtype)
+        return torch.empty(shape, dtype=dtype, device=device)
     except RuntimeError:  # sizes whose product overflows, beside a 0
         raise WireError("a malformed shape") from None
+
+
+def _expect_known_device(kind: Any) -> str:
+    if kind not in ("cpu", "meta"):
+        raise WireError(f"device {str(kind)[:40]!r} is not allowed: here, tensors live on 'cpu' or 'meta'")
+    return str(kind)
 
 
 def _field(node: dict[str, Any], name: str, type_: type) -> Any:
@@ -245,13 +291,6 @@ def _field(node: dict[str, Any], name: str, type_: type) -> Any:
     if type(value) is not type_:
         raise WireError(f"field {name!r} of a node must be a {type_.__name__}")
     return value
-
-
-def _bytes(text: str) -> bytes:
-    try:
-        return text.encode("latin-1")
-    except UnicodeEncodeError:
-        raise WireError("malformed bytes") from None
 
 
 def _integer(text: str) -> int:

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
 
+import numpy as np
 import torch
 
 from grader.isolation import codec, modules, wire
+from grader.nested import is_still, mutables, same_tensor, shallow
 
 Tree = dict[str, Any]
 
@@ -30,7 +32,11 @@ class Request:
         self.required: list[bool] = []
         self.files: list[tuple[BytesIO, bytes]] = []
         self.modules: list[tuple[torch.nn.Module, list[bool]]] = []
+        self.generators: list[tuple[torch.Generator, torch.Tensor]] = []
         self.value = self.decode(tree, body)
+        # In the order in which the tests' side walks what it has sent.
+        sent = mutables((*self.value["args"], *self.value["kwargs"].values()))
+        self.containers = [(container, shallow(container)) for container in sent]
 
     def decode(self, tree: Any, body: memoryview) -> Any:
         """A value of this call, or an item of an iterator that came with it."""
@@ -55,11 +61,15 @@ class Request:
             return self.files[-1][0]
         if kind == "array":
             raw = decoder.decode(node["v"], depth + 1).numpy()
-            return raw.view(node["dtype"]).reshape(node["shape"])
+            array = raw.view(node["dtype"]).reshape(node["shape"])
+            array.flags.writeable = node["writeable"]
+            return array
         if kind == "iterator":
             return self.worker.pull(node["n"], self)
         if kind == "generator":
-            return codec.generator(decoder.decode(node["v"], depth + 1))
+            state = decoder.decode(node["v"], depth + 1)
+            self.generators.append((codec.generator(state), state))
+            return self.generators[-1][0]
         raise wire.WireError(f"unknown kind of value {kind!r}")
 
     def _module(self, node: Tree, decoder: codec.Decoder, depth: int) -> torch.nn.Module:
@@ -128,15 +138,17 @@ class Reply:
         changed = [
             [index, self.encoder.encode(tensor.detach())]
             for index, (tensor, (data, _)) in pairs
-            if not _same(tensor.detach(), data)
+            if not same_tensor(tensor.detach(), data)
         ]
         grads = [
             [index, self.encoder.encode(tensor.grad)]
             for index, (tensor, (_, grad)) in pairs
-            if tensor.is_leaf and not _same(tensor.grad, grad)
+            if tensor.is_leaf and not same_tensor(tensor.grad, grad)
         ]
         answer = {"value": value, "changed": changed, "grads": grads, "files": self._files(), "modes": self._modes()}
+        answer["containers"] = self._containers()
         answer["requires"] = self._requires()
+        answer["generators"] = self._generators()
         return {name: found for name, found in answer.items() if name == "value" or found}
 
     def _requires(self) -> list[Any]:
@@ -150,6 +162,14 @@ class Reply:
                 tensor = torch.frombuffer(bytearray(contents or b"-"), dtype=torch.uint8)[: len(contents)]
                 changed.append([index, self.encoder.encode(tensor), file.tell()])
         return changed
+
+    def _containers(self) -> list[Any]:
+        changed = [(i, now) for i, (now, before) in enumerate(self.request.containers) if not is_still(now, before)]
+        return [[index, self.encoder.encode(_contents(container))] for index, container in changed]
+
+    def _generators(self) -> list[int]:
+        sent = enumerate(self.request.generators)
+        return [index for index, (generator, before) in sent if not torch.equal(generator.get_state(), before)]
 
     def _modes(self) -> list[Any]:
         modes = [[part.training for part in module.modules()] for module, _ in self.request.modules]
@@ -207,11 +227,7 @@ class Reply:
         return {**node, "modes": modes, "state": described, "frozen": frozen}
 
 
-def _same(now: torch.Tensor | None, before: torch.Tensor | None) -> bool:
-    if now is None or before is None:
-        return now is before
-    if now.shape != before.shape or now.dtype != before.dtype:
-        return False
-    return bool(torch.equal(now, before)) or bool(
-        torch.equal(now.isnan(), before.isnan()) and torch.equal(now.nan_to_num(), before.nan_to_num())
-    )
+def _contents(container: Any) -> Any:
+    if isinstance(container, np.ndarray):
+        return torch.frombuffer(bytearray(container.tobytes() or b"-"), dtype=torch.uint8)[: container.nbytes]
+    return container

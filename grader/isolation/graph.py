@@ -66,8 +66,12 @@ def as_violation(error: Exception) -> wire.WireError:
 
 
 def expect_like(value: Any, tensor: Tensor) -> None:
-    """Refuse what differs in shape or dtype from the tensor that it belongs to."""
+    """Refuse what differs in shape, dtype or device from the tensor that it belongs to."""
     if value is None:
         return
-    if not isinstance(value, Tensor) or value.shape != tensor.shape or value.dtype != tensor.dtype:
+    if not isinstance(value, Tensor) or _kind(value) != _kind(tensor):
         raise wire.WireError("a gradient differs in shape or dtype from its tensor")
+
+
+def _kind(tensor: Tensor) -> tuple[torch.Size, torch.dtype, torch.device]:
+    return tensor.shape, tensor.dtype, tensor.device

@@ -20,21 +20,26 @@ from grader.isolation.remote import (
 
 Tree = dict[str, Any]
 MAX_STATE = 4096  # parameters and buffers of a module; each part of a name costs a module on this side
+OBJECT_COST = 16
 
 
 class Incoming:
-    """The decoder of one answer, and the tensors of its result, in order."""
+    """The decoder of one answer, and the tensors of its result, in order.
+
+    Attributes:
+        describing: Whether what is decoded is no longer the result itself, but what describes it or has changed.
+    """
 
     def __init__(self, calls: Any, body: memoryview, outgoing: Outgoing) -> None:
         self.calls = calls
         self.outgoing = outgoing
         self.outputs: list[Tensor] = []
         self.requires: list[bool] = []
-        self._describing = False
+        self.describing = False
         self.decoder = codec.Decoder(body, self._special, self._tensor)
 
     def _tensor(self, tensor: Tensor, node: Tree, decoder: codec.Decoder, depth: int) -> Tensor:
-        if not self._describing and "requires" in node:
+        if not self.describing and "requires" in node:
             self.outputs.append(tensor)
             self.requires.append(node["requires"] is True and tensor.is_floating_point())
         return tensor
@@ -52,12 +57,13 @@ class Incoming:
         raise wire.WireError("an unknown kind of value")
 
     def _object(self, node: Tree, depth: int) -> Any:
+        self.decoder.budget.spend(OBJECT_COST + len(self.outgoing.retained))
         retained = list(self.outgoing.retained)
         if node.get("kind") == "module":
-            self._describing = True
+            self.describing = True
             return self._module(node, depth)
         if node.get("kind") == "optimizer":
-            self._describing = True
+            self.describing = True
             groups = self.decoder.decode(node.get("groups"), depth + 1)
             if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
                 raise wire.WireError("malformed parameter groups")
@@ -73,12 +79,20 @@ class Incoming:
                     continue
                 case _:
                     raise wire.WireError("a malformed module")
-        module = RemoteModule(self.calls, node, self._state(node, depth), set(map(str, node.get("frozen") or ())))
+        state, frozen = self._state(node, depth), self._frozen(node)
+        module = RemoteModule(self.calls, node, state, frozen, self.decoder.budget)
         for name, parameter in module.named_parameters():
             # The same parameter has one name on both sides, whichever of the worker's objects it comes along with.
             self.calls.slots[id(parameter)] = module._handle, name
             self.calls.placed[module._handle, name] = parameter
         return module
+
+    def _frozen(self, node: Tree) -> set[str]:
+        names = node.get("frozen") or []
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(names) > MAX_STATE:
+            raise wire.WireError("a malformed module")
+        self.decoder.budget.spend(len(names))
+        return set(names)
 
     def _state(self, node: Tree, depth: int) -> list[tuple[str, str, int, Tensor]]:
         entries = node["state"] if isinstance(node.get("state"), list) else []

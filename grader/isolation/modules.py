@@ -7,26 +7,68 @@ so that breakpoints and tracebacks work.
 from __future__ import annotations
 
 import ast
+import base64
 import importlib
 import importlib.abc
 import importlib.machinery
 import linecache
+import marshal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import ModuleType
+from functools import lru_cache
+from types import CodeType, ModuleType
 
 
 @dataclass(frozen=True)
 class Source:
-    """A module's text, and the path that tracebacks show for it."""
+    """A module's text, and the path that tracebacks show for it.
+
+    Args:
+        path: The path.
+        text: The text.
+        secret: Whether it is the reference's: a worker is sent its compiled code instead.
+    """
 
     path: str
     text: str
+    secret: bool = False
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A module's code without its text: nothing in the process that runs it can show a line of it.
+
+    Args:
+        path: What tracebacks show.
+        data: Marshalled code, as text.
+    """
+
+    path: str
+    data: str
+
+    @property
+    def code(self) -> CodeType:
+        """The code; only for data from the trusted side."""
+        code: CodeType = marshal.loads(base64.b64decode(self.data))
+        return code
+
+
+@lru_cache(maxsize=256)  # each worker is sent the same few
+def compiled(source: Source, names: tuple[str, ...] = ()) -> Compiled:
+    """A module as code, without docstrings.
+
+    Args:
+        source: The module.
+        names: Definitions to keep, with all that they use; empty keeps everything.
+    """
+    text = excerpt(source.text, names) if names else source.text
+    code = compile(text, source.path, "exec", dont_inherit=True, optimize=2)
+    return Compiled(source.path, base64.b64encode(marshal.dumps(code)).decode())
 
 
 class _Importer(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    def __init__(self, package: str, sources: Mapping[str, Source]) -> None:
+    def __init__(self, package: str, sources: Mapping[str, Source | Compiled]) -> None:
         self.package = package
         self.sources = sources
         self.loaded: dict[str, ModuleType] = {}
@@ -47,14 +89,20 @@ class _Importer(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             return
         source = self.sources[name]
         module.__file__ = source.path
-        lines = source.text.splitlines(keepends=True)
-        linecache.cache[source.path] = (len(source.text), None, lines, source.path)
-        exec(compile(source.text, source.path, "exec", dont_inherit=True), vars(module))
+        exec(_code_of(source), vars(module))
         self.loaded[name] = module
 
 
-def install(package: str, sources: Mapping[str, Source]) -> None:
-    """Make `package` importable from these texts, in place of whatever had that name.
+def _code_of(source: Source | Compiled) -> CodeType:
+    if isinstance(source, Compiled):
+        return source.code
+    lines = source.text.splitlines(keepends=True)
+    linecache.cache[source.path] = (len(source.text), None, lines, source.path)
+    return compile(source.text, source.path, "exec", dont_inherit=True)
+
+
+def install(package: str, sources: Mapping[str, Source | Compiled]) -> None:
+    """Make `package` importable from these sources, in place of whatever had that name.
 
     Args:
         package: Its name in `sys.modules`.
@@ -75,7 +123,7 @@ def uninstall(package: str) -> None:
         del sys.modules[name]
 
 
-def load(package: str, sources: Mapping[str, Source], module: str) -> ModuleType:
+def load(package: str, sources: Mapping[str, Source | Compiled], module: str) -> ModuleType:
     """Install the package and import one of its modules, "" for itself; whatever the module raises comes through."""
     install(package, sources)
     return importlib.import_module(f"{package}.{module}" if module else package)
@@ -138,7 +186,7 @@ def excerpt(text: str, names: Sequence[str]) -> str:
     return "".join(lines)
 
 
-def give(module: ModuleType, reference: Source, names: Sequence[str]) -> None:
+def give(module: ModuleType, reference: Source | Compiled, names: Sequence[str]) -> None:
     """Put the reference's definitions in place of a module's own: what lies below the exercise under test.
 
     Args:
@@ -149,6 +197,6 @@ def give(module: ModuleType, reference: Source, names: Sequence[str]) -> None:
     package = module.__name__.rpartition(".")[0]
     solution = ModuleType(f"{package}._reference")
     solution.__package__ = package
-    exec(compile(reference.text, reference.path, "exec", dont_inherit=True), vars(solution))
+    exec(_code_of(reference), vars(solution))
     for name in names:
         setattr(module, name, getattr(solution, name))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,20 +12,28 @@ from torch import Tensor, nn
 
 from grader.isolation import codec, wire
 from grader.isolation.remote import RemoteModule, RemoteObject, RemoteOptimizer, Sibling, Slot
+from grader.nested import mutables, put_back
 
 Tree = dict[str, Any]
 
 
 class Outgoing:
-    """The encoder of one question, and the tensors that it sent, in order."""
+    """The encoder of one question, and what it sent that the call may change, in order.
 
-    def __init__(self, calls: Any) -> None:
+    Args:
+        calls: Whose question it is.
+        values: The arguments.
+    """
+
+    def __init__(self, calls: Any, values: tuple[Any, ...]) -> None:
         self.calls = calls
         self.tensors: list[Tensor] = []
         self.retained: list[Any] = []
         self.optimizers: list[RemoteOptimizer] = []
         self.modules: list[RemoteModule] = []
         self.files: list[io.BytesIO] = []
+        self.generators: list[torch.Generator] = []
+        self.containers = list(mutables(values))
         self.asks_for_groups = False
         self._slot: Slot | None = None
         self._sent: set[Slot | int] = set()
@@ -49,7 +57,11 @@ class Outgoing:
             return {"!": "file", "v": self._plain(contents[: len(value.getvalue())]), "at": value.tell()}
         if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
             raw = torch.frombuffer(bytearray(value.tobytes() or b"-"), dtype=torch.uint8)[: value.nbytes]
-            return {"!": "array", "v": self._plain(raw), "dtype": value.dtype.str, "shape": list(value.shape)}
+            facts = {"dtype": value.dtype.str, "shape": list(value.shape), "writeable": value.flags.writeable}
+            return {"!": "array", "v": self._plain(raw), **facts}
+        if isinstance(value, torch.Generator):
+            self.generators.append(value)
+            return {"!": "generator", "v": self._plain(value.get_state())}
         if isinstance(value, RemoteObject):
             return {"!": "handle", "id": value._handle}
         if isinstance(value, Iterator):
@@ -108,9 +120,9 @@ class Outgoing:
         self.calls.tagged.append(tensor)
         return len(self.calls.tagged) - 1
 
-    def write_back(self, changes: Any, write: Any) -> None:
+    def write_back(self, changes: Iterable[Any], write: Any) -> None:
         """Carry over what the call changed in place in the tensors that were sent."""
-        for change in changes if isinstance(changes, list) else []:
+        for change in changes:
             match change:
                 case [int(index), value] if 0 <= index < len(self.tensors) and (
                     value is None or isinstance(value, Tensor)
@@ -119,9 +131,25 @@ class Outgoing:
                 case _:
                     raise wire.WireError("a malformed change")
 
-    def write_files(self, files: Any) -> None:
+    def write_containers(self, changes: Iterable[Any]) -> None:
+        """Carry over what the call changed in place in the lists, dicts, sets and arrays that were sent."""
+        for change in changes:
+            match change:
+                case [int(index), contents] if 0 <= index < len(self.containers):
+                    put_back(self.containers[index], _expect_contents(self.containers[index], contents))
+                case _:
+                    raise wire.WireError("a malformed container")
+
+    def draw(self, indices: Iterable[Any]) -> None:
+        """Draw a number from each generator that the call drew from: its state there never comes back."""
+        for index in indices:
+            if type(index) is not int or not 0 <= index < len(self.generators):
+                raise wire.WireError("a malformed generator")
+            torch.rand(1, generator=self.generators[index])
+
+    def write_files(self, files: Iterable[Any]) -> None:
         """Carry over what the call wrote into the files that were sent."""
-        for change in files if isinstance(files, list) else []:
+        for change in files:
             match change:
                 case [int(index), Tensor() as contents, int(at)] if (
                     0 <= index < len(self.files) and contents.dtype is torch.uint8 and at >= 0
@@ -133,20 +161,32 @@ class Outgoing:
                 case _:
                     raise wire.WireError("a malformed file")
 
-    def set_requires(self, changes: Any) -> None:
+    def set_requires(self, changes: Iterable[Any]) -> None:
         """Carry over which of the tensors that were sent the call has frozen, or set free."""
-        for change in changes if isinstance(changes, list) else []:
+        for change in changes:
             match change:
                 case [int(index), bool(requires)] if 0 <= index < len(self.tensors) and self.tensors[index].is_leaf:
                     self.tensors[index].requires_grad_(requires and self.tensors[index].is_floating_point())
                 case _:
                     raise wire.WireError("a malformed change")
 
-    def set_modes(self, modes: Any) -> None:
+    def set_modes(self, modes: Iterable[Any]) -> None:
         """Carry over which parts of the modules that were sent the call left in training mode."""
-        for module, changed in zip(self.modules, modes if isinstance(modes, list) else [], strict=False):
+        for module, changed in zip(self.modules, modes, strict=False):
             for part, mode in zip(module.modules(), changed if isinstance(changed, list) else [], strict=False):
                 part.training = mode is True
+
+
+def _expect_contents(container: Any, contents: Any) -> Any:
+    if isinstance(container, np.ndarray):
+        raw = contents if isinstance(contents, Tensor) and contents.dtype is torch.uint8 else torch.empty(0)
+        boolean = container.dtype == bool and raw.numel() > 0 and int(raw.max()) > 1
+        if raw.shape != (container.nbytes,) or boolean or not container.flags.writeable:
+            raise wire.WireError("a malformed array")
+        return raw.numpy().view(container.dtype).reshape(container.shape)
+    if not any(isinstance(container, kind) and type(contents) is kind for kind in (list, dict, set)):
+        raise wire.WireError("a malformed container")
+    return contents
 
 
 def _all_state(module: RemoteModule) -> list[tuple[str, Tensor]]:

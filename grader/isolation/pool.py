@@ -15,18 +15,12 @@ from typing import Any
 
 import torch
 
+from grader.faults import GraderFault
 from grader.isolation import confine
 
 KIT = Path(__file__).parents[2]
 STARTUP_SECONDS = 120.0
 CONTROL_SECONDS = 60.0
-
-
-class GraderFault(BaseException):
-    """The grader's own machinery failed; never the learner's fault.
-
-    Like the next one no `Exception`: neither a test nor a search for a smaller example goes on after it.
-    """
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ autograd, so that `.backward()`, `gradcheck`, `state_dict` and `named_parameters
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -18,9 +19,10 @@ from grader.isolation import wire
 from grader.isolation.client import Session, error_of
 from grader.isolation.graph import Graph, Link, as_violation, expect_like
 from grader.isolation.incoming import Incoming
+from grader.isolation.measure import measured_of
 from grader.isolation.outgoing import Outgoing
 from grader.isolation.remote import LOCAL, METHOD, Remote, RemoteObject, RemoteOptimizer, Sibling, Slot
-from grader.nested import map_tensors
+from grader.nested import flatten, map_tensors
 
 Tree = dict[str, Any]
 
@@ -59,7 +61,7 @@ class Calls:
 
     def call(self, target: Any, path: tuple[str, ...], args: tuple[Any, ...], kwargs: Tree, act: str = "call") -> Any:
         """Call (or get, or set) an attribute of the learner's module or of one of its objects."""
-        outgoing = Outgoing(self)
+        outgoing = Outgoing(self, (*args, *kwargs.values()))
         # Not where the groups are asked for, or what load_state_dict just wrote there would be overwritten.
         outgoing.asks_for_groups = isinstance(target, RemoteOptimizer) and path == ("param_groups",)
         remembers = isinstance(target, RemoteObject) and not outgoing.asks_for_groups
@@ -67,7 +69,9 @@ class Calls:
         tree = outgoing.encoder.encode({"target": target, "args": list(args), "kwargs": kwargs, "sync": sync})
         freed, self.session.freed = self.session.freed, []
         header = {"op": "call", "act": act, "path": list(path), "value": tree, "free": freed}
-        header |= {"grad": torch.is_grad_enabled(), "count": self.session.counting}
+        header |= {"grad": torch.is_grad_enabled(), "measure": self.session.measured is not None}
+        if torch.get_default_dtype() is not torch.float32:
+            header["dtype"] = str(torch.get_default_dtype()).removeprefix("torch.")
         answer, body = self.session.ask(header, outgoing.encoder.buffers)
         try:
             with self.session.charged():
@@ -86,23 +90,28 @@ class Calls:
     def _take(self, answer: Tree, body: memoryview, outgoing: Outgoing) -> Any:
         incoming = Incoming(self, body, outgoing)
         result = incoming.decoder.decode(answer.get("value"))
-        changes: dict[str, Callable[[Any], None]] = {
+        incoming.describing = True
+        changes: dict[str, Callable[[Iterable[Any]], None]] = {
             "changed": partial(outgoing.write_back, write=_write_data),
             "grads": partial(outgoing.write_back, write=_write_grad),
             "files": outgoing.write_files,
             "modes": outgoing.set_modes,
+            "containers": outgoing.write_containers,
             "requires": outgoing.set_requires,
+            "generators": outgoing.draw,
         }
         for name, carry_over in changes.items():
             if name in answer:
-                carry_over(incoming.decoder.decode(answer[name]))
+                carry_over(incoming.decoder.budget.each(incoming.decoder.decode(answer[name])))
         incoming.decoder.finish()
-        lines = answer.get("lines")
-        self.session.lines += lines if type(lines) is int and lines > 0 else 0
+        if self.session.measured is not None:
+            self.session.measured.add(measured_of(answer.get("measured")))
         if answer.get("drew") is True:  # a check that looks at the global generator sees that it was used
             torch.rand(1)
         if torch.is_grad_enabled() and any(incoming.requires):
-            return self._link(result, incoming, outgoing)
+            result = self._link(result, incoming, outgoing)
+        if incoming.outputs:
+            self.session.answered.append((self.session.last_id(), list(map(weakref.ref, incoming.outputs))))
         return result
 
     def _link(self, result: Any, incoming: Incoming, outgoing: Outgoing) -> Any:
@@ -111,7 +120,8 @@ class Calls:
         graph = Graph(self.session, self.session.last_id())
         outputs, requires = incoming.outputs, incoming.requires
         linked = Link.apply(graph, outputs, requires, *outgoing.tensors)  # type: ignore[no-untyped-call]
-        by_id = {id(old): new for old, new in zip(incoming.outputs, linked, strict=True)}
+        by_id = {id(old): new for old, new in zip(outputs, linked, strict=True)}
+        incoming.outputs = list(linked)
         return map_tensors(lambda tensor: by_id.get(id(tensor), tensor), result)
 
 
@@ -125,3 +135,17 @@ def _write_data(tensor: Tensor, value: Tensor | None) -> None:
 def _write_grad(tensor: Tensor, value: Tensor | None) -> None:
     expect_like(value, tensor)
     tensor.grad = value
+
+
+def overwrite(session: Session, value: Any) -> None:
+    """Fill with garbage, in the worker's memory, the tensors and arrays that it has answered.
+
+    Args:
+        session: Whose answers they are; what is no answer of its last few is passed over.
+        value: Answers, nested or not.
+    """
+    places = {id(ref()): [id_, index] for id_, refs in session.answered for index, ref in enumerate(refs)}
+    tensors = [places[id(tensor)] for tensor in flatten(value) if id(tensor) in places]
+    handle = value._handle if isinstance(value, RemoteObject) else 0
+    if tensors or handle:
+        session.ask({"op": "overwrite", "tensors": tensors, "object": handle}, [])

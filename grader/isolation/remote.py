@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from grader.isolation import wire
 from grader.isolation.client import clean
+from grader.isolation.codec import Budget
 
 Tree = dict[str, Any]
 # Never asked of the worker: hypothesis and notebooks try the last two on all that they show.
@@ -17,6 +18,7 @@ LOCAL = ("__", "_repr_", "_ipython_")
 METHOD = object()  # what the worker says of an attribute that is a method
 Slot = tuple[int, str]  # a module's handle, and the name of its parameter
 MAX_MODULE_DEPTH = 12
+PART_COST = 64  # an empty nn.Module is a dozen dicts
 MAX_ITERATED = 1 << 28  # bytes of the answers that one iterator may give: a test may collect them in a list
 
 
@@ -142,14 +144,23 @@ class RemoteOptimizer(RemoteObject):
 class RemoteModule(nn.Module):
     """An `nn.Module` behind the boundary; its parameters live here and go along with every call."""
 
-    def __init__(self, calls: Any, node: Tree, state: list[tuple[str, str, int, Tensor]], frozen: set[str]) -> None:
+    def __init__(
+        self,
+        calls: Any,
+        node: Tree,
+        state: list[tuple[str, str, int, Tensor]],
+        frozen: set[str],
+        budget: Budget,
+    ) -> None:
+        budget.spend(PART_COST)
         super().__init__()
         self.__dict__.update(_calls=calls, _handle=node["id"], _type=clean(node["type"], 100))
         for path, training in node["modes"]:  # in the worker's order, in which modes are exchanged
-            self._part(path).training = training is True
+            self._part(path, budget).training = training is True
         placed: list[Tensor] = []
         for name, kind, same_as, tensor in state:
-            owner, last = self._owner(name)
+            path, _, last = name.rpartition(".")
+            owner = self._part(path, budget)
             if kind == "parameter":
                 first = placed[same_as] if same_as < len(placed) else nn.Parameter(tensor, name not in frozen)
                 placed.append(first)
@@ -162,14 +173,12 @@ class RemoteModule(nn.Module):
                 if kind == "transient":
                     owner._non_persistent_buffers_set.add(last)
 
-    def _owner(self, name: str) -> tuple[nn.Module, str]:
-        path, _, last = name.rpartition(".")
-        return self._part(path), last
-
-    def _part(self, path: str) -> nn.Module:
+    def _part(self, path: str, budget: Budget) -> nn.Module:
         part: nn.Module = self
         for name in path.split(".") if path else ():
+            budget.spend()
             if name not in part._modules:
+                budget.spend(PART_COST)
                 part._modules[name] = nn.Module()
             part = part._modules[name] or nn.Module()
         return part

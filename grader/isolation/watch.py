@@ -1,4 +1,4 @@
-"""Watching a call as it runs: torch functions that the exercise forbids, and how many lines it executes."""
+"""Watching a call as it runs: torch functions that the exercise forbids."""
 
 from __future__ import annotations
 
@@ -42,16 +42,14 @@ class Watched:
     """What was seen during a call."""
 
     used: list[str] = field(default_factory=list)
-    lines: int = 0
 
 
 @contextmanager
-def watching(forbidden: Sequence[str], count: bool, files: frozenset[str] | None = None) -> Iterator[Watched]:
+def watching(forbidden: Sequence[str], files: frozenset[str] | None = None) -> Iterator[Watched]:
     """Watch the calls inside the block.
 
     Args:
         forbidden: Full names of torch functions, as `torch.softmax`.
-        count: Whether to count executed lines.
         files: Only calls made from these files are looked at; None: all calls.
 
     Raises:
@@ -64,8 +62,6 @@ def watching(forbidden: Sequence[str], count: bool, files: frozenset[str] | None
             stack.enter_context(_Functions(names, files, seen))
             if files is None:  # behind the boundary: its first use imports torch._dynamo, a wait for the learner
                 stack.enter_context(_Operators(names, files, seen))
-        if count:
-            stack.enter_context(_counting(seen))
         yield seen
         if seen.used:
             raise NotAllowed(seen.used[0])
@@ -123,19 +119,3 @@ def _caller(files: frozenset[str] | None) -> str:
             return f"{file}:{frame.f_lineno}"
         frame = frame.f_back
     return ""
-
-
-@contextmanager
-def _counting(seen: Watched) -> Iterator[None]:
-    # Lines, not seconds: the count is the same on every machine, however busy.
-    def trace(frame: FrameType, event: str, arg: Any) -> Any:
-        if event == "line":
-            seen.lines += 1
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        yield
-    finally:
-        sys.settrace(before)

@@ -23,6 +23,7 @@ MAX_BODY = 128 << 20  # what a frame may cost the reader: a few copies of this
 MAX_NODES = 4_000_000
 MAX_BRACKETS = 1_000_000  # an empty dict takes 2 bytes of JSON and 80 of memory
 # One sentence for what came behind an answer, whether it was there at once or a moment later.
+KEPT_ANSWERS = 16  # whose tensors a worker keeps, so that they can be overwritten
 UNASKED = "an answer that belongs to no question"
 _AT_LEAST = 1 << 14  # most frames come in one piece
 

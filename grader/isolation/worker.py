@@ -7,6 +7,7 @@ the learner's code, so nothing that it says is believed beyond what the wire's r
 from __future__ import annotations
 
 import builtins
+import contextlib
 import os
 import random
 import signal
@@ -15,10 +16,13 @@ import traceback
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 
 from grader.isolation import codec, confine, modules, watch, wire
 from grader.isolation.exchange import Attribute, Reply, Request
+from grader.isolation.measure import measuring
+from grader.nested import overwrite
 
 PACKAGE = "exercises"
 Tree = dict[str, Any]
@@ -34,7 +38,7 @@ def warm_up() -> None:
     regex.compile(r"\p{L}+").findall("warm")
     if not confine.available():
         confine.allowlist()
-    with watch.watching(("torch.softmax",), count=False):
+    with watch.watching(("torch.softmax",)):
         weight = torch.randn(4, 4, dtype=torch.float64, requires_grad=True)
         product = (weight @ weight).exp()
         torch.autograd.grad([product], [weight], [torch.ones_like(product)])
@@ -69,6 +73,7 @@ class Worker:
         objects: Handle to object; nothing is forgotten, a worker's life is short.
         parameters: Tag to this side's copy of a parameter of the tests.
         slots: Id of a module's parameter to the parameter, and the handle and name under which the tests know it.
+        answers: Request id to the tensors of an answer, of the last few.
         graphs: Request id to the outputs and inputs of a call whose backward may still be asked for.
     """
 
@@ -79,11 +84,12 @@ class Worker:
         self.objects: dict[int, Any] = {}
         self.parameters: dict[int, torch.Tensor] = {}
         self.slots: dict[int, tuple[torch.Tensor, tuple[int, str]]] = {}
+        self.answers: dict[int, list[torch.Tensor]] = {}
         self.graphs: dict[int, tuple[list[torch.Tensor], list[torch.Tensor]]] = {}
 
     def serve(self) -> None:
         """Answer requests until the connection closes."""
-        handlers = {"load": self._load, "call": self._call, "backward": self._backward}
+        handlers = {"load": self._load, "call": self._call, "backward": self._backward, "overwrite": self._overwrite}
         while True:
             try:
                 header, body = wire.receive(self.sock)
@@ -99,11 +105,14 @@ class Worker:
     def _load(self, header: Tree, body: memoryview) -> tuple[Tree, list[torch.Tensor]]:
         torch.default_generator.manual_seed(header["seed"])
         random.seed(header["seed"])
+        np.random.seed(header["seed"])
         self.forbidden = tuple(header["forbidden"])
-        sources = {name: modules.Source(path, text) for name, (path, text) in header["sources"].items()}
+        sources: dict[str, modules.Source | modules.Compiled] = {}
+        sources |= {name: modules.Source(path, text) for name, (path, text) in header["sources"].items()}
+        sources |= {name: modules.Compiled(path, data) for name, (path, data) in header["compiled"].items()}
         self.module = modules.load(PACKAGE, sources, header["module"])
         if header["given"]:
-            modules.give(self.module, modules.Source(*header["reference"]), header["given"])
+            modules.give(self.module, modules.Compiled(*header["reference"]), header["given"])
         return {"value": None}, []
 
     def _call(self, header: Tree, body: memoryview) -> tuple[Tree, list[torch.Tensor]]:
@@ -112,17 +121,22 @@ class Worker:
         request = Request(self, header["value"], body)
         before = torch.default_generator.get_state()
         result, raised = None, None
-        with torch.set_grad_enabled(header["grad"]), watch.watching(self.forbidden, header["count"]) as seen:
+        with _as_asked(header) as measured, watch.watching(self.forbidden):
             try:
                 result = self._perform(header, request.value)
             except BaseException as error:  # what it changed before that is an answer, too
                 raised = _describe_error(error)
+        drew = not torch.equal(before, torch.default_generator.get_state())
         reply = Reply(self, request)
         answer = reply.of(result)
         if any(output.requires_grad for output in reply.outputs):
             self.graphs[header["id"]] = (reply.outputs, list(request.inputs))
-        drew = not torch.equal(before, torch.default_generator.get_state())
-        return {**answer, "lines": seen.lines, "drew": drew, "raised": raised}, reply.encoder.buffers
+        if reply.outputs:
+            self.answers[header["id"]] = reply.outputs
+            if len(self.answers) > wire.KEPT_ANSWERS:
+                del self.answers[next(iter(self.answers))]
+        cost = measured.as_dict() if measured else None
+        return {**answer, "measured": cost, "drew": drew, "raised": raised}, reply.encoder.buffers
 
     def _perform(self, header: Tree, value: Tree) -> Any:
         target = self.module if value["target"] is None else value["target"]
@@ -139,7 +153,7 @@ class Worker:
         grads = codec.Decoder(body).decode(header["value"])
         pairs = [(output, grad) for output, grad in zip(outputs, grads, strict=True) if grad is not None]
         wanted = [tensor for tensor in inputs if tensor.requires_grad]
-        with watch.watching(self.forbidden, count=False):
+        with watch.watching(self.forbidden):
             found = torch.autograd.grad(
                 [output for output, _ in pairs],
                 wanted,
@@ -150,6 +164,13 @@ class Worker:
         encoder = codec.Encoder()
         return {"value": encoder.encode(list(found))}, encoder.buffers
 
+    def _overwrite(self, header: Tree, body: memoryview) -> tuple[Tree, list[torch.Tensor]]:
+        value = self.objects.get(header["object"])
+        for id, index in header["tensors"]:
+            overwrite(self.answers[id][index])
+        overwrite(value)
+        return {"value": None}, []
+
     def pull(self, number: int, request: Request) -> Iterator[Any]:
         """The items of an iterable of the tests', one question an item; a parameter among them is that of the tests."""
         while True:
@@ -158,6 +179,20 @@ class Worker:
             if header["op"] == "stop":
                 return
             yield request.decode(header["value"], body)
+
+
+@contextlib.contextmanager
+def _as_asked(header: Tree) -> Iterator[Any]:
+    """The settings of the tests' side during a call, and what measures it if it is to be measured."""
+    before = torch.get_default_dtype()
+    if "dtype" in header:
+        torch.set_default_dtype(codec.DTYPES[header["dtype"]])
+    try:
+        measure = measuring() if header["measure"] else contextlib.nullcontext()
+        with torch.set_grad_enabled(header["grad"]), measure as measured:
+            yield measured
+    finally:
+        torch.set_default_dtype(before)
 
 
 def _describe_error(error: BaseException) -> Tree:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from grader.pretrain.devices import place
 from grader.pretrain.folder import RunFolder, locate
 from grader.pretrain.loop import open_run
 from grader.pretrain.settings import Settings, differences
+
+_MOST_SECONDS_OF_SILENCE = 30.0
 
 
 def train(
@@ -50,6 +53,8 @@ def train(
     with place(device, bf16=bf16, compiled=compiled) as here:
         try:
             with opened(submission) as units:
+                if here.rank == 0 and not stored:
+                    console.print("Training the tokenizer and encoding the text.")
                 training = open_run(units, settings, here, path, facts, written)
                 with _display(console, settings, path) as display:
                     training.continue_(display)
@@ -75,33 +80,56 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-class _Display:
-    """A bar where somebody looks at it, and a line now and then where not."""
+class Display:
+    """A progress bar on a terminal; elsewhere a line at each evaluation, and at least every half minute.
 
-    def __init__(self, console: Console, bar: Progress, settings: Settings, path: Path) -> None:
-        self.console, self.bar, self.settings, self.path = console, bar, settings, path
-        self.first: float | None = None
+    Args:
+        console: Where it prints.
+        bar: The progress bar; disabled where the console is not a terminal.
+        settings: Of the run.
+        path: The run's folder.
+        clock: Tells the time in seconds.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        bar: Progress,
+        settings: Settings,
+        path: Path,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.console, self.bar, self.settings, self.path, self.clock = console, bar, settings, path, clock
         self.last: float | None = None
+        self.updates = 0
 
     def begun(self, facts: dict[str, Any]) -> None:
+        """Say what will be trained, and start the clock."""
         again = f", goes on after update {facts['step']}" if facts["step"] else ""
         self.console.print(
             f"{self.path}{again}: {facts['parameters']:,} parameters, {self.settings.steps} updates. "
             f"gzip -9 needs {facts['gzip_bits_per_byte']:.2f} bits per byte of this text."
         )
+        self.started = self.last_line = self.clock()
         self.task = self.bar.add_task("", total=self.settings.steps, completed=facts["step"], said="")
 
     def stepped(self, row: dict[str, float], tokens_per_second: float) -> None:
+        """Advance the bar; where there is none, print a line if one is due."""
         held_out = row.get("held_out_bits_per_byte")
-        if held_out is not None:
-            self.first, self.last = self.first or held_out, held_out
+        self.updates += 1
+        self.last = self.last if held_out is None else held_out
         said = f"loss {row['loss']:.3f}  {tokens_per_second:,.0f} tokens/s"
         said += "" if self.last is None else f"  held out {self.last:.2f} bits per byte"
         self.bar.update(self.task, advance=1, said=said)
-        if held_out is not None and not self.console.is_terminal:
+        overdue = self.clock() - self.last_line >= _MOST_SECONDS_OF_SILENCE
+        if (held_out is not None or overdue) and not self.console.is_terminal:
+            self.last_line = self.clock()
             self.console.print(f"update {row['step']:.0f} of {self.settings.steps}  {said}")
 
     def ended(self, facts: dict[str, Any], sample: str) -> None:
+        """Print how long it took, how good the model is, and what it writes."""
+        if self.updates:
+            self.console.print(f"{self.updates} updates took {_duration(self.clock() - self.started)}.")
         if self.last is not None:
             self.console.print(
                 f"Held-out text: {self.last:.2f} bits per byte; gzip -9: {facts['gzip_bits_per_byte']:.2f}."
@@ -110,9 +138,17 @@ class _Display:
         self.console.print(sample, markup=False)
 
 
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
+
+
 @contextmanager
-def _display(console: Console, settings: Settings, path: Path) -> Iterator[_Display]:
+def _display(console: Console, settings: Settings, path: Path) -> Iterator[Display]:
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[said]}"), TimeElapsedColumn())
     bar = Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal)
     with bar:
-        yield _Display(console, bar, settings, path)
+        yield Display(console, bar, settings, path)

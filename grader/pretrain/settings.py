@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from grader.stack import Recipe
+from grader.suggest import did_you_mean
+
+if TYPE_CHECKING:  # it imports torch, and reading settings needs none
+    from grader.stack import Recipe
 
 _RUN_ONLY = (
     *("vocab_size", "batch_size", "steps", "max_lr", "weight_decay", "accumulation_steps", "max_norm"),
@@ -70,6 +72,8 @@ class Settings:
     @property
     def recipe(self) -> Recipe:
         """The same for `grader.stack`."""
+        from grader.stack import Recipe
+
         facts = dataclasses.asdict(self)
         of_run = {name: facts.pop(name) for name in _RUN_ONLY}
         del of_run["vocab_size"], of_run["seed"]
@@ -87,9 +91,8 @@ def read(assignments: Sequence[str]) -> dict[str, Any]:
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
         if not equals or name not in types:
-            near = difflib.get_close_matches(name, types, n=1)
-            meant = f"did you mean {near[0]}?" if near else f"settings are {', '.join(types)}"
-            raise ValueError(f"--set wants NAME=VALUE, got {assignment!r}; {meant}")
+            meant = did_you_mean(name, types, f"Settings: {', '.join(types)}")
+            raise ValueError(f"--set wants NAME=VALUE, got {assignment!r}. {meant}")
         found[name] = _value(name, value, types[name])
     return found
 

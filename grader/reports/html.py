@@ -27,7 +27,7 @@ def render(template: str, **values: Any) -> str:
     Raises:
         ImportError: jinja2 is not installed; the message says how to get it.
     """
-    return _environment().get_template(template).render(**values)
+    return environment().get_template(template).render(**values)
 
 
 def link(path: str) -> str:
@@ -40,7 +40,12 @@ def link(path: str) -> str:
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return what renders the templates.
+
+    Raises:
+        ImportError: jinja2 is not installed; the message says how to get it.
+    """
     try:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
         from markupsafe import Markup

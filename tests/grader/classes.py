@@ -74,8 +74,8 @@ def _wrong(unit: str, seed: int) -> Iterator[Learner]:
     for mistake in mistakes:
         points = load()[unit].exercise(mistake.exercise).points
         text = mistake.apply(_solution(unit))
-        # A mistake costs its own points only, and not fewer than one check's.
-        yield Learner(f"wrong {mistake.id}", _file(unit, text), full - points, full - 0.01)
+        # A mistake costs points of its own exercise only, and a criterion at least.
+        yield Learner(f"wrong {mistake.id}", _file(unit, text), full - points, full - 1)
 
 
 def _partial(unit: str) -> Iterator[Learner]:
@@ -115,8 +115,7 @@ def _hostile(unit: str, seed: int) -> Iterator[Learner]:
     full = load()[unit].points
     for attack in attacks:
         if attack.unit == unit:
-            # Half of the exercise's points are a bound for what its error checks alone can earn.
-            most = full if attack.earns != "nothing" else full - load()[unit].exercise(attack.exercise).points / 2
+            most = full if attack.earns != "nothing" else full - load()[unit].exercise(attack.exercise).points
             raw = attack.text(_solution(unit)).replace(b"KIT", str(KIT).encode())
             yield Learner(f"hostile {attack.id}", {**_file(unit, raw), **dict(attack.files)}, 0, most)
 

@@ -5,7 +5,7 @@ import random
 from grader.curriculum import load
 from grader.outcome import Outcome
 from grader.reports.graded import Graded
-from grader.results import Check, ExerciseResult, Kit, Results, SubmissionId, UnitResult
+from grader.results import Check, CriterionResult, ExerciseResult, Kit, Results, SubmissionId, UnitResult
 from grader.scoring import score_unit
 
 CHECKS = 12  # of an exercise
@@ -39,16 +39,16 @@ def failure(call="softmax(scores=(2, 3))", mistake=""):
     return f"attention.{call}\n  {differ}{known}\n  exercises/attention.py:113"
 
 
-def check(name, status="passed", message="", mistake="", kind="numerics", worth=1.0):
-    return Check(name, kind, status, worth if status == "passed" else 0.0, worth, 0.01, message, mistake)
+def check(name, status="passed", message="", mistake="", kind="numerics"):
+    return Check(name, name, kind, status, 0.01, message, mistake)
 
 
 def exercise(name, checks):
-    """An exercise whose score and status follow from its checks."""
+    """An exercise with a criterion of one point for each of its checks."""
     found = {one.status for one in checks}
     status = next((worst for worst in ("error", "failed", "todo") if worst in found), "passed")
-    score, full = sum(one.points for one in checks), sum(one.max_points for one in checks)
-    return ExerciseResult(name, round(score, 2), round(full, 2), status, list(checks))
+    criteria = [CriterionResult(c.check, f"does {c.check}", c.status, float(c.status == "passed"), 1.0) for c in checks]
+    return ExerciseResult(name, sum(c.points for c in criteria), float(len(checks)), status, criteria, list(checks))
 
 
 def unit(name, exercises):
@@ -88,14 +88,25 @@ def whole(name, seed, skill, **rest):
 
 def _tried(known, dice, skill, begun):
     """The outcomes of an exercise's checks: nothing begun, all right, or some wrong with one mistake or none."""
+    criteria = [known.criteria[i % len(known.criteria)].name for i in range(CHECKS)]
     if not begun:
         message = f"{known.name} is still a stub"
-        return [Outcome(f"{known.name}_{i}", "numerics", "todo", 0.01, message) for i in range(CHECKS)]
+        return [Outcome(f"{known.name}_{i}", "numerics", "todo", 0.01, message, "", criteria[i]) for i in range(CHECKS)]
     wrong = 0 if dice.random() < skill else dice.randint(1, CHECKS)
     mistake = dice.choice([*MISTAKES, ""])
     said = [failure(f"{known.name}(x=({i}, 3))", mistake) for i in range(wrong)]
-    failed = [Outcome(f"{known.name}_{i}", KINDS[i % 6], "failed", 0.01, text, mistake) for i, text in enumerate(said)]
-    return failed + [Outcome(f"{known.name}_{i}", KINDS[i % 6], "passed", 0.01, "") for i in range(wrong, CHECKS)]
+    return [
+        Outcome(
+            f"{known.name}_{i}",
+            KINDS[i % 6],
+            "failed" if i < wrong else "passed",
+            0.01,
+            said[i] if i < wrong else "",
+            mistake if i < wrong else "",
+            criteria[i],
+        )
+        for i in range(CHECKS)
+    ]
 
 
 def a_class(size, seed=0):

@@ -82,7 +82,8 @@ def asked(text: str, exercise: str, body, kind: str = "numerics", seed: int = 0)
     """The outcome of one check that a test makes up."""
     runner = Runner(LocalTarget(learner(text)), seed)
     try:
-        return runner.run(CheckId(ATTENTION, ATTENTION.exercise(exercise), kind, "made_up"), body)[0]
+        known = ATTENTION.exercise(exercise)
+        return runner.run(CheckId(ATTENTION, known, kind, "made_up", known.criteria[0].name), body)[0]
     finally:
         runner.target.close()
 

@@ -28,7 +28,7 @@ def test_what_was_saved_is_found_by_its_key_and_read_again(store):
     assert not store.find("bob", "key 1")
     assert to_json(store.results("ada")) == DOCUMENT
     facts = json.loads(store.file("ada").read_text(encoding="utf-8"))
-    assert facts["schema"] == "grader/results/1"
+    assert facts["schema"] == "grader/results/2"
     assert facts["batch"] == {"name": "ada", "key": "key 1"}
 
 
@@ -36,6 +36,34 @@ def test_what_was_saved_is_found_by_its_key_and_read_again(store):
 def test_a_document_that_is_not_whole_is_none(store, text):
     store.file("ada").write_text(text, encoding="utf-8")
     assert not store.find("ada", "key")
+
+
+def broken(**changes):
+    return json.dumps({**json.loads(DOCUMENT), "batch": {"name": "ada", "key": "key"}, **changes})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        broken(units=None),
+        broken(units=[]),
+        broken(score="10"),
+        broken(score=1e9),
+        broken(score=5.0),
+        broken(max_score=3.0),
+        broken(schema="grader/results/0"),
+        json.dumps({"batch": {"name": "ada", "key": "key"}}),
+        broken()[:-30] + '"key": "key"}}',
+        broken().replace('"status": "error"', '"status": "excellent"'),
+    ],
+    ids=range(10),
+)
+def test_a_document_with_the_right_key_and_broken_contents_is_graded_again(store, text):
+    store.file("ada").write_text(broken(), encoding="utf-8")
+    assert store.find("ada", "key")
+    store.file("ada").write_text(text, encoding="utf-8")
+    assert not store.find("ada", "key")
+    assert store.results("ada") is None
 
 
 NAMES = ["ada", "Ada", "../ada", "a/b", ".hidden", "ada ", "é", "🙂", "..", "", "con\x00trol", "x" * 3000,

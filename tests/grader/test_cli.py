@@ -8,7 +8,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from grader import cli, stubs, workbench
+from grader import cli, faults, stubs, workbench
 from grader.checking import suite
 from grader.curriculum import load
 from grader.isolation import pool as workers
@@ -171,7 +171,7 @@ def test_a_fault_of_the_grader_is_exit_code_3(folder, one_zygote, monkeypatch):
     assert done.stderr.startswith("The grader itself failed in 7 checks; The grader has no check for this exercise.")
 
 
-@pytest.mark.parametrize("fault", [suite.BrokenSuite("the tests are gone"), workers.GraderFault("the zygote has died")])
+@pytest.mark.parametrize("fault", [faults.BrokenSuite("the tests are gone"), faults.GraderFault("the zygote has died")])
 def test_a_fault_that_ends_the_run_is_exit_code_3_and_a_sentence(fault, monkeypatch, capsys):
     def fail(unit):
         raise fault

@@ -50,7 +50,7 @@ def frame(header, body=b""):
 
 
 def reply(id, value, body=b"", **more):
-    return frame({"id": id, "op": "result", "value": value, "changed": [], "grads": [], "lines": 0} | more, body)
+    return frame({"id": id, "op": "result", "value": value, "changed": [], "grads": [], "measured": None} | more, body)
 
 
 def answering(*replies):
@@ -151,6 +151,52 @@ GARBAGE = {
 }
 
 
+def deep(names, parts):
+    return [[".".join([f"m{name}", *"a" * (parts - 1)]), True] for name in range(names)]
+
+
+GREEDY = {
+    "modules of deep parts": lambda id: reply(id, [module(modes=deep(4096, 12)) for _ in range(12)]),
+    "parameters of deep names": lambda id: reply(
+        id, [module(*[[f"{name}.w", "buffer", 0, PARAMETER] for name, _ in deep(2000, 11)]) for _ in range(8)]
+    ),
+    "modules in a dict": lambda id: reply(
+        id, {"!": "dict", "v": [[n, module(modes=deep(4096, 12))] for n in range(12)]}
+    ),
+    "empty modules": lambda id: reply(id, [module()] * 90_000),
+}
+
+
+@pytest.mark.parametrize("answer", GREEDY.values(), ids=GREEDY)
+def test_one_answer_makes_no_more_modules_than_its_budget_holds(unit_of, answer, monkeypatch):
+    made, build = [], torch.nn.Module.__init__
+    monkeypatch.setattr(torch.nn.Module, "__init__", lambda self, *args: made.append(1) or build(self, *args))
+    unit = unit_of(answering(answer), 60.0)
+    with pytest.raises(WorkerEnded, match="too many"):
+        unit.f()
+    assert len(made) < 70_000
+
+
+def test_an_answer_that_retains_parameters_a_million_times_is_too_much(unit_of):
+    unit = unit_of(answering(lambda id: reply(id, [thing("object")] * 20_000)), 60.0)
+    given = [torch.nn.Parameter(torch.zeros(0)) for _ in range(300)]
+    with pytest.raises(WorkerEnded, match="too many parts"):
+        unit.f(given)
+
+
+@pytest.mark.parametrize("frozen", ["abc", {"a": 1}, [1], [["a"]], ["a"] * 5000], ids=range(5))
+def test_frozen_names_are_a_short_list_of_names(unit_of, frozen):
+    unit = unit_of(answering(lambda id: reply(id, module(frozen=frozen))), 5.0)
+    with pytest.raises(WorkerEnded, match="malformed"):
+        unit.f()
+
+
+def test_ids_of_a_text_of_several_megabytes_come_through(unit_of):
+    ids = list(range(3_000_000))
+    unit = unit_of(answering(lambda id: reply(id, ids)), 60.0)
+    assert unit.f() == ids
+
+
 @pytest.mark.parametrize("script", GARBAGE.values(), ids=GARBAGE)
 def test_garbage_ends_the_worker_and_says_why(unit_of, script):
     unit = unit_of(script, 0.5)
@@ -182,7 +228,7 @@ def test_an_answer_with_another_one_behind_it_is_refused(unit_of):
 
 
 def linked(id):
-    return reply(id, TENSOR | {"shape": [3]}, bytes(24), lines=-5)
+    return reply(id, TENSOR | {"shape": [3]}, bytes(24))
 
 
 @pytest.mark.parametrize(
@@ -205,7 +251,6 @@ def test_gradient_of_another_shape_ends_the_worker(unit_of, grads, body):
     output = unit.softmax(scores, 0)
     with pytest.raises(WorkerEnded, match="no answer"):
         output.sum().backward()
-    assert unit._calls.session.lines == 0, "lines cannot be taken back"
 
 
 @pytest.mark.parametrize(

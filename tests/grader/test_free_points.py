@@ -1,4 +1,4 @@
-"""Code that does nothing right earns nothing: it may collect no points for what it refuses or for what happens to hold."""
+"""Code that does nothing right earns nothing, not for what it refuses and not for what happens to hold."""
 
 import pytest
 

@@ -25,16 +25,18 @@ def row(*args, **rest):
 
 def test_a_row_says_what_a_gradebook_needs():
     softmax = exercise("softmax", [check("a"), check("b", "failed", "wrong")])
-    units = [unit("attention", [softmax, exercise("causal_mask", [check("c", "todo", worth=4.0)])])]
+    units = [unit("attention", [softmax, exercise("causal_mask", [check("c", "todo")])])]
     one = graded("Ada Łovelace", units, score=0.5, notes=["Handed in late.", "Half of it counts."], seed=7)
     assert rows(grades_csv([one])) == [
         {
             "name": "Ada Łovelace",
             "score": "0.5",
-            "max_score": "6",
+            "max_score": "3",
             "raw_score": "1",
-            "percent": "8.33",
+            "percent": "16.67",
             "attention": "1",
+            "attention.softmax": "1",
+            "attention.causal_mask": "0",
             "status": "graded",
             "failed_exercises": "1",
             "todo_exercises": "1",
@@ -58,7 +60,8 @@ def test_units_stand_in_the_order_of_the_curriculum_whoever_comes_first():
         return graded(name, [unit(name, [exercise("one", [check("a")])])])
 
     found = rows(grades_csv([only("strange"), only("model"), only("attention"), only("tokenizer")]))
-    assert list(found[0])[5:9] == ["tokenizer", "attention", "model", "strange"]
+    units = ["tokenizer", "attention", "model", "strange"]
+    assert list(found[0])[5:13] == [column for name in units for column in (name, f"{name}.one")]
     assert [one["attention"] for one in found] == ["", "", "1", ""]
 
 
@@ -72,7 +75,7 @@ def test_it_begins_with_the_mark_that_excel_needs():
 
 def test_numbers_stay_numbers_and_text_is_quoted():
     line = grades_csv([one_check("007", status="passed")]).splitlines()[1]
-    assert line.startswith('"007",1,1,1,100,1,"graded",0,0,1236350732,"confined",4.5,')
+    assert line.startswith('"007",1,1,1,100,1,1,"graded",0,0,1236350732,"confined",4.5,')
 
 
 @pytest.mark.parametrize(

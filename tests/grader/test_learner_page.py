@@ -19,18 +19,24 @@ from tests.grader.markup import Page, of_failures, of_learner
 
 
 def test_a_learner_reads_score_units_and_what_is_next():
-    softmax = exercise("softmax", [check("a", worth=4.5), check("b", "failed", failure(), worth=1.5)])
-    mask = exercise("causal_mask", [check("c", "todo", "attention.causal_mask is still a stub", worth=4.0)])
-    page = Page(learner_page(graded("Ada", [unit("attention", [softmax, mask])], score=4.0, notes=["1 day late."])))
+    softmax = exercise("softmax", [check("a"), check("b", "failed", failure())])
+    mask = exercise("causal_mask", [check("c", "todo", "attention.causal_mask is still a stub")])
+    page = Page(learner_page(graded("Ada", [unit("attention", [softmax, mask])], score=0.5, notes=["1 day late."])))
     assert page.texts("h1") == ["Ada"]
-    assert page.texts(".score") == ["4 of 10 points (40 %)"]
-    assert "The checks gave 4.5 points, of which 4 count." in page.texts("p")
-    assert [text.strip() for text in page.texts("li")] == ["1 day late.", "Attention, 4 points: causal_mask"]
-    assert page.texts("td") == ["4.5 of 10", "0 of 2"]
-    assert page.texts("h2") == ["Units", "Still to do", "Attention: 4.5 of 10 points", "How this was graded"]
+    assert page.texts(".score") == ["0.5 of 3 points (16.67 %)"]
+    assert "The checks gave 1 point, of which 0.5 count." in page.texts("p")
+    assert [" ".join(text.split()) for text in page.texts("li")] == [
+        "1 day late.",
+        "Attention, 1 point: causal_mask",
+        "✓ passed does a 1 of 1",
+        "✗ failed does b 0 of 1",
+        "○ todo does c 0 of 1",
+    ]
+    assert page.texts("td") == ["1 of 3", "0 of 2"]
+    assert page.texts("h2") == ["Units", "Still to do", "Attention: 1 of 3 points", "How this was graded"]
     assert [" ".join(text.split()) for text in page.texts("h3")] == [
-        "softmax ✗ failed 4.5 of 6 points",
-        "causal_mask ○ todo 0 of 4 points",
+        "softmax ✗ failed 1 of 2 points",
+        "causal_mask ○ todo 0 of 1 points",
     ]
     assert page.texts(".message") == [failure()]
 
@@ -66,7 +72,8 @@ def test_three_findings_are_shown_and_the_rest_is_folded():
 def test_every_status_is_a_word_and_a_sign():
     checks = [check(status, status, "words") for status in ("passed", "failed", "todo", "error")]
     page = Page(learner_page(graded("ada", [unit("attention", [exercise(c.check, [c]) for c in checks])])))
-    assert page.texts(".status") == ["✓ passed", "✗ failed", "○ todo", "! grader fault"]
+    words = ["✓ passed", "✗ failed", "○ todo", "! grader fault"]
+    assert page.texts(".status") == [word for word in words for _ in ("the exercise", "its criterion")]
 
 
 def test_a_fault_of_the_grader_is_said_first():

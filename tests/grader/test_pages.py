@@ -173,7 +173,7 @@ def test_numbers_have_two_decimals_at_most():
 
 
 def test_without_jinja2_the_words_say_what_to_install(monkeypatch):
-    html._environment.cache_clear()
+    html.environment.cache_clear()
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(ImportError, match=r"pip install 'write-your-own-llm\[instructor\]'"):
         learner_page(one_check())

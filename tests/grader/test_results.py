@@ -9,7 +9,16 @@ import pytest
 from pydantic import ValidationError
 
 from grader import results
-from grader.results import Check, ExerciseResult, Kit, Results, SubmissionId, UnitResult, write_atomically
+from grader.results import (
+    Check,
+    CriterionResult,
+    ExerciseResult,
+    Kit,
+    Results,
+    SubmissionId,
+    UnitResult,
+    write_atomically,
+)
 from grader.submission import KIT
 from tests.grader.learners import STUB, graded, with_softmax
 
@@ -43,14 +52,16 @@ def test_the_contract_key_by_key(wrong):
     found = document(wrong)
     top = ["schema", "kit", "submission", "isolation", "seed", "seconds", "score", "max_score", "units"]
     assert list(found) == top
-    assert found["schema"] == "grader/results/1"
+    assert found["schema"] == "grader/results/2"
     assert list(found["kit"]) == ["version", "sha256"]
     assert list(found["submission"]) == ["name", "sha256"]
     unit = found["units"][0]
     assert list(unit) == ["unit", "score", "max_score", "exercises"]
-    assert list(unit["exercises"][0]) == ["exercise", "score", "max_score", "status", "checks"]
+    assert list(unit["exercises"][0]) == ["exercise", "score", "max_score", "status", "criteria", "checks"]
+    for criterion in unit["exercises"][0]["criteria"]:
+        assert list(criterion) == ["criterion", "says", "status", "points", "max_points"]
     for check in unit["exercises"][0]["checks"]:
-        keys = ["check", "kind", "status", "points", "max_points", "seconds", "message", "mistake"]
+        keys = ["check", "criterion", "kind", "status", "seconds", "message", "mistake"]
         assert list(check) == keys
 
 
@@ -79,7 +90,7 @@ def test_results_cannot_be_changed(stubs):
     with pytest.raises(dataclasses.FrozenInstanceError):
         stubs.score = 10.0
     with pytest.raises(dataclasses.FrozenInstanceError):
-        stubs.checks[0].points = 1.0
+        stubs.checks[0].message = "right"
 
 
 # The JSON Schema
@@ -105,7 +116,7 @@ def _rename_seed(found):
 CHANGES = {
     "a key missing": lambda found: found.pop("score"),
     "a key renamed": _rename_seed,
-    "another version": lambda found: found.update(schema="grader/results/2"),
+    "another version": lambda found: found.update(schema="grader/results/1"),
     "an unknown status": lambda found: found["units"][0]["exercises"][0].update(status="skipped"),
     "an unknown kind": lambda found: found["units"][0]["exercises"][0]["checks"][0].update(kind="style"),
     "an unknown isolation": lambda found: found.update(isolation="docker"),
@@ -142,11 +153,11 @@ def test_every_key_of_the_contract_is_required(stubs, key):
 
 def test_points_that_are_no_number_are_refused():
     with pytest.raises(ValidationError, match="greater than or equal to 0"):
-        Check("name", "shape", "passed", float("nan"), 1.0, 0.1)
+        CriterionResult("values", "gives the right values", "passed", float("nan"), 1.0)
 
 
 def test_whatever_text_comes_the_document_holds():
-    check = Check("name", "shape", "failed", 0.0, 1.0, 0.1, 'quote " back \\ nul \0 snow ☃ line\nend')
+    check = Check("name", "values", "shape", "failed", 0.1, 'quote " back \\ nul \0 snow ☃ line\nend')
     one = Results(
         kit=Kit("1", "0" * 64),
         submission=SubmissionId("Ada Łovelace", "0" * 64),
@@ -155,7 +166,7 @@ def test_whatever_text_comes_the_document_holds():
         seconds=0.1,
         score=0.0,
         max_score=1.0,
-        units=[UnitResult("unit", 0.0, 1.0, [ExerciseResult("one", 0.0, 1.0, "failed", [check])])],
+        units=[UnitResult("unit", 0.0, 1.0, [ExerciseResult("one", 0.0, 1.0, "failed", [], [check])])],
     )
     assert results.from_json(results.to_json(one)) == one
 

@@ -1,58 +1,90 @@
-"""Points: shares that add up, and only what passed earns."""
+"""Points: a criterion is earned whole or not at all, and nothing is earned by code that does not do its job."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.curriculum import Exercise, Unit
+from grader.curriculum import Criterion, Exercise, Unit
 from grader.outcome import Outcome
-from grader.scoring import score_unit
+from grader.scoring import score_exercise, score_unit
 
-points = st.integers(1, 30)
-counts = st.integers(1, 60)
+WORTH = {"values": 5, "gradients": 2, "refusals": 1}
 statuses = st.sampled_from(["passed", "failed", "todo", "error"])
+endings = st.fixed_dictionaries({name: st.lists(statuses, min_size=1, max_size=6) for name in WORTH})
 
 
-def exercise(points=10, name="one"):
-    return Exercise(name, points, (), (), (), ())
+def exercise(worth=WORTH, name="one"):
+    criteria = tuple(Criterion(criterion, f"does {criterion}", points, ()) for criterion, points in worth.items())
+    return Exercise(name, criteria, (), (), ())
 
 
-def scored(points, *ended, name="one"):
-    """The result of one exercise whose checks ended so."""
-    outcomes = [Outcome(f"check {i}", "numerics", status) for i, status in enumerate(ended)]
-    unit = Unit("unit", "Unit", 1, (), (exercise(points, name),))
-    return score_unit(unit, {name: outcomes}).exercises[0]
+def outcomes(**ended):
+    """Outcomes of checks, criterion by criterion."""
+    return [
+        Outcome(f"{criterion} {i}", "numerics", status, message="", criterion=criterion)
+        for criterion, statuses in ended.items()
+        for i, status in enumerate(statuses)
+    ]
 
 
-@given(points, counts)
-def test_shares_of_all_checks_add_up_to_the_points(points, count):
-    result = scored(points, *["passed"] * count)
-    assert result.score == result.max_score == points
-    assert round(100 * sum(check.max_points for check in result.checks)) == 100 * points
-    worth = [check.max_points for check in result.checks]
-    assert max(worth) - min(worth) < 0.011
-    assert min(worth) > 0
+def scored(**ended):
+    return score_exercise(exercise(), outcomes(**ended))
 
 
-def test_shares_of_every_number_of_points_and_checks_add_up():
-    for points in range(1, 31):
-        for count in range(1, 61):
-            assert scored(points, *["passed"] * count).score == points, (points, count)
+def earned(result):
+    return {criterion.criterion: criterion.points for criterion in result.criteria if criterion.points}
 
 
-@given(points, st.lists(statuses, min_size=1, max_size=60))
-def test_only_passed_earns(points, ended):
-    result = scored(points, *ended)
-    for check in result.checks:
-        assert check.points == (check.max_points if check.status == "passed" else 0)
-    assert round(100 * result.score) == round(100 * sum(check.points for check in result.checks))
-    assert (result.score == points) == (set(ended) == {"passed"})
+PASSED = {name: ["passed", "passed"] for name in WORTH}
 
 
-@given(points, st.lists(statuses, min_size=2, max_size=60))
-def test_one_more_check_passed_never_costs(points, ended):
-    better = ["passed", *ended[1:]]
-    assert scored(points, *better).score >= scored(points, *ended).score
+def test_all_criteria_together_are_full_marks():
+    result = scored(**PASSED)
+    assert (result.score, result.max_score, result.status) == (8, 8, "passed")
+    assert earned(result) == WORTH
+
+
+@pytest.mark.parametrize("lost", ["gradients", "refusals"])
+def test_a_detail_costs_its_criterion_once_however_many_checks_see_it(lost):
+    for ended in (["failed", "passed"], ["failed", "failed"]):
+        result = scored(**PASSED | {lost: ended})
+        assert earned(result) == {name: points for name, points in WORTH.items() if name != lost}
+        assert result.status == "failed"
+
+
+def test_one_failed_check_of_the_first_criterion_costs_that_criterion():
+    result = scored(**PASSED | {"values": ["passed", "passed", "failed"]})
+    assert earned(result) == {"gradients": 2, "refusals": 1}
+
+
+@pytest.mark.parametrize("values", [["failed"], ["failed", "passed"], ["failed", "failed", "passed"]])
+def test_code_that_fails_half_of_the_first_criterion_or_more_earns_nothing(values):
+    result = scored(**PASSED | {"values": values})
+    assert result.score == 0
+    assert [criterion.status for criterion in result.criteria] == ["failed"] * 3
+    assert {check.status for check in result.checks if check.criterion == "refusals"} == {"passed"}
+
+
+def test_a_stub_is_todo_in_every_criterion():
+    result = scored(**PASSED | {"values": ["todo", "todo"]})
+    assert [criterion.status for criterion in result.criteria] == ["todo"] * 3
+
+
+@given(endings)
+def test_a_criterion_is_earned_if_all_its_checks_pass_and_the_first_does_in_the_main(ended):
+    result = scored(**ended)
+    main = ended["values"]
+    works = main.count("passed") > len(main) / 2
+    right = {name for name in WORTH if set(ended[name]) == {"passed"} and works}
+    assert set(earned(result)) == right
+    assert result.score == sum(WORTH[name] for name in right)
+    assert all((criterion.status == "passed") == (criterion.points > 0) for criterion in result.criteria)
+
+
+@given(endings, st.sampled_from(sorted(WORTH)))
+def test_one_more_check_passed_never_costs(ended, name):
+    better = ended | {name: ["passed", *ended[name][1:]]}
+    assert scored(**better).score >= scored(**ended).score
 
 
 @pytest.mark.parametrize(
@@ -68,45 +100,45 @@ def test_one_more_check_passed_never_costs(points, ended):
     ],
 )
 def test_status_of_an_exercise_is_its_worst_check(ended, status):
-    assert scored(6, *ended).status == status
-    assert scored(6, *reversed(ended)).status == status
+    for found in (ended, ended[::-1]):
+        assert scored(**PASSED | {"gradients": found}).status == status
 
 
 def test_an_exercise_without_checks_is_an_error_and_earns_nothing():
-    unit = Unit("unit", "Unit", 1, (), (exercise(),))
-    (result,) = score_unit(unit, {}).exercises
-    assert (result.status, result.score, result.max_score) == ("error", 0, 10)
-    assert result.checks[0].message == "The grader has no check for this exercise."
+    result = score_exercise(exercise(), [])
+    assert (result.status, result.score, result.max_score) == ("error", 0, 8)
+    assert [check.message for check in result.checks] == ["The grader has no check for this criterion."] * 3
+
+
+def test_a_criterion_without_checks_is_an_error_and_costs_no_other():
+    result = scored(values=["passed"], gradients=["passed"])
+    assert result.status == "error"
+    assert earned(result) == {"values": 5, "gradients": 2}
 
 
 def test_a_check_that_did_not_run_is_an_error():
-    unit = Unit("unit", "Unit", 1, (), (exercise(),))
-    ran, missing = Outcome("ran", "shape", "passed", message=""), Outcome("missing", "shape")
-    (result,) = score_unit(unit, {"one": [ran, missing]}).exercises
-    assert [check.status for check in result.checks] == ["passed", "error"]
-    assert result.checks[1].message == "The check did not run."
-    assert result.score == 5
+    missing = Outcome("missing", "shape", criterion="refusals")
+    result = score_exercise(exercise(), [*outcomes(values=["passed"], gradients=["passed"]), missing])
+    assert result.checks[-1].message == "The check did not run."
+    assert result.criteria[-1].status == "error"
 
 
 def test_a_unit_is_the_sum_of_its_exercises():
-    unit = Unit("unit", "Unit", 1, (), (exercise(7, "one"), exercise(3, "two")))
-    thirds = [Outcome(str(i), "shape", "passed") for i in range(3)]
-    result = score_unit(unit, {"one": thirds, "two": [*thirds[:2], Outcome("2", "shape", "failed")]})
-    assert result.max_score == 10
-    assert result.score == pytest.approx(9)
+    unit = Unit("unit", "Unit", 1, (), (exercise(name="one"), exercise({"values": 3}, "two")))
+    result = score_unit(unit, {"one": outcomes(**PASSED), "two": outcomes(values=["failed"])})
+    assert (result.score, result.max_score) == (8, 11)
     assert [e.exercise for e in result.exercises] == ["one", "two"]
 
 
 def test_only_the_chosen_exercises_count():
-    unit = Unit("unit", "Unit", 1, (), (exercise(7, "one"), exercise(3, "two")))
-    result = score_unit(unit, {"two": [Outcome("0", "shape", "passed")]}, only=["two"])
+    unit = Unit("unit", "Unit", 1, (), (exercise(name="one"), exercise({"values": 3}, "two")))
+    result = score_unit(unit, {"two": outcomes(values=["passed"])}, only=["two"])
     assert [e.exercise for e in result.exercises] == ["two"]
     assert result.score == result.max_score == 3
 
 
 def test_outcomes_keep_what_was_said():
-    unit = Unit("unit", "Unit", 1, (), (exercise(),))
-    outcome = Outcome("name", "stability", "failed", 0.25, "what is wrong", "no-scaling")
-    (check,) = score_unit(unit, {"one": [outcome]}).exercises[0].checks
+    outcome = Outcome("name", "stability", "failed", 0.25, "what is wrong", "no-scaling", "gradients")
+    (check,) = (c for c in score_exercise(exercise(), [outcome]).checks if c.criterion == "gradients")
     assert (check.check, check.kind, check.status, check.seconds) == ("name", "stability", "failed", 0.25)
-    assert (check.message, check.mistake, check.points, check.max_points) == ("what is wrong", "no-scaling", 0, 10)
+    assert (check.message, check.mistake) == ("what is wrong", "no-scaling")

@@ -107,7 +107,7 @@ def test_another_setting_text_or_target_is_no_continuation(whole, text, tmp_path
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--set", "d_modell=3"], "did you mean d_model?"),
+        (["--set", "d_modell=3"], "Did you mean d_model?"),
         (["--set", "d_model"], "--set wants NAME=VALUE"),
         (["--set", "d_model=wide"], "d_model wants a value of type int"),
         (["--set", "bias=perhaps"], "bias wants true or false"),

@@ -5,7 +5,6 @@ Workers that speak garbage on purpose stand in `test_fake_workers.py`.
 """
 
 import json
-import math
 import os
 import random
 import socket
@@ -13,6 +12,7 @@ import struct
 import time
 import tracemalloc
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, Phase, given, settings
@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from grader.isolation import codec, wire
 from grader.isolation.client import WorkerEnded
+from grader.isolation.measure import Measured
 from tests.grader.test_fake_workers import answering, open_unit, reply
 
 EXAMPLES = int(os.environ.get("WIRE_FUZZ_EXAMPLES", "300"))
@@ -51,6 +52,7 @@ def nodes(children):
 
 
 trees = st.recursive(plain, nodes, max_leaves=12)
+FIELDS = ("changed", "grads", "files", "modes", "containers", "requires", "generators", "measured", "raised")
 values = st.recursive(
     plain | st.binary(max_size=20) | st.builds(torch.zeros, st.integers(0, 5)),
     lambda v: st.lists(v, max_size=4) | st.tuples(v, v) | st.dictionaries(st.text() | st.integers(), v, max_size=4),
@@ -153,13 +155,18 @@ def test_whole_frame_comes_back(value):
 
 
 @settings(fuzz, max_examples=max(EXAMPLES // 5, 50))
-@given(value=trees, changed=trees, grads=trees, lines=trees, body=st.binary(max_size=64))
-def test_random_answers_give_a_value_or_end_the_worker(value, changed, grads, lines, body):
-    unit = open_unit(answering(lambda id: reply(id, value, body, changed=changed, grads=grads, lines=lines)))
+@given(
+    value=trees, more=st.fixed_dictionaries({}, optional={name: trees for name in FIELDS}), body=st.binary(max_size=64)
+)
+def test_random_answers_give_a_value_or_end_the_worker(value, more, body):
+    unit = open_unit(answering(lambda id: reply(id, value, body, **more)))
+    measured = unit._calls.session.measured = Measured()
+    sent = torch.zeros(2, dtype=torch.float64, requires_grad=True), [1], {"a": {2}}, np.zeros(3), torch.Generator()
     try:
-        unit.f(torch.zeros(2, dtype=torch.float64, requires_grad=True))
+        unit.f(*sent)
     except WorkerEnded:
         pass
     finally:
         unit._calls.session.close()
-        assert not math.isnan(unit._calls.session.lines)
+        assert min(measured.lines, measured.largest, measured.saved, measured.memory) >= 0
+        assert [type(value) for value in sent[1:4]] == [list, dict, np.ndarray]

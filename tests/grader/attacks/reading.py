@@ -28,6 +28,34 @@ for _text in _find():
         exercise="scaled_dot_product_attention",
     ),
     Attack(
+        "text-of-the-reference",
+        """
+import inspect, linecache, sys
+from exercises import embedding
+
+def _source(thing):
+    try:
+        return inspect.getsource(thing)
+    except (OSError, TypeError):
+        return ""
+
+assert embedding.Linear.__doc__ != ""
+assert not _source(embedding) + _source(embedding.Linear) + _source(embedding.Linear.forward)
+assert not embedding.Linear.__doc__ or not embedding.__file__.startswith("solutions")
+assert not [name for name in linecache.cache if "solutions" in name]
+_texts = [v for m in list(sys.modules.values()) for v in vars(m).values() if isinstance(v, str)]
+assert not [text for text in _texts if "class Linear(nn.Module)" in text]
+""",
+        "all",
+    ),
+    Attack(
+        "text-of-the-reference-in-an-error",
+        instead(
+            "import traceback\ntry: softmax(torch.zeros(2), 9)\nexcept Exception: raise ValueError(traceback.format_exc()[-400:])"
+        ),
+        says="ValueError",
+    ),
+    Attack(
         "frames-of-the-caller",
         """
 import sys
