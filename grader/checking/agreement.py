@@ -161,7 +161,7 @@ class Agreement:
                 raise TypeError(f"{name} is no nn.Module: write `class {name}(nn.Module):`")
             copy_weights(module, {key: value.to(width) for key, value in weights.items()})
             module.to(width).train(train)
-            parameters = dict(module.named_parameters())
+            parameters: dict[str, Tensor] = dict(module.named_parameters())
             return observe(_result(module, only), args, kwargs, names, parameters, gradients=gradients)
 
         self._compare(
