@@ -49,6 +49,9 @@ def softmax(scores: Float[Tensor, "*shape"], dim: int) -> Float[Tensor, "*shape"
         The shares, a new tensor in the shape and dtype of `scores`. Where all scores along `dim` are -inf there is
         nothing to share out, and the result is NaN: the caller must see to it that this does not occur.
 
+    Raises:
+        ValueError: `scores` is not floating point; the message gives its dtype.
+
     Example:
         >>> softmax(torch.tensor([[0.0, 0.0], [1000.0, -1000.0]]), dim=-1)
         tensor([[0.5000, 0.5000],
@@ -133,6 +136,7 @@ def scaled_dot_product_attention(
         of exactly 0.
 
     Raises:
+        ValueError: `query`, `key` or `value` is not floating point; the message gives its dtype.
         ValueError: The mask hides every key from some query: its softmax has no value.
 
     Example:

@@ -84,6 +84,7 @@ def gelu(x: Float[Tensor, "*shape"], approximate: str = "none") -> Float[Tensor,
         float32 (or wider) and rounded once, at the end; float32 and float64 in their own precision.
 
     Raises:
+        ValueError: `x` is not floating point; the message gives its dtype.
         ValueError: `approximate` is neither "none" nor "tanh"; the message gives what came.
 
     Example:
@@ -126,6 +127,9 @@ def silu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         A new tensor in the shape and dtype of `x`; `x` itself stays as it was. Value and gradient are finite for
         every finite `x`. float16 and bfloat16 are computed in float32 (or wider) and rounded once, at the end;
         float32 and float64 in their own precision.
+
+    Raises:
+        ValueError: `x` is not floating point; the message gives its dtype.
 
     Example:
         >>> silu(torch.tensor([-1000.0, -1.0, 0.0, 1.0]))

@@ -89,6 +89,9 @@ def log_softmax(scores: Float[Tensor, "*shape"], dim: int) -> Float[Tensor, "*sh
         The log-probabilities, a new tensor in the shape and dtype of `scores`. Where all scores along `dim` are -inf
         there is no probability to share out, and the result is NaN.
 
+    Raises:
+        ValueError: `scores` is not floating point; the message gives its dtype.
+
     Example:
         >>> log_softmax(torch.tensor([[0.0, 0.0], [1000.0, -1000.0]]), dim=-1)
         tensor([[-6.9315e-01, -6.9315e-01],
@@ -144,6 +147,7 @@ def cross_entropy(
         gives NaN there.)
 
     Raises:
+        ValueError: `logits` is not floating point; the message gives its dtype.
         ValueError: The shape of `targets` is not that of `logits` without its last axis, or a target that is not
             ignored is below 0 or above vocab - 1.
 

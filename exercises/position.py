@@ -192,10 +192,11 @@ def apply_rope(
 
     Returns:
         A new tensor in the shape and dtype of `x`; `x` itself stays as it was. Angles, sines and cosines are computed
-        in float32 or wider whatever the dtype of `x` is, and here in float64 for an `x` in float64; float16 and
-        bfloat16 are widened and cast back at the end.
+        in float32 or wider whatever the dtype of `x` is. For an `x` in float64 angles in float32 are accepted, though
+        float64 is better; float16 and bfloat16 are widened and cast back at the end.
 
     Raises:
+        ValueError: `x` is not floating point; the message gives its dtype.
         ValueError: d_head is odd (the message gives it), or `positions` is neither (seq,) nor (batch, seq).
 
     Example:

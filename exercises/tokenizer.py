@@ -304,6 +304,10 @@ def apply_merges(word: bytes, ranks: Mapping[tuple[bytes, bytes], int]) -> list[
     wherever they stand, from left to right. Repeat until no neighbours can be merged. So a word that training has seen
     is cut exactly as it was there.
 
+    A word may be long: a text without spaces, a web address, a DNA sequence. Looking through the whole word for each
+    merge takes n^2 steps for n bytes, and 30,000 letters take many seconds. You need about n log n: twice the length
+    may take little more than twice the steps. A merge changes only the pairs on its two sides; update those alone.
+
     Math:
         (a, b) = argmin of ranks[a, b] over the neighbours (a, b) that are in ranks
         every a, b side by side becomes a + b;  repeat until no neighbours are in ranks
@@ -324,7 +328,7 @@ def apply_merges(word: bytes, ranks: Mapping[tuple[bytes, bytes], int]) -> list[
     Pitfalls:
         * The longest token that fits is not what training did, nor is the first pair from the left.
         * `word[0]` of bytes is an int; `word[0:1]` is the byte.
-        * A merge makes new neighbours: look again after each.
+        * A merge makes new neighbours: look at those two pairs again after each, not at the whole word.
         * "aaaa" with (a, a) is "aa", "aa"; a byte that is used up cannot be used again.
 
     Source:
@@ -389,7 +393,7 @@ class BPETokenizer:
     apply the merges by rank, look up the id of each token. `stream_pretokens` and `apply_merges` are the parts.
 
     Math:
-        decode(encode(text)) = text  for every text
+        decode(encode(text)) = text  for every text that UTF-8 can express
         list(encode_iterable(chunks)) = encode("".join(chunks))  for every way to cut a text into chunks
 
     Args:
@@ -435,13 +439,19 @@ class BPETokenizer:
         raise NotImplementedError("tokenizer.BPETokenizer.vocab_size is still a stub")
 
     def encode(self, text: str) -> list[int]:
-        """Turn text into ids.
+        r"""Turn text into ids.
+
+        The time grows with the length n of the text, within one long pretoken as n log n at most.
 
         Args:
             text: Any text; "" gives [].
 
         Returns:
             The ids from left to right.
+
+        Raises:
+            ValueError: The text holds a lone surrogate, one half of a character such as "\ud83d". UTF-8 cannot express
+                it, so Python's own UnicodeEncodeError, which is a ValueError, is what comes.
         """
         raise NotImplementedError("tokenizer.BPETokenizer.encode is still a stub")
 

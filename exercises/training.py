@@ -68,7 +68,8 @@ def train_step(
     Returns:
         A dict of two Python floats: "loss", the mean over all targets that count, from before the update, and
         "grad_norm", the length of the gradient of that mean, before clipping, with max_norm=None too. The model is left
-        in training mode, whatever its mode was. No gradient that was there before the call has a part in the update;
+        in training mode, whatever its mode was. No gradient that was there before the call has a part in the update
+        or in the norm, not even one of a frozen parameter that the optimizer does not hold;
         what is in `.grad` after the call is not promised, so the next call must clear it again.
 
     Raises:
@@ -90,6 +91,8 @@ def train_step(
 
     Pitfalls:
         * `backward` adds to `.grad`. Without `zero_grad` the update contains all earlier batches.
+        * `optimizer.zero_grad()` clears only what the optimizer holds. A gradient left in a frozen parameter enters the
+          norm, and clipping then makes the update too small.
         * Without the division the gradient grows with the number of micro-batches. Divided by that number, it is right
           only where all have the same number of targets.
         * Divide before `backward`: a loss that is divided afterwards looks right, and its gradient is not.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from grader.curriculum import load
+
 _CLOSE = 0.6  # similarity from which a name is worth suggesting, as in difflib
 _BEHIND = 0.1  # how far behind the best name another may be
 
@@ -30,6 +32,13 @@ def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
     """Return "Did you mean a or b?", or `otherwise` if no known name is close."""
     found = nearest(name, known)
     return f"Did you mean {' or '.join(found)}?" if found else otherwise
+
+
+def exercises_and_units(name: str) -> list[str]:
+    """Return the names that `name` can be compared with: such as attention.softmax if it has a dot, else short ones."""
+    if "." in name:
+        return [f"{unit.name}.{exercise.name}" for unit in load().values() for exercise in unit.exercises]
+    return [*load(), *(exercise.name for unit in load().values() for exercise in unit.exercises)]
 
 
 def _plain(name: str) -> str:

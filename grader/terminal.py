@@ -15,19 +15,19 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from grader.curriculum import load
-from grader.suggest import did_you_mean, nearest
+from grader.suggest import did_you_mean, exercises_and_units, nearest
 
 _PIPED_WIDTH = 100
 
 
-def _make_console() -> Console:
+def make_console() -> Console:
     """Return the console of all commands: as wide as the terminal, or as COLUMNS says, or 100 columns."""
     columns = os.environ.get("COLUMNS", "")
     width_is_known = sys.stdout.isatty() or (columns.isascii() and columns.isdigit() and int(columns) > 0)
     return Console(highlight=False, soft_wrap=not width_is_known, width=None if width_is_known else _PIPED_WIDTH)
 
 
-console = _make_console()
+console = make_console()
 
 
 # One character for one, so that columns stay aligned. Anything else that cannot be encoded becomes "?".
@@ -66,7 +66,7 @@ class Commands(TyperGroup):
 
 
 def _meant(word: str, commands: Iterable[str]) -> str:
-    names = [*load(), *(exercise.name for unit in load().values() for exercise in unit.exercises)]
+    names = exercises_and_units(word)
     if word not in names and (near := nearest(word, commands)):
         return f"Did you mean grader {' or grader '.join(near)}?"
     if near := nearest(word, names, 1):

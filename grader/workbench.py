@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from grader.curriculum import Exercise, Unit, load
 from grader.submission import KIT, Submission, from_bytes
-from grader.suggest import did_you_mean
+from grader.suggest import did_you_mean, exercises_and_units
 
 if TYPE_CHECKING:  # its models take as long to build as a hint to show
     from grader.results import Results
@@ -42,14 +42,7 @@ def find(name: str) -> tuple[Unit, Exercise | None]:
         return found[0]
     if found:
         raise Unknown(f"{name} is in several units: {', '.join(f'{u.name}.{e.name}' for u, e in found)}")
-    raise Unknown(f"there is no exercise {name!r}. {did_you_mean(name, _names_like(name), _all_names())}")
-
-
-def _names_like(name: str) -> list[str]:
-    # With a dot, every exercise by its full name; without one, units and exercises.
-    if "." in name:
-        return [f"{unit.name}.{exercise.name}" for unit in load().values() for exercise in unit.exercises]
-    return [*load(), *(exercise.name for unit in load().values() for exercise in unit.exercises)]
+    raise Unknown(f"there is no exercise {name!r}. {did_you_mean(name, exercises_and_units(name), _all_names())}")
 
 
 def _all_names() -> str:

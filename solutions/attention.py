@@ -49,6 +49,9 @@ def softmax(scores: Float[Tensor, "*shape"], dim: int) -> Float[Tensor, "*shape"
         The shares, a new tensor in the shape and dtype of `scores`. Where all scores along `dim` are -inf there is
         nothing to share out, and the result is NaN: the caller must see to it that this does not occur.
 
+    Raises:
+        ValueError: `scores` is not floating point; the message gives its dtype.
+
     Example:
         >>> softmax(torch.tensor([[0.0, 0.0], [1000.0, -1000.0]]), dim=-1)
         tensor([[0.5000, 0.5000],
@@ -66,6 +69,9 @@ def softmax(scores: Float[Tensor, "*shape"], dim: int) -> Float[Tensor, "*shape"
         torch.log_softmax, torch.nn.functional.log_softmax, torch.special.log_softmax, torch.nn.LogSoftmax,
         torch.nn.functional.softmin, torch.nn.Softmin, torch.logsumexp, torch.special.logsumexp.
     """
+    # The result comes in this dtype, and whole numbers would cut off all that matters of it.
+    if not scores.is_floating_point():
+        raise ValueError(f"softmax needs floating-point scores, got {scores.dtype}")
     # The sum of a long row exceeds what float16 holds, and loses digits in bfloat16.
     wide = _widen(scores)
     # amax with keepdim: one maximum for each row, in an axis of size 1 that broadcasts.
@@ -143,6 +149,7 @@ def scaled_dot_product_attention(
         of exactly 0.
 
     Raises:
+        ValueError: `query`, `key` or `value` is not floating point; the message gives its dtype.
         ValueError: The mask hides every key from some query: its softmax has no value.
 
     Example:
@@ -164,6 +171,10 @@ def scaled_dot_product_attention(
     Not allowed: torch.softmax, torch.nn.functional.softmax, torch.nn.functional.scaled_dot_product_attention,
         torch.nn.MultiheadAttention, torch.nn.functional.multi_head_attention_forward.
     """
+    # Weights rounded to whole numbers would all be 0 or 1.
+    if not all(given.is_floating_point() for given in (query, key, value)):
+        dtypes = ", ".join(str(given.dtype) for given in (query, key, value))
+        raise ValueError(f"scaled_dot_product_attention needs floating-point tensors, got {dtypes}")
     d_head = query.shape[-1]
     # (*batch, q_len, d_head) @ (*batch, d_head, k_len) -> (*batch, q_len, k_len)
     scores = _widen(query) @ _widen(key).transpose(-2, -1)

@@ -86,6 +86,7 @@ def gelu(x: Float[Tensor, "*shape"], approximate: str = "none") -> Float[Tensor,
         float32 (or wider) and rounded once, at the end; float32 and float64 in their own precision.
 
     Raises:
+        ValueError: `x` is not floating point; the message gives its dtype.
         ValueError: `approximate` is neither "none" nor "tanh"; the message gives what came.
 
     Example:
@@ -106,6 +107,9 @@ def gelu(x: Float[Tensor, "*shape"], approximate: str = "none") -> Float[Tensor,
 
     Not allowed: torch.nn.functional.gelu, torch.nn.GELU.
     """
+    # The result comes in this dtype, and whole numbers would cut off all that matters of it.
+    if not x.is_floating_point():
+        raise ValueError(f"gelu needs floating-point numbers, got {x.dtype}")
     # float16 and bfloat16 become float32 here: 1 + erf(...) below is a small difference of nearly equal numbers.
     wide = _widen(x)
     if approximate == "none":
@@ -140,6 +144,9 @@ def silu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         every finite `x`. float16 and bfloat16 are computed in float32 (or wider) and rounded once, at the end;
         float32 and float64 in their own precision.
 
+    Raises:
+        ValueError: `x` is not floating point; the message gives its dtype.
+
     Example:
         >>> silu(torch.tensor([-1000.0, -1.0, 0.0, 1.0]))
         tensor([-0.0000, -0.2689,  0.0000,  0.7311])
@@ -156,6 +163,9 @@ def silu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 
     Not allowed: torch.nn.functional.silu, torch.nn.SiLU.
     """
+    # The result comes in this dtype, and whole numbers would cut off all that matters of it.
+    if not x.is_floating_point():
+        raise ValueError(f"silu needs floating-point numbers, got {x.dtype}")
     # Otherwise half precision would round the sigmoid, and then the product once more.
     wide = _widen(x)
     # torch.sigmoid never takes exp of a large number: it has a formula for each sign of x.

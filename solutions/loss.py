@@ -102,6 +102,9 @@ def log_softmax(scores: Float[Tensor, "*shape"], dim: int) -> Float[Tensor, "*sh
         The log-probabilities, a new tensor in the shape and dtype of `scores`. Where all scores along `dim` are -inf
         there is no probability to share out, and the result is NaN.
 
+    Raises:
+        ValueError: `scores` is not floating point; the message gives its dtype.
+
     Example:
         >>> log_softmax(torch.tensor([[0.0, 0.0], [1000.0, -1000.0]]), dim=-1)
         tensor([[-6.9315e-01, -6.9315e-01],
@@ -121,6 +124,9 @@ def log_softmax(scores: Float[Tensor, "*shape"], dim: int) -> Float[Tensor, "*sh
         torch.nn.functional.softmin, torch.nn.Softmin, torch.logsumexp, torch.special.logsumexp, torch.logcumsumexp,
         torch.nn.functional.cross_entropy, torch.nn.CrossEntropyLoss.
     """
+    # The result comes in this dtype, and whole numbers would cut off all that matters of it.
+    if not scores.is_floating_point():
+        raise ValueError(f"log_softmax needs floating-point scores, got {scores.dtype}")
     # A float16 sum of a large vocabulary is inf, one in bfloat16 has 8 bits: float32 for both.
     wide = _widen(scores)
     # keepdim: one maximum for each row, in an axis of size 1 that broadcasts against the scores.
@@ -164,6 +170,7 @@ def cross_entropy(
         gives NaN there.)
 
     Raises:
+        ValueError: `logits` is not floating point; the message gives its dtype.
         ValueError: The shape of `targets` is not that of `logits` without its last axis, or a target that is not
             ignored is below 0 or above vocab - 1.
 
@@ -191,6 +198,9 @@ def cross_entropy(
         torch.nn.LogSoftmax, torch.softmax, torch.nn.functional.softmax, torch.special.softmax, torch.nn.Softmax,
         torch.nn.functional.softmin, torch.nn.Softmin, torch.logsumexp, torch.special.logsumexp, torch.logcumsumexp.
     """
+    # The result comes in this dtype, and whole numbers would cut off all that matters of it.
+    if not logits.is_floating_point():
+        raise ValueError(f"cross_entropy needs floating-point logits, got {logits.dtype}")
     _check_shapes(logits, targets)
     kept = targets != ignore_index
     # (*batch, vocab) -> (n, vocab) and (*batch) -> (n): what is ignored goes first, so that nothing of it is left to

@@ -218,10 +218,11 @@ def apply_rope(
 
     Returns:
         A new tensor in the shape and dtype of `x`; `x` itself stays as it was. Angles, sines and cosines are computed
-        in float32 or wider whatever the dtype of `x` is, and here in float64 for an `x` in float64; float16 and
-        bfloat16 are widened and cast back at the end.
+        in float32 or wider whatever the dtype of `x` is. For an `x` in float64 angles in float32 are accepted, though
+        float64 is better; float16 and bfloat16 are widened and cast back at the end.
 
     Raises:
+        ValueError: `x` is not floating point; the message gives its dtype.
         ValueError: d_head is odd (the message gives it), or `positions` is neither (seq,) nor (batch, seq).
 
     Example:
@@ -243,6 +244,9 @@ def apply_rope(
         Su et al. 2021, section 3.4.2, eq. 34. https://arxiv.org/abs/2104.09864
         Half-split pairs: `rotate_half` in the code of GPT-NeoX, https://github.com/EleutherAI/gpt-neox
     """
+    # The result comes in this dtype, and whole numbers would cut off all that matters of it.
+    if not x.is_floating_point():
+        raise ValueError(f"apply_rope needs floating-point vectors, got {x.dtype}")
     wide = _widen(x)
     frequencies = rope_frequencies(x.shape[-1], base, dtype=wide.dtype).to(x.device)
     _check_positions(x, positions)

@@ -806,3 +806,19 @@ def test_a_module_drops_weights_in_training_only(agree, name):
             for train in (True, False)
         },
     )
+
+
+@check("softmax", "stability")
+def test_softmax_refuses_integer_tensors(agree):
+    whole = torch.tensor([[1, 2], [3, 4]])
+    agree.raises("softmax of int64 tensors", lambda unit: unit.softmax(whole, -1), ValueError)
+
+
+@check("scaled_dot_product_attention", "stability")
+def test_scaled_dot_product_attention_refuses_integer_tensors(agree):
+    whole = torch.tensor([[1, 2], [3, 4]])
+    agree.raises(
+        "scaled_dot_product_attention of int64 tensors",
+        lambda unit: unit.scaled_dot_product_attention(whole, whole, whole),
+        ValueError,
+    )

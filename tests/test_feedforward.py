@@ -401,3 +401,15 @@ def test_FeedForward_drops_by_the_global_generator(agree):
         return {"drop the same": torch.equal(first, second), "drop nothing": first.round().unique().numel() == 1}
 
     agree.on("two FeedForward(10, 40, dropout=0.5) from generators of one seed", question)
+
+
+@check("silu", "stability")
+def test_silu_refuses_integer_tensors(agree):
+    whole = torch.tensor([[1, 2], [3, 4]])
+    agree.raises("silu of int64 tensors", lambda unit: unit.silu(whole), ValueError)
+
+
+@check("gelu", "stability")
+def test_gelu_refuses_integer_tensors(agree):
+    whole = torch.tensor([[1, 2], [3, 4]])
+    agree.raises("gelu of int64 tensors", lambda unit: unit.gelu(whole), ValueError)

@@ -398,3 +398,17 @@ def test_a_coarser_tokenizer_changes_nothing(unit, loss, tokens, size, times):
 @DTYPES
 def test_bits_per_byte_keep_the_dtype_and_do_not_overflow(agree, dtype):
     agree(BPB, torch.tensor(3.0, dtype=dtype), 100_000, 437_000)
+
+
+@check("log_softmax", "stability")
+def test_log_softmax_refuses_integer_tensors(agree):
+    whole = torch.tensor([[1, 2], [3, 4]])
+    agree.raises("log_softmax of int64 tensors", lambda unit: unit.log_softmax(whole, -1), ValueError)
+
+
+@check("cross_entropy", "stability")
+def test_cross_entropy_refuses_integer_tensors(agree):
+    whole = torch.tensor([[1, 2], [3, 4]])
+    agree.raises(
+        "cross_entropy of int64 tensors", lambda unit: unit.cross_entropy(whole, torch.tensor([1, 0])), ValueError
+    )

@@ -401,3 +401,9 @@ def test_alibi_bias_falls_by_the_slope_at_each_step(unit, heads, queries, more):
     assert near(bias, unit.alibi_bias(heads, queries + more)[:, more:]), (
         f"{call}: should be the last {queries} rows of position.alibi_bias({heads}, {queries + more})"
     )
+
+
+@check("apply_rope", "stability")
+def test_apply_rope_refuses_integer_tensors(agree):
+    whole = torch.tensor([[1, 2], [3, 4]])
+    agree.raises("apply_rope of int64 tensors", lambda unit: unit.apply_rope(whole, torch.arange(2)), ValueError)

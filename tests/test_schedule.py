@@ -20,9 +20,9 @@ LENGTHS = {  # a run of 3 + 8 or 3 + 4 + 5 steps: every phase of another length
 LAST = {"linear_warmup": 7, "warmup_cosine": 11, "warmup_stable_decay": 12}  # the first step after the end
 
 
-def of_each(kind, names=EVERY):
+def of_each(kind, names=EVERY, criterion=""):
     """The same check for each schedule, under the schedule's own name."""
-    return pytest.mark.parametrize("name", [pytest.param(name, marks=check(name, kind)) for name in names])
+    return pytest.mark.parametrize("name", [pytest.param(name, marks=check(name, kind, criterion)) for name in names])
 
 
 def rates(rand):
@@ -57,18 +57,18 @@ def test_the_whole_run(agree, rand, name):
     agree_on_steps(agree, name, range(LAST[name]), options_for(name, rand))
 
 
-@of_each("numerics")
+@of_each("numerics", criterion="edges")
 def test_steps_past_the_end(agree, rand, name):
     last = LAST[name]
     agree_on_steps(agree, name, [last, last + 1, last + 4, 2 * last, 1000 * last + 1], options_for(name, rand))
 
 
-@of_each("numerics")
+@of_each("numerics", criterion="edges")
 def test_no_warmup(agree, rand, name):
     agree_on_steps(agree, name, range(LAST[name] + 2), options_for(name, rand) | {"warmup_steps": 0})
 
 
-@of_each("numerics")
+@of_each("numerics", criterion="edges")
 def test_a_warmup_of_one_step_is_at_the_top_at_once(agree, rand, name):
     agree_on_steps(agree, name, range(3), options_for(name, rand) | {"warmup_steps": 1})
 
@@ -97,14 +97,14 @@ def refused(agree, name, step, options, argument):
         agree.raises(f"{name}({shown})", lambda unit: getattr(unit, name)(step, **options), ValueError, mentions=word)
 
 
-@of_each("numerics")
+@of_each("numerics", criterion="refusals")
 @pytest.mark.parametrize("step", [-1, -17])
 @pytest.mark.parametrize("warmup_steps", [0, 3])
 def test_a_negative_step_is_refused(agree, rand, name, step, warmup_steps):
     refused(agree, name, step, options_for(name, rand) | {"warmup_steps": warmup_steps}, "step")
 
 
-@of_each("numerics")
+@of_each("numerics", criterion="refusals")
 @pytest.mark.parametrize("step", [0, 5])
 @pytest.mark.parametrize("warmup_steps", [-1, -2])
 def test_a_negative_warmup_is_refused(agree, rand, name, step, warmup_steps):
@@ -152,7 +152,7 @@ def test_linear_warmup_rises_in_equal_steps_from_above_0_to_1(unit, warmup_steps
 # What the two whole schedules have in common
 
 
-@of_each("numerics", SCHEDULES)
+@of_each("numerics", SCHEDULES, "edges")
 @pytest.mark.parametrize("min_lr", [0.0, 1.7])
 def test_the_ends_of_min_lr(agree, name, min_lr):
     # 0, which is reached exactly, and the same as max_lr: nothing is left to sink.
@@ -160,7 +160,7 @@ def test_the_ends_of_min_lr(agree, name, min_lr):
     agree_on_steps(agree, name, range(LAST[name] + 3), options, Tolerance(1e-5, 1e-6))
 
 
-@of_each("numerics", SCHEDULES)
+@of_each("numerics", SCHEDULES, "edges")
 def test_the_warmup_may_lie_below_min_lr(agree, name):
     agree_on_steps(agree, name, range(3), {"max_lr": 2.0, "min_lr": 1.6, **LENGTHS[name]})
 
@@ -205,7 +205,7 @@ def test_the_descent_is_the_same_from_both_ends(unit, name, warmup, end, low, ti
 # warmup_cosine
 
 
-@check("warmup_cosine", "numerics")
+@check("warmup_cosine", "numerics", "refusals")
 @pytest.mark.parametrize(("warmup_steps", "total_steps"), [(3, 3), (5, 2), (0, 0), (2, -4)])
 @pytest.mark.parametrize("step", [0, 4])
 def test_warmup_cosine_refuses_a_run_without_a_step_after_the_warmup(agree, rand, step, warmup_steps, total_steps):
@@ -213,7 +213,7 @@ def test_warmup_cosine_refuses_a_run_without_a_step_after_the_warmup(agree, rand
     refused(agree, "warmup_cosine", step, options, "total_steps")
 
 
-@check("warmup_cosine", "numerics")
+@check("warmup_cosine", "numerics", "edges")
 def test_warmup_cosine_with_one_step_after_the_warmup(agree, rand):
     agree_on_steps(agree, "warmup_cosine", range(7), rates(rand) | {"warmup_steps": 4, "total_steps": 5})
 
@@ -221,14 +221,14 @@ def test_warmup_cosine_with_one_step_after_the_warmup(agree, rand):
 # warmup_stable_decay
 
 
-@check("warmup_stable_decay", "numerics")
+@check("warmup_stable_decay", "numerics", "edges")
 @pytest.mark.parametrize("lengths", [(3, 0, 5), (0, 0, 4), (2, 6, 1), (4, 1, 9)], ids=str)
 def test_warmup_stable_decay_with_other_lengths(agree, rand, lengths):
     options = dict(zip(("warmup_steps", "stable_steps", "decay_steps"), lengths, strict=True))
     agree_on_steps(agree, "warmup_stable_decay", range(sum(lengths) + 3), rates(rand) | options)
 
 
-@check("warmup_stable_decay", "numerics")
+@check("warmup_stable_decay", "numerics", "refusals")
 @pytest.mark.parametrize(
     ("argument", "value"), [("stable_steps", -1), ("stable_steps", -3), ("decay_steps", 0), ("decay_steps", -6)]
 )

@@ -1,6 +1,8 @@
 """Checks of tokenizer: where text may be cut, what is learned from it, and that nothing of it is lost on the way."""
 
 import itertools
+import random
+import string
 
 import pytest
 from hypothesis import given
@@ -450,6 +452,30 @@ def test_apply_merges_of_any_word(unit, agree, word, ranks):
     assert b"".join(tokens) == word, f"tokenizer.apply_merges({word}, {ranks}): the tokens together are not the word"
 
 
+LETTERS = "".join(random.Random(0).choices(string.ascii_letters, k=400))  # neighbours hardly ever repeat
+LETTER_MERGES = list(dict.fromkeys((a.encode(), b.encode()) for a, b in itertools.pairwise(LETTERS)))
+random.Random(1).shuffle(LETTER_MERGES)
+
+
+def growth(count_lines, work):
+    """How many times as many lines of Python four times the letters take."""
+    return count_lines(lambda: work(LETTERS)) / count_lines(lambda: work(LETTERS[:100]))
+
+
+@check("apply_merges", "efficiency")
+def test_apply_merges_of_a_long_word_does_not_look_through_it_for_each_merge(agree, count_lines):
+    ranks = {pair: rank for rank, pair in enumerate(LETTER_MERGES)}
+    # First whether the merges are right: counting lines is slow, and a wrong answer is put to every known mistake.
+    agree("apply_merges", LETTERS[:100].encode(), ranks)
+
+    def question(unit):
+        grown = growth(count_lines, lambda text: unit.apply_merges(text.encode(), ranks))
+        # n log n is 4 to 5 times as many lines, n^2 is 16 times as many
+        return {"four times the letters take at most 8 times the lines of Python": grown <= 8}
+
+    agree.on("apply_merges of words of 100 and of 400 letters", question)
+
+
 # stream_pretokens
 
 STREAM = "stream_pretokens"
@@ -697,6 +723,24 @@ def test_BPETokenizer_encodes_any_chunks_as_the_whole_text(unit, text, sizes):
     assert list(tokenizer.encode_iterable(chunks)) == list(tokenizer.encode(text)), (
         f"tokenizer.BPETokenizer: list(encode_iterable({chunks})) is not encode({text!r})"
     )
+
+
+@check("BPETokenizer", "stability")
+def test_bpe_refuses_what_utf_8_cannot_express(agree):
+    agree.raises("BPETokenizer.encode of half an emoji", asked("encode", "half \ud83d"), ValueError)
+
+
+@check("BPETokenizer", "efficiency")
+def test_bpe_encodes_one_long_word_in_about_n_log_n(agree, count_lines):
+    tokens = [bytes([byte]) for byte in range(256)] + [a + b for a, b in LETTER_MERGES]
+
+    def question(unit):
+        tokenizer = unit.BPETokenizer(dict(enumerate(tokens)), LETTER_MERGES)
+        # n log n is 4 to 5 times as many lines, n^2 is 16 times as many
+        grown = growth(count_lines, tokenizer.encode)
+        return {"four times the letters take at most 8 times the lines of Python": grown <= 8}
+
+    agree.on("BPETokenizer.encode of words of 100 and of 400 letters", question)
 
 
 @check("BPETokenizer", "efficiency")

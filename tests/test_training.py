@@ -86,6 +86,22 @@ def test_train_step_trains_in_training_mode(agree, rand):
     agree.on("train_step of a model with dropout that was in evaluation mode", question)
 
 
+@check("train_step", "numerics")
+def test_train_step_ignores_a_gradient_left_in_a_frozen_parameter(agree, rand):
+    batches = batches_of(rand, [(3, 5, 0)])
+
+    def question(unit):
+        model = build(unit)
+        freeze_some(model)
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        optimizer = lower(unit, "optim").SGD(trained, lr=0.3)
+        for parameter in model.parameters():
+            parameter.grad = torch.full_like(parameter, 100.0)
+        return {"the result": unit.train_step(model, optimizer, batches), "parameters": values_of(model)}
+
+    agree.on("train_step where a frozen parameter that the optimizer does not hold has an old gradient", question)
+
+
 @check("train_step", "property")
 @pytest.mark.parametrize("given", ["no micro-batch", "no target that counts"])
 def test_train_step_refuses_a_batch_of_nothing_and_changes_nothing(agree, rand, given):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from grader.curriculum import KINDS, Unit, load
-from grader.suggest import did_you_mean
+from grader.suggest import did_you_mean, exercises_and_units
 
 TESTS = Path(__file__).parents[2] / "tests"
 
@@ -164,10 +164,9 @@ class Checks:
         if not option.keyword:
             return f"There are no tests in {', '.join(self.config.args)}. For the tests of a unit: pytest -k attention"
         words = [word for word in re.findall(r"[\w.]+", option.keyword) if word not in ("and", "or", "not")]
-        exercises = [exercise.name for unit in load().values() for exercise in unit.exercises]
-        known = [*load(), *exercises, *KINDS]
-        unknown = [word for word in words if not any(word.lower() in name.lower() for name in known)]
-        meant = [did_you_mean(word, known) for word in unknown]
+        known = {word: [*exercises_and_units(word), *KINDS] for word in words}
+        unknown = [word for word in words if not any(word.lower() in name.lower() for name in known[word])]
+        meant = [did_you_mean(word, known[word]) for word in unknown]
         return f"-k {option.keyword!r} selects no test. " + (
             " ".join(filter(None, meant)) or "It takes a unit, an exercise, or part of a test's name: see README.md."
         )

@@ -17,7 +17,7 @@ from grader.checking.oracle import load_solution
 from grader.opened import opened
 from grader.pictures import comparison, paper, runs
 from grader.pretrain import corpus
-from grader.pretrain.devices import place
+from grader.pretrain.devices import deterministic, place
 from grader.pretrain.folder import RunFolder, locate
 from grader.pretrain.loop import open_run
 from grader.pretrain.settings import Settings, differences
@@ -50,7 +50,7 @@ def train(
     for key in ("target", "text_sha256"):
         if stored and stored[key] != facts[key]:
             raise ValueError(f"{path} was begun with another {key.partition('_')[0]}: choose another --name")
-    with place(device, bf16=bf16, compiled=compiled) as here:
+    with deterministic(), place(device, bf16=bf16, compiled=compiled) as here:
         try:
             with opened(submission) as units:
                 if here.rank == 0 and not stored:

@@ -52,6 +52,7 @@ class Exercise:
     score: float
     max_score: float
     criteria: tuple[CriterionResult, ...]
+    withheld: bool
     passed: int
     checks: int
     todo: str
@@ -157,6 +158,7 @@ def _exercise(exercise: ExerciseResult) -> Exercise:
         score=exercise.score,
         max_score=exercise.max_score,
         criteria=tuple(exercise.criteria),
+        withheld=any(_withheld(criterion, exercise.checks) for criterion in exercise.criteria),
         passed=sum(check.status == "passed" for check in exercise.checks),
         checks=len(exercise.checks),
         todo=cut(waiting[0], 200) if waiting else "",
@@ -164,6 +166,12 @@ def _exercise(exercise: ExerciseResult) -> Exercise:
         folded=tuple(findings[_SHOWN : _SHOWN + _FOLDED]),
         uncounted=len(findings[_SHOWN + _FOLDED :]),
     )
+
+
+def _withheld(criterion: CriterionResult, checks: Sequence[Check]) -> bool:
+    """Whether all of its checks passed and it is not earned, because the exercise does not do its job."""
+    own = [check.status for check in checks if check.criterion == criterion.criterion]
+    return criterion.status != "passed" and all(status == "passed" for status in own)
 
 
 def _findings(wrong: Sequence[Check]) -> Iterator[Finding]:

@@ -26,6 +26,8 @@ def _computing_dtype(tensor):
 
 @alternative("softmax")
 def softmax_by_detached_maximum(scores, dim):
+    if not torch.is_floating_point(scores):
+        raise ValueError(f"got {scores.dtype}")
     wide = scores.to(_computing_dtype(scores))
     shifted = wide - torch.max(wide.detach(), dim=dim, keepdim=True).values
     return shifted.exp().div(shifted.exp().sum(dim, keepdim=True)).to(scores.dtype)
@@ -33,6 +35,8 @@ def softmax_by_detached_maximum(scores, dim):
 
 @alternative("softmax")
 def softmax_by_logarithms(scores, dim):
+    if not scores.dtype.is_floating_point:
+        raise ValueError("whole numbers")
     wide = scores.to(_computing_dtype(scores))
     shifted = wide - wide.amax(dim, keepdim=True)
     return torch.exp(shifted - shifted.exp().sum(dim, keepdim=True).log()).to(scores.dtype)
@@ -40,6 +44,8 @@ def softmax_by_logarithms(scores, dim):
 
 @alternative("softmax")
 def softmax_in_base_two(scores, dim):
+    if not torch.is_floating_point(scores):
+        raise ValueError(f"got {scores.dtype}")
     wide = scores.to(_computing_dtype(scores))
     shares = torch.exp2((wide - wide.amax(dim, keepdim=True)) * math.log2(math.e))
     return (shares * shares.sum(dim, keepdim=True).reciprocal()).to(scores.dtype)
@@ -47,6 +53,8 @@ def softmax_in_base_two(scores, dim):
 
 @alternative("softmax")
 def softmax_row_by_row(scores, dim):
+    if not scores.dtype.is_floating_point:
+        raise ValueError("whole numbers")
     rows = scores.to(_computing_dtype(scores)).movedim(dim, -1)
     done = [torch.exp(row - row.max()) for row in rows.reshape(-1, rows.shape[-1])]
     shares = torch.stack([row / row.sum() for row in done]) if done else rows
@@ -55,6 +63,8 @@ def softmax_row_by_row(scores, dim):
 
 @alternative("softmax")
 def softmax_always_in_float64(scores, dim):
+    if not torch.is_floating_point(scores):
+        raise ValueError(f"got {scores.dtype}")
     wide = scores.double().transpose(dim, -1)
     shares = (wide - wide.max(-1, keepdim=True)[0]).exp()
     return torch.einsum("...j,...->...j", shares, 1 / shares.sum(-1)).transpose(dim, -1).to(scores.dtype)
@@ -62,6 +72,8 @@ def softmax_always_in_float64(scores, dim):
 
 @alternative("softmax")
 def softmax_always_in_float32(scores, dim):
+    if not scores.dtype.is_floating_point:
+        raise ValueError("whole numbers")
     shares = torch.exp(scores.float() - scores.float().amax(dim, keepdim=True))
     return nn.functional.normalize(shares, p=1.0, dim=dim).to(scores.dtype)
 
@@ -85,6 +97,8 @@ class _SoftmaxFunction(torch.autograd.Function):
 
 @alternative("softmax")
 def softmax_with_its_own_backward(scores, dim):
+    if not torch.is_floating_point(scores):
+        raise ValueError(f"got {scores.dtype}")
     return _SoftmaxFunction.apply(scores, dim)
 
 
@@ -146,6 +160,8 @@ def _refuse(mask):
 
 @alternative("scaled_dot_product_attention")
 def attention_by_einsum(query, key, value, mask=None):
+    if not torch.is_floating_point(query):
+        raise ValueError(f"got {query.dtype}")
     _refuse(mask)
     dtype = _computing_dtype(query)
     scores = torch.einsum("...qd,...kd->...qk", query.to(dtype), key.to(dtype)) * query.shape[-1] ** -0.5
@@ -157,6 +173,8 @@ def attention_by_einsum(query, key, value, mask=None):
 
 @alternative("scaled_dot_product_attention")
 def attention_by_scaled_queries(query, key, value, mask=None):
+    if not query.dtype.is_floating_point:
+        raise ValueError("whole numbers")
     _refuse(mask)
     dtype = _computing_dtype(query)
     scores = (query.to(dtype) / query.shape[-1] ** 0.5) @ key.to(dtype).mT
@@ -168,6 +186,8 @@ def attention_by_scaled_queries(query, key, value, mask=None):
 
 @alternative("scaled_dot_product_attention")
 def attention_by_loops(query, key, value, mask=None):
+    if not torch.is_floating_point(query):
+        raise ValueError(f"got {query.dtype}")
     _refuse(mask)
     dtype = _computing_dtype(query)
     batch, (q_len, k_len) = query.shape[:-2], (query.shape[-2], key.shape[-2])
@@ -186,6 +206,8 @@ def attention_by_loops(query, key, value, mask=None):
 
 @alternative("scaled_dot_product_attention")
 def attention_in_float64(query, key, value, mask=None):
+    if not query.dtype.is_floating_point:
+        raise ValueError("whole numbers")
     _refuse(mask)
     root = query.shape[-1] ** 0.25
     scores = (query.double() / root) @ (key.double() / root).transpose(-1, -2)
@@ -197,6 +219,8 @@ def attention_in_float64(query, key, value, mask=None):
 
 @alternative("scaled_dot_product_attention")
 def attention_by_flat_batch(query, key, value, mask=None):
+    if not torch.is_floating_point(query):
+        raise ValueError(f"got {query.dtype}")
     _refuse(mask)
     dtype = _computing_dtype(query)
     flat_query, flat_key, flat_value = (t.reshape(-1, *t.shape[-2:]).to(dtype) for t in (query, key, value))
@@ -223,6 +247,8 @@ def attention_always_in_float32(query, key, value, mask=None):
 
 @alternative("scaled_dot_product_attention")
 def attention_normalised_at_the_end(query, key, value, mask=None):
+    if not query.dtype.is_floating_point:
+        raise ValueError("whole numbers")
     _refuse(mask)
     dtype = _computing_dtype(query)
     scores = key.to(dtype) @ query.to(dtype).mT / math.sqrt(query.shape[-1])

@@ -58,11 +58,15 @@ def _probability(approximate: str, x: Tensor) -> Tensor:
 
 @alternative("gelu")
 def gelu_by_probability(x: Tensor, approximate: str = "none") -> Tensor:
+    if not torch.is_floating_point(x):
+        raise ValueError(f"got {x.dtype}")
     return (x.double() * _probability(approximate, x.double())).type_as(x)
 
 
 @alternative("gelu")
 def gelu_as_in_the_paper(x: Tensor, approximate: str = "none") -> Tensor:
+    if not x.dtype.is_floating_point:
+        raise ValueError("whole numbers")
     if approximate not in ("none", "tanh"):
         raise ValueError(approximate)
     wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
@@ -73,6 +77,8 @@ def gelu_as_in_the_paper(x: Tensor, approximate: str = "none") -> Tensor:
 
 @alternative("gelu")
 def gelu_by_erfc(x: Tensor, approximate: str = "none") -> Tensor:
+    if not torch.is_floating_point(x):
+        raise ValueError(f"got {x.dtype}")
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
     match approximate:
         case "none":
@@ -87,6 +93,8 @@ def gelu_by_erfc(x: Tensor, approximate: str = "none") -> Tensor:
 
 @alternative("gelu")
 def gelu_from_a_table(x: Tensor, approximate: str = "none") -> Tensor:
+    if not x.dtype.is_floating_point:
+        raise ValueError("whole numbers")
     bends = {
         "none": lambda wide: torch.erf(wide / 2**0.5),
         "tanh": lambda wide: torch.tanh((2 / torch.pi) ** 0.5 * (wide + 0.044715 * wide**3)),
@@ -114,6 +122,8 @@ class BentByErf(torch.autograd.Function):
 
 @alternative("gelu")
 def gelu_with_own_backward(x: Tensor, approximate: str = "none") -> Tensor:
+    if not torch.is_floating_point(x):
+        raise ValueError(f"got {x.dtype}")
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
     if approximate == "none":
         return BentByErf.apply(wide).to(x.dtype)
@@ -122,12 +132,16 @@ def gelu_with_own_backward(x: Tensor, approximate: str = "none") -> Tensor:
 
 @alternative("silu")
 def silu_by_tanh(x: Tensor) -> Tensor:
+    if not torch.is_floating_point(x):
+        raise ValueError(f"got {x.dtype}")
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
     return (wide * (1 + torch.tanh(wide / 2)) / 2).to(x.dtype)
 
 
 @alternative("silu")
 def silu_by_expit(x: Tensor) -> Tensor:
+    if not x.dtype.is_floating_point:
+        raise ValueError("whole numbers")
     wide = x.double()
     return wide.mul(torch.special.expit(wide)).to(x.dtype)
 
@@ -135,6 +149,8 @@ def silu_by_expit(x: Tensor) -> Tensor:
 @alternative("silu")
 def silu_by_the_size_of_x(x: Tensor) -> Tensor:
     """Only ever takes exp of what is not positive."""
+    if not torch.is_floating_point(x):
+        raise ValueError(f"got {x.dtype}")
     wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
     small = torch.exp(-torch.where(wide > 0, wide, -wide))
     return (wide * torch.where(wide > 0, 1 / (1 + small), small / (1 + small))).to(x.dtype)
@@ -142,6 +158,8 @@ def silu_by_the_size_of_x(x: Tensor) -> Tensor:
 
 @alternative("silu")
 def silu_by_log_sigmoid(x: Tensor) -> Tensor:
+    if not x.dtype.is_floating_point:
+        raise ValueError("whole numbers")
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
     return (wide * torch.exp(nn.functional.logsigmoid(wide))).to(x.dtype)
 
@@ -163,6 +181,8 @@ class BentBySigmoid(torch.autograd.Function):
 
 @alternative("silu")
 def silu_with_own_backward(x: Tensor) -> Tensor:
+    if not torch.is_floating_point(x):
+        raise ValueError(f"got {x.dtype}")
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
     return BentBySigmoid.apply(wide).to(x.dtype)
 

@@ -74,6 +74,8 @@ def losses_by_flat_index(log_probabilities, targets):
 
 @alternative("log_softmax")
 def log_softmax_by_detached_maximum(scores, dim):
+    if not torch.is_floating_point(scores):
+        raise ValueError(f"got {scores.dtype}")
     upcast = _wide(scores)
     shifted = upcast - torch.max(upcast.detach(), dim=dim, keepdim=True).values
     return shifted.sub(shifted.exp().sum(dim, keepdim=True).log()).to(scores.dtype)
@@ -81,6 +83,8 @@ def log_softmax_by_detached_maximum(scores, dim):
 
 @alternative("log_softmax")
 def log_softmax_in_float64(scores, dim):
+    if not scores.dtype.is_floating_point:
+        raise ValueError("whole numbers")
     last = scores.double().movedim(dim, -1)
     last = last - last.max(-1, keepdim=True)[0]
     return (last - torch.log(torch.einsum("...j->...", last.exp()))[..., None]).movedim(-1, dim).to(scores.dtype)
@@ -88,6 +92,8 @@ def log_softmax_in_float64(scores, dim):
 
 @alternative("log_softmax")
 def log_softmax_row_by_row(scores, dim):
+    if not torch.is_floating_point(scores):
+        raise ValueError(f"got {scores.dtype}")
     rows = _wide(scores).transpose(dim, -1)
     done = [row - row.max() for row in rows.reshape(-1, rows.shape[-1])]
     done = [row - torch.log(torch.exp(row).sum()) for row in done]
@@ -98,6 +104,8 @@ def log_softmax_row_by_row(scores, dim):
 @alternative("log_softmax")
 def log_softmax_by_quotients(scores, dim):
     """Adds log(1 / sum) instead of subtracting log(sum)."""
+    if not scores.dtype.is_floating_point:
+        raise ValueError("whole numbers")
     upcast = _wide(scores)
     shifted = upcast - upcast.amax(dim, keepdim=True)
     return (shifted + torch.log(1 / shifted.exp().sum(dim, keepdim=True))).to(scores.dtype)
@@ -105,6 +113,8 @@ def log_softmax_by_quotients(scores, dim):
 
 @alternative("log_softmax")
 def log_softmax_in_base_two(scores, dim):
+    if not torch.is_floating_point(scores):
+        raise ValueError(f"got {scores.dtype}")
     upcast = _wide(scores)
     shifted = upcast - upcast.amax(dim, keepdim=True)
     total = torch.exp2(shifted * math.log2(math.e)).sum(dim, keepdim=True)
@@ -113,6 +123,8 @@ def log_softmax_in_base_two(scores, dim):
 
 @alternative("log_softmax")
 def log_softmax_by_sorted_sum(scores, dim):
+    if not scores.dtype.is_floating_point:
+        raise ValueError("whole numbers")
     upcast = _wide(scores)
     top = upcast.sort(dim, descending=True).values
     first = top.narrow(dim, 0, 1)
@@ -122,6 +134,8 @@ def log_softmax_by_sorted_sum(scores, dim):
 
 @alternative("cross_entropy")
 def cross_entropy_by_weights(logits, targets, ignore_index=-100, label_smoothing=0.0):
+    if not torch.is_floating_point(logits):
+        raise ValueError(f"got {logits.dtype}")
     _refuse(logits, targets, ignore_index)
     counts = targets.ne(ignore_index)
     logp = log_softmax(_wide(logits), -1)
@@ -133,6 +147,8 @@ def cross_entropy_by_weights(logits, targets, ignore_index=-100, label_smoothing
 
 @alternative("cross_entropy")
 def cross_entropy_by_log_sum(logits, targets, ignore_index=-100, label_smoothing=0.0):
+    if not logits.dtype.is_floating_point:
+        raise ValueError("whole numbers")
     _refuse(logits, targets, ignore_index)
     flat, ids = _wide(logits).reshape(-1, logits.shape[-1]), targets.reshape(-1)
     flat, ids = flat[ids != ignore_index], ids[ids != ignore_index]
@@ -147,6 +163,8 @@ def cross_entropy_by_log_sum(logits, targets, ignore_index=-100, label_smoothing
 
 @alternative("cross_entropy")
 def cross_entropy_by_soft_targets(logits, targets, ignore_index=-100, label_smoothing=0.0):
+    if not torch.is_floating_point(logits):
+        raise ValueError(f"got {logits.dtype}")
     _refuse(logits, targets, ignore_index)
     vocab = logits.shape[-1]
     kept = (targets.reshape(-1) != ignore_index).nonzero()[:, 0]
@@ -159,6 +177,8 @@ def cross_entropy_by_soft_targets(logits, targets, ignore_index=-100, label_smoo
 
 @alternative("cross_entropy")
 def cross_entropy_token_by_token(logits, targets, ignore_index=-100, label_smoothing=0.0):
+    if not logits.dtype.is_floating_point:
+        raise ValueError("whole numbers")
     _refuse(logits, targets, ignore_index)
     total, count = _wide(logits)[..., :0].sum(), 0
     rows = zip(logits.reshape(-1, logits.shape[-1]), targets.reshape(-1).tolist(), strict=True)
@@ -189,6 +209,8 @@ class _SoftmaxMinusTarget(torch.autograd.Function):
 
 @alternative("cross_entropy")
 def cross_entropy_with_its_own_gradient(logits, targets, ignore_index=-100, label_smoothing=0.0):
+    if not torch.is_floating_point(logits):
+        raise ValueError(f"got {logits.dtype}")
     _refuse(logits, targets, ignore_index)
     kept = targets != ignore_index
     rows, vocab = _wide(logits[kept]), logits.shape[-1]

@@ -192,6 +192,8 @@ def _per_sequence(x: Tensor, positions: Tensor) -> Tensor:
 @alternative("apply_rope")
 def rope_by_rotate_half(x: Tensor, positions: Tensor, base: float = 10000.0) -> Tensor:
     """Cosine and sine for every feature, and a copy of x with its halves exchanged."""
+    if not torch.is_floating_point(x):
+        raise ValueError(f"got {x.dtype}")
     angles = _per_sequence(x, positions).float() * rope_frequencies(x.size(-1), base)
     angles = torch.cat([angles, angles], dim=-1)
     half = x.size(-1) // 2
@@ -207,6 +209,8 @@ def rope_by_rotate_half(x: Tensor, positions: Tensor, base: float = 10000.0) -> 
 @alternative("apply_rope")
 def rope_with_rounded_cosines(x: Tensor, positions: Tensor, base: float = 10000.0) -> Tensor:
     """Exact angles, but products in the dtype of x, as some libraries do it."""
+    if not x.dtype.is_floating_point:
+        raise ValueError("whole numbers")
     angles = _per_sequence(x, positions) * rope_frequencies(x.size(-1), base)
     cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
     first, second = x.chunk(2, -1)
@@ -215,6 +219,8 @@ def rope_with_rounded_cosines(x: Tensor, positions: Tensor, base: float = 10000.
 
 @alternative("apply_rope")
 def rope_by_complex_numbers(x: Tensor, positions: Tensor, base: float = 10000.0) -> Tensor:
+    if not torch.is_floating_point(x):
+        raise ValueError(f"got {x.dtype}")
     wide = x.double()
     rates = rope_frequencies(x.size(-1), base).double()
     angles = _per_sequence(x, positions) * rates
@@ -226,6 +232,8 @@ def rope_by_complex_numbers(x: Tensor, positions: Tensor, base: float = 10000.0)
 @alternative("apply_rope")
 def rope_by_matrices(x: Tensor, positions: Tensor, base: float = 10000.0) -> Tensor:
     """One 2 x 2 matrix for every position and pair."""
+    if not x.dtype.is_floating_point:
+        raise ValueError("whole numbers")
     angles = _per_sequence(x, positions) * rope_frequencies(x.shape[-1], base).double()
     cos, sin = torch.cos(angles), torch.sin(angles)
     matrices = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)
@@ -237,6 +245,8 @@ def rope_by_matrices(x: Tensor, positions: Tensor, base: float = 10000.0) -> Ten
 @alternative("apply_rope")
 def rope_pair_by_pair(x: Tensor, positions: Tensor, base: float = 10000.0) -> Tensor:
     """In float64, without the other exercise."""
+    if not torch.is_floating_point(x):
+        raise ValueError(f"got {x.dtype}")
     if x.shape[-1] % 2:
         raise ValueError(f"odd d_head {x.shape[-1]}")
     half, wide, out = x.shape[-1] // 2, x.double(), torch.zeros_like(x, dtype=torch.float64)
@@ -251,6 +261,8 @@ def rope_pair_by_pair(x: Tensor, positions: Tensor, base: float = 10000.0) -> Te
 @alternative("apply_rope")
 def rope_with_sequences_last(x: Tensor, positions: Tensor, base: float = 10000.0) -> Tensor:
     """Looks the angles up in a table of all positions up to the largest, where none is negative."""
+    if not x.dtype.is_floating_point:
+        raise ValueError("whole numbers")
     rates = rope_frequencies(x.shape[-1], base)
     places = _per_sequence(x, positions)[..., 0].long()
     low = int(places.min()) if places.numel() else 0

@@ -546,28 +546,33 @@ def apply_in_order_of_training(word, ranks):
 
 
 @alternative("apply_merges")
-def apply_one_at_a_time(word, ranks):
-    tokens = [word[i : i + 1] for i in range(len(word))]
-    while len(tokens) > 1:
-        rank, i = min((ranks.get((tokens[i], tokens[i + 1]), len(ranks) + 1), i) for i in range(len(tokens) - 1))
-        if rank > len(ranks):
-            break
-        tokens[i : i + 2] = [tokens[i] + tokens[i + 1]]
-    return tokens
+def apply_rank_by_rank(word, ranks):
+    # The places of each rank are collected first, and then merged from left to right; ranks only ever rise.
+    tokens = [word[i : i + 1] for i in range(len(word))] + [b""]
+    left, right = [i - 1 for i in range(len(tokens))], [i + 1 for i in range(len(tokens))]
+    places, waiting = {}, []
 
+    def note(i):
+        rank = ranks.get((tokens[i], tokens[right[i]])) if i >= 0 and tokens[i] else None
+        if rank is not None:
+            if rank not in places:
+                places[rank] = []
+                heapq.heappush(waiting, rank)
+            places[rank].append(i)
 
-@alternative("apply_merges")
-def apply_by_cuts(word, ranks):
-    cuts = list(range(len(word) + 1))
-    while True:
-        best = None
-        for a, b, c in zip(cuts, cuts[1:], cuts[2:], strict=False):
-            rank = ranks.get((word[a:b], word[b:c]))
-            if rank is not None and (best is None or rank < best[0]):
-                best = rank, b
-        if best is None:
-            return [word[a:b] for a, b in itertools.pairwise(cuts)]
-        cuts.remove(best[1])
+    for i in range(len(word)):
+        note(i)
+    while waiting:
+        rank = heapq.heappop(waiting)
+        for i in sorted(places.pop(rank)):
+            if tokens[i] and ranks.get((tokens[i], tokens[right[i]])) == rank:
+                gone = right[i]
+                tokens[i], tokens[gone] = tokens[i] + tokens[gone], b""
+                right[i] = right[gone]
+                left[right[i]] = i
+                note(left[i])
+                note(i)
+    return [token for token in tokens if token]
 
 
 @alternative("apply_merges")
@@ -596,18 +601,6 @@ def apply_by_heap(word, ranks):
         if i in before:
             push(before[i])
     return [tokens[i] for i in sorted(tokens)]
-
-
-@alternative("apply_merges")
-def apply_by_recursion(word, ranks):
-    def merge(tokens):
-        known = {pair for pair in itertools.pairwise(tokens) if pair in ranks}
-        if not known:
-            return tokens
-        best = min(known, key=lambda pair: ranks[pair])
-        return merge(merge_pair(tokens, best, b"".join(best)))
-
-    return merge([byte.to_bytes(1, "big") for byte in word])
 
 
 @alternative("stream_pretokens")
@@ -818,15 +811,13 @@ class BPETokenizerByIds(PlainTokenizer):
     def __init__(self, vocab, merges, special_tokens=()):
         super().__init__(vocab, merges, special_tokens)
         self.rules = {(self.ids[a], self.ids[b]): self.ids[a + b] for a, b in merges}
-        self.order = {pair: rank for rank, pair in enumerate(self.rules)}
 
     def piece_ids(self, piece):
         if piece in self.special:
             return super().piece_ids(piece)
         word = [self.ids[bytes([byte])] for byte in piece.encode()]
-        while known := [pair for pair in itertools.pairwise(word) if pair in self.rules]:
-            pair = min(known, key=self.order.get)
-            word = merge_pair(word, pair, self.rules[pair])
+        for pair, new_id in self.rules.items():
+            word = merge_pair(word, pair, new_id)
         return word
 
 
@@ -854,43 +845,3 @@ class BPETokenizerWithDecoder(PlainTokenizer):
                 raise ValueError(f"there is no token with the id {i}")
             out.append(decoder.decode(self.vocab[i]))
         return "".join(out) + decoder.decode(b"", final=True)
-
-
-@alternative("BPETokenizer")
-class BPETokenizerByPlaces:
-    # One merge at a time, at the first place of the lowest rank.
-    def __init__(self, vocab, merges, special_tokens=()):
-        self._by_id = {int(i): bytes(token) for i, token in vocab.items()}
-        self._by_token = {token: i for i, token in self._by_id.items()}
-        self._rank = dict(zip(merges, itertools.count()))
-        self._special = sorted(special_tokens)
-        missing = [token for token in self._special if token.encode() not in self._by_token]
-        if missing:
-            raise ValueError(f"not in vocab: {missing}")
-
-    @property
-    def vocab_size(self):
-        return sum(1 for _ in self._by_id)
-
-    def _word(self, word):
-        parts = [bytes([byte]) for byte in word]
-        while True:
-            ranked = [(self._rank[p], i) for i, p in enumerate(itertools.pairwise(parts)) if p in self._rank]
-            if not ranked:
-                return [self._by_token[part] for part in parts]
-            i = min(ranked)[1]
-            parts = [*parts[:i], parts[i] + parts[i + 1], *parts[i + 2 :]]
-
-    def encode_iterable(self, chunks):
-        for piece in stream_pretokens(chunks, self._special):
-            yield from [self._by_token[piece.encode()]] if piece in self._special else self._word(piece.encode())
-
-    def encode(self, text):
-        return [*self.encode_iterable(iter([text, ""]))]
-
-    def decode(self, ids):
-        ids = list(ids)
-        for i in ids:
-            if i not in self._by_id:
-                raise ValueError(f"id {i}?")
-        return str(b"".join(self._by_id[i] for i in ids), "utf-8", errors="replace")

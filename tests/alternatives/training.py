@@ -45,6 +45,7 @@ def step_with_one_graph(model, optimizer, micro_batches, *, max_norm=1.0):
     if weights.sum() == 0:
         raise ValueError("no target counts")
     optimizer.zero_grad()
+    model.zero_grad()
     model.train()
     shares = (weights / weights.sum()).tolist()
     loss = sum(share * cross_entropy(model(x), y) for share, (x, y) in zip(shares, micro_batches, strict=True))
@@ -62,6 +63,7 @@ def step_with_torchs_functions(model, optimizer, micro_batches, *, max_norm=1.0)
         raise ValueError("an empty batch")
     model.train()
     optimizer.zero_grad()
+    model.zero_grad()
     losses = []
     for x, y in micro_batches:
         scores = model(x).flatten(0, 1)
@@ -105,6 +107,7 @@ def step_with_scaled_logs(model, optimizer, micro_batches, *, max_norm=1.0):
     if total == 0:
         raise ValueError("nothing counts")
     optimizer.zero_grad()
+    model.zero_grad()
     model.train()
     mean = 0.0
     for inputs, targets in micro_batches:

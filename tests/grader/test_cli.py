@@ -1,14 +1,16 @@
 """The command line: what it prints, where, and the exit code that a script relies on."""
 
 import json
+import os
 import re
 import subprocess
 import sys
+from io import StringIO
 
 import pytest
 from typer.testing import CliRunner
 
-from grader import cli, faults, stubs, workbench
+from grader import cli, faults, stubs, terminal, workbench
 from grader.checking import suite
 from grader.curriculum import load
 from grader.isolation import pool as workers
@@ -74,6 +76,19 @@ def test_progress_on_stubs_shows_where_to_begin(folder, one_zygote):
     assert done.stderr == ""
 
 
+def test_after_one_unit_it_says_what_is_done_and_what_is_next(folder, one_zygote, few_checks):
+    done = run("--unit", "attention", "--target", folder(SOLUTION))
+    assert done.exit_code == 0
+    assert "Everything is done" not in done.stdout
+    assert "attention is done.\nNext: tokenizer.CharTokenizer in exercises/tokenizer.py." in done.stdout
+    assert "pytest -k tokenizer        (stuck? grader hint CharTokenizer)" in done.stdout
+
+
+def test_where_no_other_unit_has_a_stub_it_says_how_to_see_the_rest(one_zygote, few_checks):
+    done = run("progress", "--unit", "attention", "--target", "solutions")
+    assert "attention is done.\nNo exercise of the other units is a stub." in done.stdout
+
+
 def test_progress_of_all_units_needs_all_their_files(folder, one_zygote):
     done = run("progress", "--target", folder(STUB))
     assert done.exit_code == 1
@@ -110,11 +125,23 @@ def test_a_seed_is_drawn_where_none_is_given(folder, one_zygote):
     [
         (["grade", "no/such/folder"], "is not a folder. Give the folder that holds the learner's files."),
         (["progress", "--target", "no/such/folder"], "is not a folder."),
-        (["grade", "solutions", "--unit", "atention"], "there is no unit 'atention'. Units: "),
+        (["grade", "solutions", "--unit", "atention"], "there is no unit 'atention'. Did you mean attention?\n"),
         (["grade", "solutions", "--jobs", "2"], "--jobs is for a class: say with --out where its grades go"),
         (["grade", "solutions", "--out", "/nowhere", "--json", "x"], "--json is for one submission: leave out --out"),
         (["selfcheck", "atention"], "there is no unit 'atention'."),
         (["hint", "softmaxx"], "there is no exercise 'softmaxx'. Did you mean softmax"),
+        (["hint", "atention.softmax"], "there is no exercise 'atention.softmax'. Did you mean attention.softmax?\n"),
+        (["hint", "attention.sofmax"], "Did you mean attention.softmax?\n"),
+        (["hint", "atention"], "Did you mean attention?\n"),
+        (["hint", "multihead"], "Did you mean MultiHeadAttention?\n"),
+        (["reset", "cross-entropy"], "Did you mean cross_entropy?\n"),
+        (["show", "atention"], "there is no picture 'atention'. Did you mean attention?\n"),
+        (["show", "zzz"], "there is no picture 'zzz'. Pictures: attention, positions, "),
+        (["hin", "softmax"], "there is no command 'hin'. Did you mean grader hint?\n"),
+        (["softmax"], "there is no command 'softmax'. To test your softmax: pytest -k softmax\n"),
+        (["atention"], "there is no command 'atention'. To test your attention: pytest -k attention\n"),
+        (["zzz"], "there is no command 'zzz'. Commands: progress, grade, "),
+        (["--unit", "atention"], "there is no unit 'atention'. Did you mean attention?\n"),
         (["hint", "zzz"], "there is no exercise 'zzz'. Exercises: "),
         (["hint", "attention"], "attention is a unit. Its exercises: softmax, causal_mask, "),
         (["hint", "softmax", "5"], "softmax has hints 1 to 4"),
@@ -213,6 +240,45 @@ def test_help_names_every_command_and_has_no_colours():
     assert "Exit codes: 0 done, 1 something did not pass" in " ".join(done.stdout.split())
     assert "\x1b" not in done.stdout
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--version"],
+        ["--help"],
+        ["hint", "softmax"],
+        ["show", "--help"],
+        ["show", "atention"],
+        ["compare", "no-such-run"],
+        ["train", "--set", "nothing=1"],
+        ["similar", "no/such/folder"],
+        ["progress", "--unit", "atention"],
+        ["stubs", "--check"],
+    ],
+)
+def test_torch_is_not_imported_before_it_is_needed(arguments):
+    code = "import atexit, sys; from grader.cli import main; sys.argv = ['grader', *sys.argv[1:]]\n"
+    code += "atexit.register(lambda: print('torch' in sys.modules, file=sys.stderr)); main()"
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, cwd=KIT, capture_output=True, encoding="utf-8", timeout=120, check=False)
+    assert done.stderr.splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_bar_is_drawn_in_ascii_where_the_encoding_has_no_blocks(encoding):
+    script = "from grader import terminal; terminal.never_fail_to_print(); print('\u2588\u2588\u2591 \u65e5')"
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=KIT, capture_output=True, env=environment, timeout=120, check=True)
+    assert done.stdout.decode("ascii").splitlines() == ["##- ?"]
+
+
+@pytest.mark.parametrize(("columns", "width"), [("60", 60), ("200", 200), ("", 100), ("wide", 100), ("0", 100)])
+def test_piped_output_is_as_wide_as_columns_says(columns, width, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setattr(sys, "stdout", StringIO())
+    assert terminal.make_console().width == width
 
 
 def test_without_a_terminal_there_are_no_colours_and_no_bar():

@@ -13,9 +13,9 @@ SHIFT = "shifted = wide - wide.amax(dim=dim, keepdim=True)"
 WRONG = edited((SHIFT, "shifted = wide"))
 
 
-def run(*arguments):
+def run(*arguments, cwd=KIT):
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--color=no", *map(str, arguments)]
-    return subprocess.run(command, cwd=KIT, capture_output=True, encoding="utf-8", timeout=120, check=False)
+    return subprocess.run(command, cwd=cwd, capture_output=True, encoding="utf-8", timeout=120, check=False)
 
 
 def target(folder):
@@ -62,6 +62,43 @@ def test_the_name_of_an_exercise_means_that_exercise():
     lines = [line for line in done.stdout.splitlines() if "::" in line]
     assert len(lines) > 10
     assert all(line.startswith("tests/test_attention.py::test_softmax") for line in lines)
+
+
+@pytest.mark.parametrize("folder", ["exercises", "grader/checking", "tests"])
+def test_it_works_from_every_folder_of_the_kit(folder):
+    done = run("--collect-only", "-q", "-k", "softmax", cwd=KIT / folder)
+    tests = [line for line in done.stdout.splitlines() if "::" in line]
+    assert done.returncode == 0
+    assert len(tests) > 10
+    assert all(line.startswith("tests/test_attention.py::test_softmax") for line in tests)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "said"),
+    [
+        ("sofmax", "Did you mean softmax?"),
+        ("atention", "Did you mean attention?"),
+        ("softmax and stabilty", "Did you mean stability?"),
+        ("atention.softmax", "Did you mean attention.softmax?"),
+        ("zzz", "It takes a unit, an exercise, or part of a test's name"),
+    ],
+)
+def test_a_name_that_selects_nothing_is_told_what_it_could_mean(keyword, said):
+    done = run("-k", keyword)
+    assert done.returncode == pytest.ExitCode.NO_TESTS_COLLECTED
+    assert f"-k {keyword!r} selects no test. {said}" in done.stdout
+
+
+def test_a_file_without_tests_is_told_how_to_test_it():
+    done = run("exercises/attention.py")
+    assert done.returncode == pytest.ExitCode.NO_TESTS_COLLECTED
+    assert "There are no tests in exercises/attention.py. For the tests of a unit: pytest -k attention" in done.stdout
+
+
+def test_an_exercise_can_be_given_with_its_unit():
+    done = run("--collect-only", "-q", "-k", "attention.softmax")
+    assert all("::test_softmax" in line for line in done.stdout.splitlines() if "::" in line)
+    assert "test_softmax" in done.stdout
 
 
 def test_without_k_the_graders_own_tests_stay_out():

@@ -2,18 +2,24 @@
 
 import csv
 import json
+import re
 import shutil
 import subprocess
 import sys
 import time
+from io import StringIO
 
 import pytest
+from rich.console import Console
+from rich.progress import Progress
 
 from grader.language import Language
+from grader.pretrain.command import Display
 from grader.pretrain.settings import Settings, read
 from grader.submission import KIT
 
 TINY = ["max_length=16", "d_model=16", "num_layers=1", "num_heads=2", "vocab_size=300", "batch_size=4", "dropout=0.1"]
+WIDE = ["max_length=64", "d_model=64", "batch_size=16"]
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +40,18 @@ def trained(run, *options, target="solutions", code=0):
     )
     assert done.returncode == code, done.stdout + done.stderr
     return done
+
+
+def killed_after(updates, run, *options):
+    """Begin a run and kill it once its log has so many rows."""
+    process = subprocess.Popen(command(run, *options), cwd=KIT, stdout=subprocess.DEVNULL)
+    log = run / "log.csv"
+    while not log.exists() or len(log.read_text().splitlines()) < updates + 1:
+        assert process.poll() is None
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+    assert not (run / "sample.txt").exists(), "it was too fast to be killed"
 
 
 def rows(run):
@@ -69,23 +87,44 @@ def test_without_a_terminal_it_says_lines_without_colour_and_nothing_on_stderr(w
     assert "update 40 of 40  loss" in done.stdout
     assert "bits per byte" in done.stdout
     assert "gzip -9" in done.stdout
+    assert re.search(r"40 updates took .+ s\.", done.stdout)
+
+
+def test_without_a_terminal_it_is_never_silent_for_long(tmp_path):
+    now, said = 0.0, StringIO()
+    console = Console(file=said, width=200)
+    display = Display(console, Progress(disable=True), Settings(steps=100), tmp_path, clock=lambda: now)
+    display.begun({"step": 0, "parameters": 1, "gzip_bits_per_byte": 2.0})
+    for step in range(1, 13):
+        now += 11.0  # no evaluation is due in any of these updates
+        display.stepped({"step": step, "loss": 1.0}, 10.0)
+    display.ended({"gzip_bits_per_byte": 2.0}, "sample")
+    lines = [line for line in said.getvalue().splitlines() if line.startswith("update ")]
+    assert [line.split()[1] for line in lines] == ["3", "6", "9", "12"]
+    assert "12 updates took 2 min 12 s." in said.getvalue()
 
 
 def test_killed_and_continued_it_has_the_same_losses_to_the_last_bit(whole, text, tmp_path):
     run = tmp_path / "killed"
-    options = ("--text", str(text), "--steps", "40")
-    process = subprocess.Popen(command(run, *options), cwd=KIT, stdout=subprocess.DEVNULL)
-    log = run / "log.csv"
-    while not log.exists() or len(log.read_text().splitlines()) < 12:
-        assert process.poll() is None
-        time.sleep(0.002)
-    process.kill()
-    process.wait()
-    assert not (run / "sample.txt").exists(), "it was too fast to be killed"
+    killed_after(11, run, "--text", str(text), "--steps", "40")
     done = trained(run, "--text", str(text))
     assert "goes on after update" in done.stdout
     assert rows(run) == rows(whole[0])
     assert (run / "sample.txt").read_bytes() == (whole[0] / "sample.txt").read_bytes()
+
+
+def test_with_two_threads_equal_runs_and_a_killed_one_have_the_same_losses(text, tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.setenv("OMP_WAIT_POLICY", "passive")  # on a busy machine threads that spin take minutes
+    # Large enough for torch to split an embedding's backward pass between the threads: 65 536 gradients.
+    wide = [part for name in WIDE for part in ("--set", name)]
+    options = (*wide, "--text", str(text), "--steps", "6")
+    for name in ("first", "second"):
+        trained(tmp_path / name, *options)
+    killed_after(2, tmp_path / "killed", *options)
+    assert "goes on after update" in trained(tmp_path / "killed", *wide, "--text", str(text)).stdout
+    assert rows(tmp_path / "second") == rows(tmp_path / "first")
+    assert rows(tmp_path / "killed") == rows(tmp_path / "first")
 
 
 def test_a_finished_run_only_says_its_sample_again(whole, text):

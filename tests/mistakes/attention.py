@@ -1381,3 +1381,20 @@ MISTAKES = [
     *GROUPED_QUERY_ATTENTION,
     *SLIDING_WINDOW_MASK,
 ]
+
+MISTAKES += [
+    Mistake(
+        "softmax-takes-integers",
+        "softmax",
+        "you accept a tensor of integers, and the result is cut off to whole numbers: refuse it with a ValueError.",
+        {
+            '    if not scores.is_floating_point():\n        raise ValueError(f"softmax needs floating-point scores, got {scores.dtype}")\n': ""
+        },
+    ),
+    Mistake(
+        "scaled-dot-product-attention-takes-integers",
+        "scaled_dot_product_attention",
+        "you accept a tensor of integers, and the result is cut off to whole numbers: refuse it with a ValueError.",
+        {"if not all(given.is_floating_point() for given in (query, key, value)):": "if False:"},
+    ),
+]

@@ -412,3 +412,22 @@ MISTAKES = [
     *always("FeedForward", "FeedForward.forward"),
     *always("SwiGLU", "SwiGLU.forward"),
 ]
+
+MISTAKES += [
+    Mistake(
+        "silu-takes-integers",
+        "silu",
+        "you accept a tensor of integers, and the result is cut off to whole numbers: refuse it with a ValueError.",
+        {
+            '    if not x.is_floating_point():\n        raise ValueError(f"silu needs floating-point numbers, got {x.dtype}")\n': ""
+        },
+    ),
+    Mistake(
+        "gelu-takes-integers",
+        "gelu",
+        "you accept a tensor of integers, and the result is cut off to whole numbers: refuse it with a ValueError.",
+        {
+            '    if not x.is_floating_point():\n        raise ValueError(f"gelu needs floating-point numbers, got {x.dtype}")\n': ""
+        },
+    ),
+]

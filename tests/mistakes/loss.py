@@ -355,3 +355,23 @@ MISTAKES = [
     *always("perplexity", without=("detached",)),
     *always("bits_per_byte", without=("detached",)),
 ]
+
+MISTAKES += [
+    Mistake(
+        "log-softmax-takes-integers",
+        "log_softmax",
+        "you accept a tensor of integers, and the result is cut off to whole numbers: refuse it with a ValueError.",
+        {
+            '    if not scores.is_floating_point():\n        raise ValueError(f"log_softmax needs floating-point scores, got {scores.dtype}")\n': ""
+        },
+    ),
+    Mistake(
+        "cross-entropy-takes-integers",
+        "cross_entropy",
+        "you accept a tensor of integers, and the result is cut off to whole numbers: refuse it with a ValueError.",
+        {
+            '    if not logits.is_floating_point():\n        raise ValueError(f"cross_entropy needs floating-point logits, got {logits.dtype}")\n': "",
+            "log_softmax(_widen(logits[kept]), dim=-1)": "log_softmax(_widen(logits[kept]) * 1.0, dim=-1)",
+        },
+    ),
+]

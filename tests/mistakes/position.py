@@ -420,3 +420,14 @@ ALIBI = [
 ]
 
 MISTAKES = [*SINUSOIDAL, *LEARNED, *ROPE_FREQUENCIES_MISTAKES, *APPLY_ROPE, *ALIBI]
+
+MISTAKES += [
+    Mistake(
+        "apply-rope-takes-integers",
+        "apply_rope",
+        "you accept a tensor of integers, and the result is cut off to whole numbers: refuse it with a ValueError.",
+        {
+            '    if not x.is_floating_point():\n        raise ValueError(f"apply_rope needs floating-point vectors, got {x.dtype}")\n': ""
+        },
+    )
+]

@@ -1,5 +1,7 @@
 """Known mistakes of the unit `tokenizer`: each must fail, and the message must name it."""
 
+from textwrap import indent
+
 from grader.checking import Mistake
 
 
@@ -611,8 +613,27 @@ TRAIN_BPE = [
 
 
 _CHOOSE = "first, second = min(neighbours, key=ranks.__getitem__)"
-_REPEAT = "        tokens = merged\n"
+_REPEAT = "    tokens = merged\n"
 _SINGLE = "tokens = [word[i : i + 1] for i in range(len(word))]"
+_USED_UP = "            open_first = False\n"
+_ROUNDS = """
+tokens = [word[i : i + 1] for i in range(len(word))]
+while True:
+    neighbours = [pair for pair in pairwise(tokens) if pair in ranks]
+    if not neighbours:
+        return tokens
+    first, second = min(neighbours, key=ranks.__getitem__)
+    merged = []
+    open_first = False
+    for token in tokens:
+        if open_first and token == second:
+            merged[-1] += token
+            open_first = False
+        else:
+            merged.append(token)
+            open_first = token == first
+    tokens = merged
+"""  # right, but it looks through the whole word for each merge
 _APPLY_ARGS = "def _call(word, ranks):\n    return word, ranks\n\n\n"
 
 
@@ -637,6 +658,11 @@ return tokens
 
 APPLY_MERGES = [
     _applying(
+        "apply-quadratic",
+        "you look through the whole word for each merge, which takes n^2 steps for n bytes: use a heap of the pairs.",
+        _ROUNDS,
+    ),
+    _applying(
         "apply-longest-match",
         "you take the longest token that fits from the left; the merge that training made first comes first.",
         _LONGEST_MATCH,
@@ -646,42 +672,35 @@ APPLY_MERGES = [
         "you take a word that is itself a token as it is; its merges may lead to other tokens.",
         "return [word] if word in {a + b for a, b in ranks} else _right(word, ranks)",
     ),
-    Mistake(
+    _applying(
         "apply-leftmost-first",
-        "apply_merges",
         "you merge the first neighbours from the left that can be merged, whatever their rank.",
-        {_CHOOSE: "first, second = neighbours[0]"},
+        _ROUNDS.replace(_CHOOSE, "first, second = neighbours[0]"),
     ),
-    Mistake(
+    _applying(
         "apply-highest-rank",
-        "apply_merges",
         "you merge the pair with the highest rank first, which training made last.",
-        {_CHOOSE: "first, second = max(neighbours, key=ranks.__getitem__)"},
+        _ROUNDS.replace(_CHOOSE, "first, second = max(neighbours, key=ranks.__getitem__)"),
     ),
-    Mistake(
+    _applying(
         "apply-once",
-        "apply_merges",
         "you stop after one merge: repeat until no neighbours can be merged.",
-        {_REPEAT: "        return merged\n"},
+        _ROUNDS.replace(_REPEAT, "    return merged\n"),
     ),
     _applying(
         "apply-one-place",
         "you merge each pair at the first place only: it is merged wherever it stands.",
         "tokens, ranks = [word[i : i + 1] for i in range(len(word))], dict(ranks)\nwhile known := [p for p in pairwise(tokens) if p in ranks]:\n    pair = min(known, key=ranks.get)\n    i = list(pairwise(tokens)).index(pair)\n    tokens[i : i + 2] = [pair[0] + pair[1]]\n    ranks.pop(pair)\nreturn tokens",
     ),
-    Mistake(
+    _applying(
         "apply-used-twice",
-        "apply_merges",
         "a token that one merge has used up is used again by the next: aaa with (a, a) is aa, a.",
-        {
-            "                open_first = False  # used up: the next token cannot be merged with it": "                open_first = token == first"
-        },
+        _ROUNDS.replace(_USED_UP, "            open_first = token == first\n"),
     ),
-    Mistake(
+    _applying(
         "apply-int-tokens",
-        "apply_merges",
         "your tokens are ints: word[i] of bytes is an int, word[i : i + 1] is a byte.",
-        {_SINGLE: "tokens = list(word)"},
+        _ROUNDS.replace(_SINGLE, "tokens = list(word)"),
     ),
     _applying("apply-empty-crashes", 'b"" makes you crash; it has no tokens.', "word[0]\nreturn _right(word, ranks)"),
     _applying(
@@ -823,10 +842,30 @@ def _known_as(tokens: str) -> dict[str, str]:
 
 BPE_TOKENIZER = [
     _bpe(
+        "bpe-quadratic",
+        "you look through the whole word again for each merge; `apply_merges` must not.",
+        _known_as("_in_rounds(word, self._ranks)"),
+        "def _in_rounds(word, ranks):\n" + indent(_ROUNDS.strip(), "    ") + "\n",
+    ),
+    _bpe(
         "bpe-longest-match",
         "you take the longest token that fits from the left; the merges by rank decide.",
         _known_as("_longest_match(word, self._ids)"),
         "def _longest_match(word, known):\n    tokens = []\n    while word:\n        end = max(e for e in range(1, len(word) + 1) if word[:e] in known)\n        tokens.append(word[:end])\n        word = word[end:]\n    return tokens\n",
+    ),
+    _bpe(
+        "bpe-replaces-surrogates",
+        "you turn half a character into something else; it must raise ValueError, as str.encode does.",
+        {
+            'word = piece.encode("utf-8")\n        # text': 'word = piece.encode("utf-8", errors="replace")\n        # text'
+        },
+    ),
+    _bpe(
+        "bpe-surrogatepass",
+        "you encode half a character as if it were UTF-8; it must raise ValueError, as str.encode does.",
+        {
+            'word = piece.encode("utf-8")\n        # text': 'word = piece.encode("utf-8", errors="surrogatepass")\n        # text'
+        },
     ),
     _bpe(
         "bpe-special-as-text",

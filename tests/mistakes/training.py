@@ -6,7 +6,10 @@ from grader.checking import Mistake
 COUNTS = "counts = [_count(targets) for _, targets in micro_batches]"
 REFUSED = "if total == 0:\n        raise ValueError(f"
 TRAIN_MODE = "    model.train()\n    # At the beginning"
-ZERO_GRAD = "    optimizer.zero_grad()\n    mean = 0.0"
+MODEL_ZERO_GRAD = "    model.zero_grad()\n"
+OPTIMIZER_ZERO_GRAD = "    optimizer.zero_grad()\n    # The"
+START = "    mean = 0.0\n    for (inputs"
+NO_ZERO_GRAD = {OPTIMIZER_ZERO_GRAD: "    # The", MODEL_ZERO_GRAD: ""}
 FORWARD = "loss = cross_entropy(model(inputs), targets)\n"
 SHARE = "share = count / total"
 BACKWARD = "(loss * share).backward()"
@@ -77,12 +80,17 @@ GRADIENTS = [
     _step(
         "no-zero-grad",
         "you never clear the gradients: each step contains those of all steps before.",
-        {ZERO_GRAD: "    mean = 0.0"},
+        NO_ZERO_GRAD,
     ),
     _step(
         "zero-grad-only-after",
         "you clear the gradients only at the end: what somebody else left in .grad gets into the update.",
-        {ZERO_GRAD: "    mean = 0.0", STEP: "    optimizer.step()\n    optimizer.zero_grad()\n    return"},
+        {**NO_ZERO_GRAD, STEP: "    optimizer.step()\n    optimizer.zero_grad()\n    return"},
+    ),
+    _step(
+        "zero-grad-of-optimizer-only",
+        "you clear only the gradients that the optimizer holds: one left in a frozen parameter enters the norm.",
+        {MODEL_ZERO_GRAD: ""},
     ),
     _step(
         "zero-grad-in-the-loop",
@@ -146,7 +154,7 @@ CLIPPING = [
     _step(
         "clip-before-backward",
         "you clip before backward, when there is no gradient yet.",
-        {CLIP: "pass", ZERO_GRAD: f"    optimizer.zero_grad()\n    {CLIP}\n    mean = 0.0"},
+        {CLIP: "pass", START: f"    {CLIP}\n{START}"},
     ),
     _step(
         "none-is-not-asked",
