@@ -89,7 +89,7 @@ def causal_mask(
         device: Where the mask is made. None = torch's default.
 
     Returns:
-        A boolean tensor, True = may attend. Its last row is True throughout.
+        A new boolean tensor, True = may attend. Its last row is True throughout.
 
     Raises:
         ValueError: There are more queries than keys.
@@ -444,7 +444,7 @@ def sliding_window_mask(
         device: Where the mask is made. None = torch's default.
 
     Returns:
-        A boolean tensor, True = may attend.
+        A new boolean tensor, True = may attend.
 
     Raises:
         ValueError: window is less than 1, or there are more queries than keys.

@@ -26,15 +26,21 @@ def flatten(value: Any) -> Iterator[Tensor]:
             yield from flatten(item)
 
 
-def map_tensors(change: Callable[[Tensor], Any], value: Any) -> Any:
-    """A nested value with every tensor changed, lists, tuples, sets and dicts made anew."""
+def map_tensors(change: Callable[[Tensor], Any], value: Any, other: Callable[[Any], Any] = lambda leaf: leaf) -> Any:
+    """A nested value with every tensor changed, lists, tuples, sets and dicts made anew.
+
+    Args:
+        change: What to do with a tensor.
+        value: The nested value.
+        other: What to do with whatever else is no container.
+    """
     if isinstance(value, Tensor):
         return change(value)
     if type(value) in (list, tuple, set):
-        return type(value)(map_tensors(change, item) for item in value)
+        return type(value)(map_tensors(change, item, other) for item in value)
     if isinstance(value, dict):
-        return {key: map_tensors(change, item) for key, item in value.items()}
-    return value
+        return {key: map_tensors(change, item, other) for key, item in value.items()}
+    return other(value)
 
 
 def mutables(value: Any) -> Iterator[Any]:

@@ -61,7 +61,7 @@ def init_normal(
     Not allowed: torch.nn.init.
     """
     # A factor multiplies the standard deviation, which is 1. For randn, too, a generator of None is the global one.
-    return torch.randn(shape, generator=generator) * std
+    return torch.randn(shape, generator=generator, dtype=torch.float32) * std
 
 
 class Embedding(nn.Module):

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.checking import check
+from grader.checking import check, default_dtype
 from grader.checking.compare import Tolerance
 from tests.strategies import normal, seeds, sizes, tensors
 
@@ -165,6 +165,12 @@ def test_softmax_rounds_bfloat16_once_at_the_end(agree, rand):
     )
 
 
+@check("softmax", "numerics", "refusals")
+def test_softmax_refuses_integer_tensors(agree):
+    whole = torch.tensor([[1, 2], [3, 4]])
+    agree.raises("softmax of int64 tensors", lambda unit: unit.softmax(whole, -1), ValueError)
+
+
 @check("softmax", "shortcut")
 def test_softmax_is_written_by_hand(agree, rand):
     agree("softmax", rand(4, 2), 1)
@@ -194,6 +200,20 @@ def test_causal_mask_has_no_longest_length(agree):
 @pytest.mark.parametrize("lengths", each([(1,), (2,), (7,), (3, 5), (2, 9), (1, 4)]))
 def test_causal_mask_shows_itself_and_what_came_before_and_puts_the_queries_last(agree, lengths):
     agree("causal_mask", *lengths)
+
+
+@check("causal_mask", "property", "edges")
+def test_causal_mask_is_made_where_it_is_asked_for(agree):
+    agree("causal_mask", 3, 5, device="meta")
+
+
+@check("causal_mask", "property", "edges")
+def test_causal_mask_is_a_new_tensor_each_time(agree, overwrite):
+    def question(unit):
+        overwrite(unit.causal_mask(3, 5))
+        return unit.causal_mask(3, 5)
+
+    agree.on("causal_mask(3, 5), once the caller has written into the first one", question)
 
 
 @check("causal_mask", "numerics", "refusals")
@@ -233,6 +253,20 @@ def test_sliding_window_mask_has_no_longest_length(agree):
 @pytest.mark.parametrize("sizes", each([(1, 1), (6, 2), (5, 3), (4, 9), (3, 2, 6), (2, 4, 7)]))
 def test_sliding_window_mask_shows_itself_and_the_window_before_and_puts_the_queries_last(agree, sizes):
     agree("sliding_window_mask", *sizes)
+
+
+@check("sliding_window_mask", "property", "edges")
+def test_sliding_window_mask_is_made_where_it_is_asked_for(agree):
+    agree("sliding_window_mask", 3, 2, 5, device="meta")
+
+
+@check("sliding_window_mask", "property", "edges")
+def test_sliding_window_mask_is_a_new_tensor_each_time(agree, overwrite):
+    def question(unit):
+        overwrite(unit.sliding_window_mask(3, 2, 5))
+        return unit.sliding_window_mask(3, 2, 5)
+
+    agree.on("sliding_window_mask(3, 2, 5), once the caller has written into the first one", question)
 
 
 @check("sliding_window_mask", "numerics", "refusals")
@@ -354,6 +388,15 @@ def test_a_query_that_sees_nothing_is_refused(agree, rand):
     )
 
 
+@check(ATTENTION, "numerics", "refusals")
+def test_scaled_dot_product_attention_refuses_integer_tensors(agree):
+    whole = torch.tensor([[1, 2], [3, 4]])
+    what = f"{ATTENTION} of int64 tensors"
+    agree.raises(
+        what, lambda unit: unit.scaled_dot_product_attention(whole, whole, whole), ValueError, mentions="int64"
+    )
+
+
 @check(ATTENTION, "numerics")
 def test_scaled_dot_product_attention_forgets_earlier_calls(agree, rand):
     calls = [(rand(11, 8), rand(13, 8), rand(13, 4)) for _ in range(2)]
@@ -405,6 +448,17 @@ def test_scaled_dot_product_attention_returns_the_dtype_of_query(agree, rand, dt
     query, key, value = rand(2, 3, 8, dtype=dtype), rand(2, 5, 8, dtype=dtype), rand(2, 5, 4, dtype=dtype)
     agree(ATTENTION, query, key, value)
     agree(ATTENTION, query, key, value, torch.ones(3, 5, dtype=torch.bool).tril())
+
+
+@check(ATTENTION, "stability", "precision")
+def test_the_default_dtype_does_not_matter(agree, rand):
+    query, key, value, mask = rand(3, 8).float(), rand(5, 8).float(), rand(5, 4).float(), visible(rand, 3, 5)
+
+    def question(unit):
+        with default_dtype(torch.float64):
+            return unit.scaled_dot_product_attention(query, key, value, mask)
+
+    agree.on(f"{ATTENTION} of float32 tensors where torch's default dtype is float64", question)
 
 
 @check(ATTENTION, "stability", "precision")
@@ -805,20 +859,4 @@ def test_a_module_drops_weights_in_training_only(agree, name):
             for p in (0.5, 0.25)
             for train in (True, False)
         },
-    )
-
-
-@check("softmax", "stability")
-def test_softmax_refuses_integer_tensors(agree):
-    whole = torch.tensor([[1, 2], [3, 4]])
-    agree.raises("softmax of int64 tensors", lambda unit: unit.softmax(whole, -1), ValueError)
-
-
-@check("scaled_dot_product_attention", "stability")
-def test_scaled_dot_product_attention_refuses_integer_tensors(agree):
-    whole = torch.tensor([[1, 2], [3, 4]])
-    agree.raises(
-        "scaled_dot_product_attention of int64 tensors",
-        lambda unit: unit.scaled_dot_product_attention(whole, whole, whole),
-        ValueError,
     )

@@ -266,6 +266,19 @@ def test_dataset_of_a_file(agree, rand, folder, dtype):
 
 
 @check("TokenDataset", "property")
+@pytest.mark.parametrize("dtype", ["int64", "int32"])
+def test_dataset_gives_windows_of_their_own(agree, overwrite, rand, dtype):
+    tokens = text(rand, 9).to(getattr(torch, dtype))
+
+    def question(unit):
+        dataset = unit.TokenDataset(tokens, 4)
+        overwrite(dataset[0])
+        return dataset[0]
+
+    agree.on(f"window 0 of {dtype} tokens after somebody has written into it", question)
+
+
+@check("TokenDataset", "property")
 @pytest.mark.parametrize("size", [10, 11, 12])
 def test_dataset_counts_negative_numbers_from_the_end(agree, rand, size):
     tokens = text(rand, size)
@@ -297,6 +310,18 @@ def test_dataset_does_not_read_a_file_before_it_must(agree, rand, folder):
         return windows_of(dataset)
 
     agree.on("windows of a file that was changed after it was opened", question)
+
+
+@check("get_batch", "property")
+@pytest.mark.parametrize("array", [True, False])
+def test_get_batch_converts_no_more_than_its_windows(agree, measure, array):
+    tokens = np.zeros(500_000, dtype=np.uint8) if array else torch.zeros(500_000, dtype=torch.uint8)
+
+    def question(unit):
+        cost = measure(lambda: unit.get_batch(tokens, 2, 8))
+        return {"makes less than 400 kB of 500 kB of tokens": max(cost.largest, cost.memory) < 400_000}
+
+    agree.on(f"get_batch of a large {'array' if array else 'tensor'}", question)
 
 
 # ShufflingLoader
@@ -471,3 +496,19 @@ def test_loader_reads_the_windows_of_the_next_batch_only(agree, done):
 @check("ShufflingLoader", "shortcut")
 def test_loader_is_written_by_hand(agree):
     agree.on("the first batch of ShufflingLoader(2 windows, 2)", lambda unit: sorted(walk(make(unit, 2, 2), 1)[0]))
+
+
+@check("ShufflingLoader", "property")
+def test_loader_is_as_it_was_after_it_refused_a_state(agree):
+    def build(unit):
+        loader = make(unit, count=32, batch_size=4, seed=3)
+        walk(loader, 3)
+        return loader, make(unit, count=32, batch_size=5, seed=8).state_dict()
+
+    agree.unchanged(
+        "ShufflingLoader.load_state_dict of another batch size",
+        build,
+        look=lambda both: both[0].state_dict(),
+        call=lambda both: both[0].load_state_dict(both[1]),
+        error=ValueError,
+    )

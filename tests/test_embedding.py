@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.checking import check
+from grader.checking import check, default_dtype
 from tests.starts import drawing
 from tests.strategies import normal, seeds
 
@@ -65,6 +65,15 @@ def filling(draw, seed, std):
 
 
 # init_normal
+
+
+@check("init_normal", "property")
+def test_init_normal_is_float32_whatever_the_default_dtype(agree):
+    def question(unit):
+        with default_dtype(torch.float64):
+            return str(unit.init_normal((3, 4), 0.5, generator=seeded(1)).dtype)
+
+    agree.on("the dtype of init_normal((3, 4), 0.5) after torch.set_default_dtype(torch.float64)", question)
 
 
 @check("init_normal", "shape")

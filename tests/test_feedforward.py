@@ -325,6 +325,17 @@ def test_the_weights_are_drawn_from_the_generator(agree, name):
 
 
 @of_each(LAYERS, "property")
+def test_the_weights_are_drawn_from_the_generator_and_from_nowhere_else(agree, measure, name):
+    def question(unit):
+        mine = torch.Generator().manual_seed(1)
+        given = measure(lambda: getattr(unit, name)(4, 8, generator=mine), generator=mine).drew
+        none = measure(lambda: getattr(unit, name)(4, 8)).drew
+        return {"with a generator": sorted(given), "without one": sorted(none)}
+
+    agree.on(f"what {name}(4, 8) draws from", question)
+
+
+@of_each(LAYERS, "property")
 @given(seed=seeds, leading=st.lists(st.integers(1, 3), max_size=3))
 def test_every_vector_is_treated_on_its_own(unit, name, seed, leading):
     module, x = loaded(unit, name), normal(seed, *leading, 5)

@@ -119,6 +119,16 @@ def test_Optimizer_takes_any_iterable(agree, rand, make, inside):
 
 
 @check("Optimizer", "property")
+def test_Optimizer_leaves_the_callers_groups_as_they_were(agree, rand):
+    first, second = parameters_of(draw(rand))[:2]
+    groups = [{"params": [first]}, {"params": (second,), "lr": 0.5}]
+    agree.on(
+        "how many groups Optimizer makes of two dicts of the caller's",
+        lambda unit: len(unit.Optimizer(groups, {"lr": 0.1, "momentum": 0.9}).param_groups),
+    )
+
+
+@check("Optimizer", "property")
 @pytest.mark.parametrize("make", [list, iter], ids=["list", "generator"])
 def test_Optimizer_refuses_to_optimize_nothing(agree, make):
     agree.raises(

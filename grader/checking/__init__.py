@@ -3,8 +3,9 @@
 import pytest
 
 from grader.checking.lower import lower
+from grader.checking.surroundings import Counting, default_dtype
 from grader.checking.variants import Alternative, Mistake, alternative, always
 
 check = pytest.mark.check
 
-__all__ = ["Alternative", "Mistake", "alternative", "always", "check", "lower"]
+__all__ = ["Alternative", "Counting", "Mistake", "alternative", "always", "check", "default_dtype", "lower"]

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from grader.checking.compare import SAME, Tolerance, difference
-from grader.checking.observation import copy_weights, detached, dtype_of, observe, random_weights, widened
-from grader.checking.oracle import Oracle
+from grader.checking.effects import MUST_NOT, Held, changed_parts
+from grader.checking.observation import copies, copy_weights, detached, dtype_of, observe, random_weights, widened
+from grader.checking.oracle import Oracle, OracleFailed
 from grader.checking.variants import Mistake
 from grader.nested import flatten
 
@@ -184,7 +185,52 @@ class Agreement:
             question: Called with the target's unit, the oracle's, and, on a difference, those of known mistakes.
             tolerance: None: by dtype.
         """
-        self._compare(f"{self._unit}: {what}", question, question, None, tolerance)
+        call, held = f"{self._unit}: {what}", Held(question)
+        expected = self._oracle.answer(question)
+        held.forget_changed()
+        got = put(question, self._target)
+        got = copies(got, gradients=False)  # it may be a view of what is put back
+        changed = held.put_back()
+        self._expect(call, question, got, expected, None, tolerance)
+        self._expect_unchanged(call, question, changed)
+
+    def unchanged(
+        self,
+        what: str,
+        build: Question,
+        look: Callable[[Any], Any],
+        call: Callable[[Any], Any],
+        error: type[Exception],
+    ) -> None:
+        """An object that refuses a call is afterwards what it was before.
+
+        Args:
+            what: What is refused, for people, as `load_state_dict with a shape that does not fit`.
+            build: Called with the unit; makes the object.
+            look: Called with the object; its state: plain values and tensors, nested.
+            call: Called with the object; what is refused.
+            error: What it raises.
+        """
+
+        def question(unit: Any) -> Any:
+            thing = build(unit)
+            before = copies(look(thing), gradients=False)
+            try:
+                call(thing)
+            except NotImplementedError:
+                raise
+            except error:
+                return changed_parts(before, detached(look(thing)))
+            return f"raised nothing, expected {error.__name__}"
+
+        if truth := self._oracle.answer(question):
+            raise OracleFailed(f"the reference is not as it was: {truth}")
+        name, got = f"{self._unit}: {what}", put(question, self._target)
+        if isinstance(got, Raised):
+            raise Disagreement(name, f"raised {got.type}: {got.message[:300]}", question, got) from got.error
+        if got:
+            line = got if isinstance(got, str) else f"raised {error.__name__}, but had changed {', '.join(got)[:200]}"
+            raise Disagreement(name, line, question, got)
 
     def raises(self, what: str, question: Question, error: type[Exception], mentions: str = "") -> None:
         """Both raise this error, and the target's message mentions a word that helps.
@@ -195,7 +241,9 @@ class Agreement:
             error: The type that is documented; a subclass will do.
             mentions: What the message must contain, whatever its case.
         """
+        held = Held(question)
         self._oracle.must_raise(question, error, mentions)
+        held.forget_changed()
         call = f"{self._unit}: {what}"
         try:
             got = question(self._target)
@@ -209,6 +257,7 @@ class Agreement:
             if mentions.lower() not in got.message.lower():
                 line = f"the message of the {error.__name__} should mention {mentions!r}, got {got.message[:200]!r}"
                 raise Disagreement(call, line, question, got) from None
+            self._expect_unchanged(call, question, held.put_back())
             return
         raise Disagreement(call, f"raised nothing, expected {error.__name__}", question, detached(got))
 
@@ -216,13 +265,35 @@ class Agreement:
         self, call: str, question: Question, truth: Question, dtype: torch.dtype | None, tolerance: Tolerance | None
     ) -> None:
         expected = self._oracle.answer(truth)
-        got = put(question, self._target)
+        self._expect(call, question, put(question, self._target), expected, dtype, tolerance)
+
+    def _expect(
+        self,
+        call: str,
+        question: Question,
+        got: Any,
+        expected: Any,
+        dtype: torch.dtype | None,
+        tolerance: Tolerance | None,
+    ) -> None:
         if isinstance(got, Raised):
             # From the error: its traceback knows the line in the learner's file.
             raise Disagreement(call, f"raised {got.type}: {got.message[:300]}", question, got) from got.error
         line = difference(got, expected, tolerance) or _dtype_difference(got, expected, dtype)
         if line:
             raise Disagreement(call, line, question, got)
+
+    def _expect_unchanged(self, call: str, question: Question, changed: dict[str, str]) -> None:
+        """What the check's question holds is as it was: here, the name alone tells a mistake."""
+        for name, line in changed.items():
+            what = f"{name} {MUST_NOT}: {line}"
+            raise Disagreement(call, what, lambda unit: _changed_by(question, unit), list(changed))
+
+
+def _changed_by(question: Question, unit: Any) -> list[str]:
+    held = Held(question)
+    put(question, unit)
+    return list(held.put_back())
 
 
 def _result(call: Callable[..., Any], only: int | None) -> Callable[..., Any]:

@@ -98,10 +98,14 @@ def _tensors(got: Any, expected: Tensor, tolerance: Tolerance | None) -> str:
         return f"got {describe(got)}, expected {describe(expected)}"
     if got.shape != expected.shape:
         return f"got shape {tuple(got.shape)}, expected {tuple(expected.shape)}"
+    if got.device != expected.device:
+        return f"got a tensor on device {got.device}, expected {expected.device}"
     if got.is_floating_point() != expected.is_floating_point() or (got.dtype is torch.bool) != (
         expected.dtype is torch.bool
     ):
         return f"got dtype {_dtype(got)}, expected {_dtype(expected)}"
+    if expected.is_meta:  # which has no values
+        return ""
     if not expected.is_floating_point():
         tolerance = Tolerance(0, 0)
     return _values(got.detach(), expected.detach(), tolerance or TOLERANCES[got.dtype])

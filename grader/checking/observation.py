@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BytesIO
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from grader.checking.compare import NO_GRADIENT
-from grader.nested import flatten, map_tensors
+from grader.checking.effects import MUST_NOT, as_plain
+from grader.nested import flatten, map_tensors, mutables
 
 
 def observe(
@@ -25,7 +28,7 @@ def observe(
 
     Args:
         call: A function or module.
-        args: Its arguments; tensors are copied first.
+        args: Its arguments; all that a call can change is copied first.
         kwargs: Its keyword arguments.
         names: What the arguments are called in messages.
         parameters: Of the module, by name.
@@ -39,9 +42,11 @@ def observe(
     if gradients:
         wanted = {n: t for n, t in {**tensors, **(parameters or {})}.items() if t.requires_grad}
         seen |= {f"the gradient of {n}": g for n, g in _gradients(output, wanted).items()}
-    after = {n: t.detach() for n, t in tensors.items()}
-    seen |= {f"{n} after the call (it must not change)": t for n, t in after.items()}
-    return seen
+    return seen | {f"{n} {MUST_NOT}": as_plain(value) for n, value in inputs.items() if _can_change(value)}
+
+
+def _can_change(value: Any) -> bool:
+    return isinstance(value, BytesIO) or any(True for _ in (*flatten(value), *mutables(value)))
 
 
 def _gradients(output: Any, wanted: dict[str, Tensor]) -> dict[str, Any]:
@@ -86,8 +91,18 @@ def detached(value: Any) -> Any:
 
 
 def copies(value: Any, gradients: bool) -> Any:
-    """Copies of all tensors; leaves that ask for a gradient, where they can have one and `gradients` says so."""
-    return map_tensors(lambda t: t.detach().clone().requires_grad_(gradients and t.is_floating_point()), value)
+    """Copies of all tensors, arrays and files; leaves that ask for a gradient if `gradients` says so."""
+    return map_tensors(
+        lambda t: t.detach().clone().requires_grad_(gradients and t.is_floating_point()), value, _copy_of_leaf
+    )
+
+
+def _copy_of_leaf(value: Any) -> Any:
+    if isinstance(value, BytesIO):
+        copy = BytesIO(value.getvalue())
+        copy.seek(value.tell())
+        return copy
+    return value.copy() if isinstance(value, np.ndarray) else value
 
 
 def widened(value: Any) -> Any:

@@ -66,10 +66,13 @@ def measured_of(answer: Any) -> Measured:
         WireError: It is not what `Measured.as_dict` makes.
     """
     match answer:
-        case {"lines": int(), "largest": int(), "saved": int(), "memory": int(), "drew": list(drew)}:
-            counts = {name: answer[name] for name in ("lines", "largest", "saved", "memory")}
-            if min(counts.values()) >= 0 and all(isinstance(name, str) and name in GENERATORS for name in drew):
-                return Measured(**counts, drew=frozenset(drew))
+        case {"lines": int(), "largest": int(), "saved": int(), "memory": int(), "drew": [*drew]} if set(
+            map(type, drew)
+        ) <= {str}:
+            found = Measured(answer["lines"], answer["largest"], answer["saved"], answer["memory"])
+            if min(found.lines, found.largest, found.saved, found.memory) >= 0 and set(drew) <= GENERATORS:
+                found.drew = frozenset(drew)
+                return found
     raise WireError("a malformed measurement")
 
 

@@ -12,6 +12,7 @@ import os
 import random
 import signal
 import socket
+import tempfile
 import traceback
 from collections.abc import Iterator
 from typing import Any
@@ -61,6 +62,8 @@ def main(sock: socket.socket, options: dict[str, Any]) -> None:
     confine.limit(options["memory"])
     if options["confined"]:
         confine.confine(options["readable"])
+        # Nowhere to write: torch, when it first loads its compiler, asks for a name and writes nothing.
+        tempfile.tempdir = "/tmp"
     os.dup2(1, 2)
     wire.send(sock, wire.pack({"op": "ready", "confined": options["confined"]}, []))
     Worker(sock).serve()

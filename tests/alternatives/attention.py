@@ -237,6 +237,8 @@ def attention_by_flat_batch(query, key, value, mask=None):
 
 @alternative("scaled_dot_product_attention")
 def attention_always_in_float32(query, key, value, mask=None):
+    if not torch.is_floating_point(query):
+        raise ValueError(f"got {query.dtype}")
     _refuse(mask)
     scores = query.float() @ key.float().mT / math.sqrt(query.shape[-1])
     if mask is not None:

@@ -204,7 +204,7 @@ class DatasetThatReadsSlices:
             raise IndexError(f"index {index} is out of range for {len(self)} windows")
         window = self.tokens[place * self.length : (place + 1) * self.length + 1]
         window = window if isinstance(window, torch.Tensor) else torch.from_numpy(window.astype(np.int64))
-        return window[: self.length].long(), window[1:].long()
+        return window[: self.length].long().clone(), window[1:].long().clone()
 
 
 @alternative("TokenDataset")
@@ -230,7 +230,7 @@ class DatasetByMmap:
         start = (index if index >= 0 else len(self) + index) * self.length
         inputs, targets = (self.tokens[at : at + self.length] for at in (start, start + 1))
         if isinstance(inputs, torch.Tensor):
-            return inputs.to(torch.int64), targets.to(torch.int64)
+            return inputs.to(torch.int64, copy=True), targets.to(torch.int64, copy=True)
         return torch.as_tensor(inputs.astype("int64")), torch.as_tensor(targets.astype("int64"))
 
 
@@ -260,7 +260,7 @@ class DatasetWithViews:
         return self._convert(self.inputs[index]), self._convert(self.targets[index])
 
     def _convert(self, row):
-        return row.long() if isinstance(row, torch.Tensor) else torch.from_numpy(np.array(row, dtype=np.int64))
+        return row.long().clone() if isinstance(row, torch.Tensor) else torch.from_numpy(np.array(row, dtype=np.int64))
 
 
 @alternative("TokenDataset")

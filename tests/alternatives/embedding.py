@@ -13,12 +13,12 @@ from solutions.embedding import init_normal
 
 @alternative("init_normal")
 def normal_by_torch_normal(shape, std, *, generator=None):
-    return torch.normal(0.0, std, tuple(shape), generator=generator)
+    return torch.normal(0.0, std, tuple(shape), generator=generator, dtype=torch.float32)
 
 
 @alternative("init_normal")
 def normal_in_place(shape, std, *, generator=None):
-    return torch.empty(shape).normal_(0, std, generator=generator)
+    return torch.empty(shape, dtype=torch.float32).normal_(0, std, generator=generator)
 
 
 @alternative("init_normal")
@@ -42,16 +42,16 @@ def normal_by_the_inverse_of_its_distribution(shape, std, *, generator=None):
 
 @alternative("init_normal")
 def normal_row_by_row(shape, std, *, generator=None):
-    rows = [torch.randn(shape[1:], generator=generator) for _ in range(shape[0])]
-    return std * torch.stack(rows) if rows else torch.empty(shape)
+    rows = [torch.randn(shape[1:], generator=generator, dtype=torch.float32) for _ in range(shape[0])]
+    return std * torch.stack(rows) if rows else torch.empty(shape, dtype=torch.float32)
 
 
 @alternative("init_normal")
 def normal_cut_off_at_three(shape, std, *, generator=None):
     """Draws again what lies further out than 3 std."""
-    z = torch.randn(shape, generator=generator)
+    z = torch.randn(shape, generator=generator, dtype=torch.float32)
     while (far := z.abs() > 3).any():
-        z[far] = torch.randn(int(far.sum()), generator=generator)
+        z[far] = torch.randn(int(far.sum()), generator=generator, dtype=torch.float32)
     return z * std
 
 

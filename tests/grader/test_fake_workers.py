@@ -5,13 +5,17 @@ import socket
 import threading
 import time
 
+import numpy as np
 import pytest
 import torch
 
 from grader.isolation import wire
 from grader.isolation.client import Session, WorkerEnded
+from grader.isolation.measure import Measured
 from grader.isolation.pool import Limits
 from grader.isolation.proxy import RemoteUnit
+
+COST = {"lines": 1, "largest": 0, "saved": 0, "memory": 0, "drew": []}
 
 
 class FakeZygote:
@@ -50,7 +54,7 @@ def frame(header, body=b""):
 
 
 def reply(id, value, body=b"", **more):
-    return frame({"id": id, "op": "result", "value": value, "changed": [], "grads": [], "measured": None} | more, body)
+    return frame({"id": id, "op": "result", "value": value, "changed": [], "grads": [], "measured": COST} | more, body)
 
 
 def answering(*replies):
@@ -100,6 +104,7 @@ def module(*state, **facts):
     return thing("module", **{"state": list(state), "modes": [["", True]], **facts})
 
 
+NO_BYTES = {"!": "tensor", "dtype": "uint8", "shape": [0]}
 PARAMETER = {"!": "tensor", "dtype": "float32", "shape": [0]}
 ENDED = r"your code (sent what is no answer|ended the process|did not answer)"
 GARBAGE = {
@@ -144,6 +149,28 @@ GARBAGE = {
     "parameter of no module": answering(reply(1, {"!": "same", "slot": [1]})),
     "freezing what was never sent": answering(reply(1, None, requires=[[7, True]])),
     "freezing that is no pair": answering(reply(1, None, requires=[3])),
+    "container that was never sent": answering(reply(1, None, containers=[[9, []]])),
+    "container at a negative place": answering(reply(1, None, containers=[[-1, []]])),
+    "container that is no pair": answering(reply(1, None, containers=[5])),
+    "dict in place of a list": answering(reply(1, None, containers=[[0, {"!": "dict", "v": []}]])),
+    "number in place of a dict": answering(reply(1, None, containers=[[1, 7]])),
+    "list in place of an array": answering(reply(1, None, containers=[[2, [1, 2]]])),
+    "array of another size": answering(reply(1, None, containers=[[2, NO_BYTES]])),
+    "array that may not be written": answering(reply(1, None, bytes(2), containers=[[3, NO_BYTES | {"shape": [2]}]])),
+    "generator that was never sent": answering(reply(1, None, generators=[1])),
+    "generator at a negative place": answering(reply(1, None, generators=[-1])),
+    "generator that is no number": answering(reply(1, None, generators=[True])),
+    "change to a tensor without values": answering(reply(1, None, changed=[[0, TENSOR | {"device": "meta"}]])),
+    "tensor on a graphics card": answering(reply(1, TENSOR | {"device": "cuda"}, bytes(16))),
+    "tensor on a device that is a list": answering(reply(1, TENSOR | {"device": ["cpu"]}, bytes(16))),
+    "huge tensor without values": answering(reply(1, TENSOR | {"device": "meta", "shape": [1 << 40]})),
+    "device that is not here": answering(reply(1, {"!": "device", "v": "cuda"})),
+    "no measurement": answering(reply(1, None, measured=None)),
+    "negative lines": answering(reply(1, None, measured=COST | {"lines": -5})),
+    "saved bytes as text": answering(reply(1, None, measured=COST | {"saved": "5"})),
+    "measurement without memory": answering(reply(1, None, measured={"lines": 1, "largest": 0, "saved": 0})),
+    "draws from nowhere": answering(reply(1, None, measured=COST | {"drew": ["entropy"]})),
+    "draws that cannot be hashed": answering(reply(1, None, measured=COST | {"drew": [[]]})),
     "file that was never sent": answering(reply(1, None, files=[[0, PARAMETER | {"dtype": "uint8"}, 0]])),
     "file that is no triple": answering(reply(1, None, files=[5])),
     "deep value": answering(reply(1, json.loads("[" * 40 + "]" * 40))),
@@ -200,8 +227,11 @@ def test_ids_of_a_text_of_several_megabytes_come_through(unit_of):
 @pytest.mark.parametrize("script", GARBAGE.values(), ids=GARBAGE)
 def test_garbage_ends_the_worker_and_says_why(unit_of, script):
     unit = unit_of(script, 0.5)
+    unit._calls.session.measured = Measured()
+    fixed = np.zeros(2, dtype=bool)
+    fixed.flags.writeable = False
     with pytest.raises(WorkerEnded, match=ENDED) as found:
-        unit.softmax(torch.zeros(3, requires_grad=True), dim=0)
+        unit.softmax(torch.zeros(3, requires_grad=True), [1], {}, np.zeros(3), fixed, torch.Generator())
     with pytest.raises(WorkerEnded) as again:
         unit.softmax(torch.zeros(3), dim=0)
     assert str(again.value) == str(found.value), "an ended worker is never asked again"
@@ -291,3 +321,16 @@ def test_iterator_that_never_ends_is_given_up(unit_of, monkeypatch):
 
     with pytest.raises(WorkerEnded, match="never ends"):
         list(unit_of(script).f())
+
+
+def test_what_is_said_of_containers_and_generators_is_carried_over(unit_of):
+    contents = {"!": "tensor", "dtype": "uint8", "shape": [2]}
+    changed = {"containers": [[0, [7]], [1, {"!": "dict", "v": [["a", 1]]}], [2, contents]], "generators": [0]}
+    unit = unit_of(answering(reply(1, None, b"\1\2", measured=COST | {"drew": ["numpy"], "saved": 5}, **changed)))
+    measured = unit._calls.session.measured = Measured()
+    sent, generator = ([1, 2], {"b": 2}, np.zeros(2, dtype=np.uint8)), torch.Generator().manual_seed(3)
+    before = generator.get_state()
+    unit.f(*sent, generator)
+    assert (sent[0], sent[1], sent[2].tolist()) == ([7], {"a": 1}, [1, 2])
+    assert not torch.equal(generator.get_state(), before)
+    assert (measured.lines, measured.saved, measured.drew) == (1, 5, {"numpy"})

@@ -151,6 +151,12 @@ SOFTMAX = [
         "you flatten the scores with .view(), which a transposed tensor refuses: use .reshape().",
         "shifted = (wide.view(-1).view(wide.shape) - wide.amax(dim=dim, keepdim=True))",
     ),
+    Mistake(
+        "softmax-takes-integers",
+        "softmax",
+        "you accept a tensor of integers, and the result is cut off to whole numbers: refuse it with a ValueError.",
+        {"    if not scores.is_floating_point():": "    if False:"},
+    ),
     *always("softmax"),
 ]
 
@@ -172,8 +178,6 @@ def _mask_of(id: str, exercise: str, says: str, body: str) -> Mistake:
     """A mask function with a body of its own, which may call `_right_mask`, the true one."""
     window = "window, " if exercise == "sliding_window_mask" else ""
     append = f"""
-import functools
-
 _right_mask = {exercise}
 
 
@@ -208,6 +212,19 @@ def _any_mask(prefix: str, exercise: str) -> list[Mistake]:
             exercise,
             "you write `key_length or query_length`: 0 keys are not None. Ask `is None`.",
             f"return _right_mask(query_length, {window}key_length or query_length, device)",
+        ),
+        _mask_of(
+            f"{prefix}-device-ignored",
+            exercise,
+            "you ignore `device`: the mask is always made on the CPU.",
+            f"return _right_mask(query_length, {window}key_length)",
+        ),
+        Mistake(
+            f"{prefix}-kept",
+            exercise,
+            "you hand out the same tensor again: what one caller writes into it, the next one finds. Make a new one.",
+            append=f"import functools\n\n{exercise} = functools.cache({exercise})\n",
+            stateful=True,
         ),
         _mask_of(
             f"{prefix}-table-of-1024",
@@ -585,6 +602,16 @@ SCALED_DOT_PRODUCT_ATTENTION = [
         "you flatten the leading axes with .view(), which heads that were transposed refuse: use .reshape().",
         {_SCORES: f"query.view(-1, d_head)\n    {_SCORES}"},
     ),
+    _sdpa(
+        "mask-in-default-dtype",
+        "you make the mask that you add in torch's default dtype: make it in the dtype of the scores.",
+        {_HIDE: "scores = scores + torch.zeros(mask.shape).masked_fill(~mask, -torch.inf)"},
+    ),
+    _sdpa(
+        "scaled-dot-product-attention-takes-integers",
+        "you accept a tensor of integers, and the result is cut off to whole numbers: refuse it with a ValueError.",
+        {"if not all(given.is_floating_point() for given in (query, key, value)):": "if False:"},
+    ),
     *always("scaled_dot_product_attention"),
 ]
 
@@ -851,6 +878,12 @@ def _any_forward(prefix: str, exercise: str) -> list[Mistake]:
             "the mask of one call still holds in the next one: you write it into the causal mask that you keep.",
             see="kept = self.__dict__.setdefault('_kept', {}); "
             "visible = kept[x.shape] = visible & kept.get(x.shape, visible)",
+        ),
+        forward(
+            "extra-mask-changed",
+            "you write the causal mask into the caller's mask: combine them with &, which makes a new one.",
+            see="visible = visible if mask is None else mask.copy_(visible.expand_as(mask)) "
+            "if mask.shape[-2:] == visible.shape[-2:] and visible.dim() == mask.dim() else visible",
         ),
         forward(
             "weights-in-float64",
@@ -1380,21 +1413,4 @@ MISTAKES = [
     *MULTI_HEAD_ATTENTION,
     *GROUPED_QUERY_ATTENTION,
     *SLIDING_WINDOW_MASK,
-]
-
-MISTAKES += [
-    Mistake(
-        "softmax-takes-integers",
-        "softmax",
-        "you accept a tensor of integers, and the result is cut off to whole numbers: refuse it with a ValueError.",
-        {
-            '    if not scores.is_floating_point():\n        raise ValueError(f"softmax needs floating-point scores, got {scores.dtype}")\n': ""
-        },
-    ),
-    Mistake(
-        "scaled-dot-product-attention-takes-integers",
-        "scaled_dot_product_attention",
-        "you accept a tensor of integers, and the result is cut off to whole numbers: refuse it with a ValueError.",
-        {"if not all(given.is_floating_point() for given in (query, key, value)):": "if False:"},
-    ),
 ]

@@ -552,7 +552,28 @@ ShufflingLoader.__iter__ = _iter
     ),
 ]
 
+BESIDES = [
+    _dataset(
+        "views",
+        "your windows are views of the text: whoever writes into one changes the text.",
+        {PAIR: "return window[:-1], window[1:]"},
+    ),
+    _batch(
+        "converts-everything",
+        "you convert the whole text for every batch: cut the windows first, and convert them alone.",
+        {STARTS: "tokens = torch.as_tensor(tokens[:]).to(torch.int64)\n    " + STARTS},
+    ),
+    _loader(
+        "changed-by-a-refusal",
+        "your load_state_dict has changed the loader before it refuses: check everything first.",
+        {
+            "for name, own in self._sizes().items():": "self._handed_out, self.seed = state['handed_out'], state['seed']\n        for name, own in self._sizes().items():"
+        },
+    ),
+]
+
 MISTAKES = [
+    *BESIDES,
     *SPLIT,
     *BATCH,
     *DATASET,

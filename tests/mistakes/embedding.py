@@ -3,7 +3,7 @@
 from grader.checking import Mistake, always
 
 # The lines of the solution that the mistakes replace; each stands there once.
-DRAW = "return torch.randn(shape, generator=generator) * std"
+DRAW = "return torch.randn(shape, generator=generator, dtype=torch.float32) * std"
 
 TABLE = "self.weight = nn.Parameter(init_normal((num_embeddings, d_model), 0.02, generator=generator))"
 ROWS = "rows = ids.long()"
@@ -42,6 +42,11 @@ def _both(id: str, says: str, change: tuple[str, str]) -> list[Mistake]:
 
 
 INIT_NORMAL = [
+    _draw(
+        "dtype-by-default",
+        "your numbers get torch's default dtype, which anyone may set: they must be float32.",
+        "return torch.randn(shape, generator=generator) * std",
+    ),
     _draw(
         "std-ignored",
         "your numbers have standard deviation 1 whatever std is.",

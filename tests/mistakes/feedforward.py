@@ -397,7 +397,16 @@ WEIGHTS = [
     ),
 ]
 
+BESIDES = [
+    _feed(
+        "generator-of-its-own",
+        "without a generator you make one of your own: None means torch's global one, so every layer would start alike.",
+        {MAKES_UP: MAKES_UP.replace("generator=generator", "generator=generator or torch.Generator().manual_seed(0)")},
+    ),
+]
+
 MISTAKES = [
+    *BESIDES,
     *RELUS,
     *GELUS,
     *SILUS,

@@ -937,7 +937,20 @@ SHORTCUTS = [
     ),
 ]
 
+BESIDES = [
+    Mistake(
+        "writes-into-the-callers-group",
+        "Optimizer",
+        "you fill the caller's own dict up from the defaults: copy it, since it may be given to another optimizer.",
+        {
+            FILLED: "filled = group\n        for name, value in self.defaults.items():\n"
+            '            filled.setdefault(name, value)\n        filled["params"] = list(group["params"])'
+        },
+    ),
+]
+
 MISTAKES = [
+    *BESIDES,
     *OPTIMIZER_GROUPS,
     *OPTIMIZER_STATE,
     *SGD_MISTAKES,

@@ -177,6 +177,15 @@ SPLIT_SPECIAL_TOKENS = [
         {"regex.escape(token) for": "token for"},
     ),
     Mistake(
+        "split-sorts-the-callers-list",
+        "split_special_tokens",
+        "you sort the list that you were given: sorted() makes a list of its own.",
+        {
+            _LONGEST: "longest_first = special_tokens if isinstance(special_tokens, list) else list(special_tokens)\n"
+            "    longest_first.sort(key=len, reverse=True)"
+        },
+    ),
+    Mistake(
         "split-order-given",
         "split_special_tokens",
         "where several special tokens begin at the same place you take the one that was given first, not the longest.",
