@@ -710,21 +710,17 @@ def test_a_module_draws_its_weights_from_the_generator(agree, name):
     agree.on(f"the initial weights of {name} with a generator", lambda unit: facts_about_weights(unit, name))
 
 
-def facts_without_a_generator(unit, name):
-    torch.default_generator.manual_seed(5)
-    first, second = wide(unit, name, None), wide(unit, name, None)
-    torch.default_generator.manual_seed(5)
-    again = wide(unit, name, None)
-    return {
-        "torch's global seed decides": {n: torch.equal(first[n], again[n]) for n in first},
-        "two modules with the same weights": [n for n in first if torch.equal(first[n], second[n])],
-        "weights that are 0": [n for n in first if not first[n].any()],
-    }
-
-
 @of_each(MODULES, "numerics", criterion="parameters")
-def test_a_module_without_a_generator_draws_from_the_global_one(agree, name):
-    agree.on(f"the initial weights of {name} without a generator", lambda unit: facts_without_a_generator(unit, name))
+def test_a_module_without_a_generator_draws_from_the_global_one(agree, measure, name):
+    def question(unit):
+        first, second = (wide(unit, name, None) for _ in range(2))
+        return {
+            "draws from": sorted(measure(lambda: getattr(unit, name)(**MODULES[name])).drew),
+            "two modules with the same weights": [n for n in first if torch.equal(first[n], second[n])],
+            "weights that are 0": [n for n in first if not first[n].any()],
+        }
+
+    agree.on(f"the initial weights of {name} without a generator", question)
 
 
 # What only the modules with several heads have
@@ -835,7 +831,6 @@ def dropout_facts(module, p):
     x = torch.eye(12, dtype=torch.float64).repeat(2, 1).expand(20, 24, 12)
     torch.default_generator.manual_seed(3)
     output, again = module(x)[0], module(x)[0]
-    torch.default_generator.manual_seed(3)
     alive = output * 24 * (1 - p)  # how many of the four weights behind each output survive
     share = alive.mean().item() / 4
     return {
@@ -846,8 +841,19 @@ def dropout_facts(module, p):
             dim for dim in (0, 1, 2) if (alive / 4).mean(dim).var() > 0.1 * p * (1 - p) + 1e-9
         ],
         "every call drops the same": torch.equal(output, again),
-        "torch's global seed decides what is dropped": torch.equal(output, module(x)[0]),
     }
+
+
+@of_each(HEADED, "property", criterion="dropout")
+def test_dropout_draws_from_the_global_generator_in_training_only(agree, measure, rand, name):
+    x = text(rand, name, 2, 4)
+
+    def question(unit):
+        module = loaded(unit, name, dropout=0.5)
+        training = measure(lambda: module(x)).drew
+        return {"training": sorted(training), "eval": sorted(measure(lambda: module.eval()(x)).drew)}
+
+    agree.on(f"what {name}(dropout=0.5) draws from", question)
 
 
 @of_each(HEADED, "property", criterion="dropout")
