@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
+from grader.isolation.described import syntax_help
 from grader.isolation.modules import Source
 
 MAX_BYTES = 256 << 10  # eight times the longest unit; one of 1 MiB may take 600 MB to parse
@@ -189,11 +190,22 @@ def from_bytes(shown: str, raw: bytes) -> File:
         line = raw[: error.start].count(b"\n") + 1
         return File(shown, "", f"{name} line {line} is not UTF-8: save the file in that encoding.")
     except SyntaxError as error:
-        where = f" line {error.lineno}" if error.lineno else ""
-        return File(shown, "", f"Python cannot read {name}{where}: {type(error).__name__}: {error.msg}.")
+        return File(shown, "", _unreadable(shown, error))
     except (ValueError, RecursionError, MemoryError) as error:
         return File(shown, "", f"Python cannot read {name}: {type(error).__name__}: {str(error)[:200]}.")
     return File(shown, text)
+
+
+def _unreadable(shown: str, error: SyntaxError) -> str:
+    if str(error.msg).startswith("unknown encoding"):
+        named = str(error.msg).rpartition(": ")[2][:40]
+        return (
+            f"Python cannot read {shown}:1: it takes a comment in the first two lines with `coding:` or `coding=` "
+            f"in it for the name of the file's encoding (PEP 263), and knows no {named!r}. Reword that comment."
+        )
+    where = f"{shown}:{error.lineno}" if error.lineno else shown
+    help = syntax_help(error)
+    return f"Python cannot read {where}: {type(error).__name__}: {error.msg}." + (f"\n{help}" if help else "")
 
 
 def _encoding_of(raw: bytes) -> str:
