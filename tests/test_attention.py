@@ -392,9 +392,7 @@ def test_a_query_that_sees_nothing_is_refused(agree, rand):
 def test_scaled_dot_product_attention_refuses_integer_tensors(agree):
     whole = torch.tensor([[1, 2], [3, 4]])
     what = f"{ATTENTION} of int64 tensors"
-    agree.raises(
-        what, lambda unit: unit.scaled_dot_product_attention(whole, whole, whole), ValueError, mentions="int64"
-    )
+    agree.raises(what, lambda unit: unit.scaled_dot_product_attention(whole, whole, whole), ValueError)
 
 
 @check(ATTENTION, "numerics")

@@ -478,7 +478,7 @@ class MultiHeadSumOfHeads(nn.Module):
 
     def __init__(self, d_model, num_heads, *, causal=True, dropout=0.0, bias=False, rope_base=None, generator=None):
         super().__init__()
-        if d_model % num_heads:
+        if num_heads < 1 or d_model % num_heads:
             raise ValueError(f"{num_heads} heads cannot share {d_model} features")
         self.out_proj, self.v_proj, self.k_proj, self.q_proj = (
             _layer(d_model, d_model, generator, bias) for _ in range(4)

@@ -1192,8 +1192,9 @@ def _any_heads(prefix: str, exercise: str) -> list[Mistake]:
         forward(
             "dropout-of-its-own-seed",
             "your dropout draws from a generator of its own: it draws from torch's global one.",
+            drop="rate, dropout = dropout, 0.0",
             attend="draws = self.__dict__.setdefault('_draws', torch.Generator().manual_seed(0)); "
-            "mixed = weights * (torch.rand(weights.shape, generator=draws) >= dropout) / (1 - dropout) @ value",
+            "mixed = weights * (torch.rand(weights.shape, generator=draws) >= rate) / (1 - rate) @ value",
         ),
         _initial(
             f"{prefix}-zero-heads",
