@@ -10,7 +10,7 @@ import pytest
 
 from grader.checking.limit import TookTooLong, limited
 from tests.grader.learners import handed_in, with_softmax
-from tests.grader.test_pytest_plugin import counts, run, target
+from tests.grader.test_pytest_plugin import run, target
 
 LOOPS = {
     "spins": "while True:\n    pass",
@@ -59,7 +59,8 @@ def test_pytest_fails_the_check_and_goes_on(tmp_path):
     mine = handed_in(tmp_path, text)
     done = run("-k", "softmax", "--time-limit=0.5", target(mine))
     assert done.returncode == 1
-    assert counts(done)["failed"] > 10
+    more = re.search(r"(\d+) more checks say the same", done.stdout)  # one failure a cause
+    assert more and int(more[1]) > 10
     loop = text[: text.rindex("while True:")].count("\n") + 1
     place = rf"{mine.name}/attention\.py:({loop}|{loop + 1})"
     assert re.search(rf"still running at {place} after 0\.5 s: an endless loop", done.stdout)
