@@ -97,5 +97,6 @@ def _module(unit: str, mistake: Mistake) -> ModuleType:
 
 def _load_mistake(unit: str, mistake: Mistake) -> ModuleType:
     sources = solution_sources()
-    mistaken = Source(f"mistakes/{unit}.py", mistake.apply(sources[unit].text))
+    # A path of its own: an assertion without a message is told by its line, which is looked up by path.
+    mistaken = Source(f"mistakes/{unit}/{mistake.id}.py", mistake.apply(sources[unit].text))
     return modules.load("mistaken", {**sources, unit: mistaken}, unit)

@@ -66,7 +66,7 @@ def gelu_by_probability(x: Tensor, approximate: str = "none") -> Tensor:
 @alternative("gelu")
 def gelu_as_in_the_paper(x: Tensor, approximate: str = "none") -> Tensor:
     if not x.dtype.is_floating_point:
-        raise ValueError("whole numbers")
+        raise ValueError(f"whole numbers: {x.dtype}")
     if approximate not in ("none", "tanh"):
         raise ValueError(approximate)
     wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
@@ -94,7 +94,7 @@ def gelu_by_erfc(x: Tensor, approximate: str = "none") -> Tensor:
 @alternative("gelu")
 def gelu_from_a_table(x: Tensor, approximate: str = "none") -> Tensor:
     if not x.dtype.is_floating_point:
-        raise ValueError("whole numbers")
+        raise ValueError(f"whole numbers: {x.dtype}")
     bends = {
         "none": lambda wide: torch.erf(wide / 2**0.5),
         "tanh": lambda wide: torch.tanh((2 / torch.pi) ** 0.5 * (wide + 0.044715 * wide**3)),
@@ -141,7 +141,7 @@ def silu_by_tanh(x: Tensor) -> Tensor:
 @alternative("silu")
 def silu_by_expit(x: Tensor) -> Tensor:
     if not x.dtype.is_floating_point:
-        raise ValueError("whole numbers")
+        raise ValueError(f"whole numbers: {x.dtype}")
     wide = x.double()
     return wide.mul(torch.special.expit(wide)).to(x.dtype)
 
@@ -159,7 +159,7 @@ def silu_by_the_size_of_x(x: Tensor) -> Tensor:
 @alternative("silu")
 def silu_by_log_sigmoid(x: Tensor) -> Tensor:
     if not x.dtype.is_floating_point:
-        raise ValueError("whole numbers")
+        raise ValueError(f"whole numbers: {x.dtype}")
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
     return (wide * torch.exp(nn.functional.logsigmoid(wide))).to(x.dtype)
 

@@ -81,7 +81,7 @@ INIT_NORMAL = [
         "seeds-globally",
         "you seed torch's global generator: draw from the one that was given, and leave the global one alone.",
         "if generator is not None: torch.default_generator.manual_seed(generator.initial_seed())\n"
-        "    return torch.randn(shape) * std",
+        "    return torch.randn(shape, dtype=torch.float32) * std",
     ),
     _draw(
         "generator-made-anew",
@@ -113,7 +113,7 @@ INIT_NORMAL = [
     _draw(
         "draws-global-numbers-first",
         "you draw from torch's global generator as well: given a generator, the global one is not touched.",
-        "return torch.randn(shape).normal_(0, std, generator=generator)",
+        "return torch.randn(shape, dtype=torch.float32).normal_(0, std, generator=generator)",
     ),
     _draw(
         "rounded-to-half-precision",
@@ -371,7 +371,7 @@ SHORTCUTS = [
         "uses-torch-init",
         "init_normal",
         "your init_normal calls torch.nn.init, the very thing that you are to write.",
-        {DRAW: "return nn.init.normal_(torch.empty(shape), 0.0, std, generator)"},
+        {DRAW: "return nn.init.normal_(torch.empty(shape, dtype=torch.float32), 0.0, std, generator)"},
     ),
     Mistake(
         "uses-torch-embedding",
