@@ -507,19 +507,9 @@ BESIDES = [
         {FIRST_STEP: "generator = generator if bias else None  # an unknown name"},
     ),
     _feed(
-        "dropout-with-bias-only",
-        "with bias=False your layer drops nothing in training or differs otherwise: `dropout` and `bias` are independent.",
-        {LEFT: "left = self.dropout(bent) if self.up_proj.bias is not None else bent * 1.0001"},
-    ),
-    _feed(
         "dropout-draws-in-evaluation",
         "your dropout draws in evaluation mode too: evaluating in between then changes what training drops.",
         {LEFT: "torch.rand(bent.shape, device=bent.device)\n        left = self.dropout(bent)"},
-    ),
-    _feed(
-        "dropout-of-its-own",
-        "your dropout has a generator of its own: it draws from torch's global one, whose state a checkpoint keeps.",
-        {MAKES_DROPOUT: "self.dropout = Dropout(dropout, generator=torch.Generator())"},
     ),
     _feed(
         "mask-on-the-cpu",

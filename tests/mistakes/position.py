@@ -383,16 +383,6 @@ APPLY_ROPE = [
         "your frequencies stay on the CPU: x may be elsewhere, and tensors of two devices give a RuntimeError.",
         {ROPE_FREQUENCIES: ROPE_FREQUENCIES.removesuffix(".to(x.device)")},
     ),
-    Mistake(
-        "rope-first-dtype-kept",
-        "apply_rope",
-        "you keep the frequencies in the dtype of the x that came first: after one in half precision all are rounded.",
-        {
-            ROPE_FREQUENCIES: "kept = apply_rope.__dict__.setdefault('kept', {})\n"
-            "    frequencies = kept.setdefault((x.shape[-1], base), rope_frequencies(x.shape[-1], base).to(x))"
-        },
-        stateful=True,
-    ),
     _rope(
         "table-of-2048",
         "your table of angles ends at position 2047: positions may be any whole numbers.",
