@@ -542,13 +542,3 @@ def test_FeedForward_drops_by_torchs_global_generator(agree, measure):
         return {"in training": drawn_by(module.train()), "in evaluation": drawn_by(module.eval())}
 
     agree.on("the global generators that FeedForward(5, 7, dropout=0.5) draws from in a call", question)
-
-
-@check("FeedForward", "property", "dropout")
-def test_FeedForward_drops_on_the_device_of_x(agree):
-    x = torch.ones(2, 5, device="meta")
-
-    def question(unit):
-        return unit.FeedForward(5, 7, dropout=0.5).to("meta").train()(x).detach()
-
-    agree.on("FeedForward(5, 7, dropout=0.5) in training mode, all on another device", question)

@@ -512,14 +512,6 @@ BESIDES = [
         {LEFT: "torch.rand(bent.shape, device=bent.device)\n        left = self.dropout(bent)"},
     ),
     _feed(
-        "mask-on-the-cpu",
-        "your mask is on the CPU: x may be elsewhere, and tensors of two devices give a RuntimeError.",
-        {
-            LEFT: "left = self.dropout(bent)\n        if self.training and self.dropout.p > 0:\n"
-            "            left = left * torch.ones(bent.shape, dtype=bent.dtype)"
-        },
-    ),
-    _feed(
         "no-bend-in-evaluation",
         "your activation works in training mode only.",
         {BENT: f"{BENT}\n        bent = bent if self.training else hidden"},
