@@ -99,4 +99,6 @@ def _load_mistake(unit: str, mistake: Mistake) -> ModuleType:
     sources = solution_sources()
     # A path of its own: an assertion without a message is told by its line, which is looked up by path.
     mistaken = Source(f"mistakes/{unit}/{mistake.id}.py", mistake.apply(sources[unit].text))
-    return modules.load("mistaken", {**sources, unit: mistaken}, unit)
+    # The other units compiled, which is done once: a search for a name has a budget, and loads every mistake.
+    others = {name: modules.compiled(source) for name, source in sources.items() if name != unit}
+    return modules.load("mistaken", {**others, unit: mistaken}, unit)
