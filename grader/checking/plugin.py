@@ -23,6 +23,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--target", default="exercises", help="what is tested: exercises (default), solutions, or --target=FOLDER"
     )
     group.addoption("--isolated", action="store_true", help="run the target in confined workers, as grading does")
+    group.addoption(
+        "--time-limit",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="what one check may take here (default 60; 0: no limit); a debugger lifts it",
+    )
     group.addoption("--seed", type=int, default=0, help="seed of the checks' random inputs (default 0)")
 
 
@@ -110,6 +117,11 @@ class Checks:
             pytest.fail(outcome.message, pytrace=False)
         return True
 
+    def pytest_enter_pdb(self) -> None:
+        """At a breakpoint, a learner has all the time."""
+        if self._runner is not None and not self._runner.target.isolated:
+            self._runner.target.debugging.set()
+
     def _get_runner(self) -> Any:
         if self._runner is None:
             from grader.checking import target
@@ -127,7 +139,7 @@ class Checks:
         from grader.checking import target
 
         if not self.config.option.isolated:
-            return target.LocalTarget(submission)
+            return target.LocalTarget(submission, seconds=self.config.option.time_limit)
         from grader.isolation.pool import Limits, Pool, supported
 
         if not supported():
@@ -252,8 +264,13 @@ def restart() -> None:
 
 
 @pytest.fixture
+def cpu_time() -> None:
+    """`cpu_time(work)`: seconds of processor time, as the kernel counts them. Compare two sizes, with a wide margin."""
+
+
+@pytest.fixture
 def once() -> None:
     """`once(name, make)` makes a value that several checks of the unit share, as a model that takes long to train."""
 
 
-FIXTURES = ("unit", "agree", "rand", "measure", "overwrite", "folder", "restart", "once")
+FIXTURES = ("unit", "agree", "rand", "measure", "overwrite", "folder", "restart", "once", "cpu_time")

@@ -11,8 +11,10 @@ from functools import cache, partial
 import torch
 
 from grader.checking import diagnosis
-from grader.checking.agreement import Agreement, Disagreement, name_mistake
+from grader.checking.agreement import Agreement, Disagreement, Raised, name_mistake
+from grader.checking.allowance import Allowance
 from grader.checking.given import Body, CheckId, Given
+from grader.checking.limit import TookTooLong
 from grader.checking.oracle import Oracle, OracleFailed, solution_sources
 from grader.checking.randomness import Rand
 from grader.checking.shortcuts import find_shortcut
@@ -21,6 +23,7 @@ from grader.checking.variants import Mistake
 from grader.checking.wording import Wording
 from grader.curriculum import Exercise, Unit, load
 from grader.faults import GraderFault
+from grader.isolation.charge import TooBusy
 from grader.isolation.client import WorkerEnded, clean
 from grader.isolation.watch import NotAllowed
 from grader.outcome import Outcome
@@ -57,6 +60,7 @@ class Runner:
     failed: set[str] = field(default_factory=set)
     named: dict[str, Mistake] = field(default_factory=dict)
     _shortcuts: dict[str, str] = field(default_factory=dict)
+    _allowance: Allowance = field(default_factory=Allowance)
     _swapped: dict[str, LocalTarget] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -132,11 +136,24 @@ class Runner:
         name = exercise.name
         if name not in self._shortcuts:
             file = self.target.submission.file(unit.name)
-            self._shortcuts[name] = find_shortcut(file, name, exercise.not_allowed, below(unit, exercise))
+            lower = lower_units(unit)  # exercises of their own: a shortcut in them costs them alone
+            files = {n: f for n, f in self.target.submission.files.items() if n != unit.name and n not in lower}
+            found = find_shortcut(file, name, exercise.not_allowed, below(unit, exercise), files)
+            self._shortcuts[name] = found
         if self._shortcuts[name]:
             raise InSource(self._shortcuts[name])
 
     def _attempt(self, check: CheckId, body: Body, target: Target, given: bool) -> None:
+        try:
+            self._put(check, body, target, given)
+        except TooBusy:  # once more, with a fresh worker
+            self._put(check, body, target, given)
+
+    def _put(self, check: CheckId, body: Body, target: Target, given: bool) -> None:
+        with target.limited(check.exercise):
+            self._put_unlimited(check, body, target, given)
+
+    def _put_unlimited(self, check: CheckId, body: Body, target: Target, given: bool) -> None:
         module = target.open(check.unit, check.exercise, given)
         oracle = Oracle(module_name(check.unit))
         agree = Agreement(module, oracle, check.unit.name, gradients=check.kind == "gradient")
@@ -144,13 +161,14 @@ class Runner:
         restart = partial(target.restart, check.unit, check.exercise)
         with target.guard(check.unit, check.exercise, check.kind):
             once = partial(target.kept.once, self.seed)
-            body(Given(module, agree, rand, target.measure, target.overwrite, target.scratch, restart, once))
+            see = (target.measure, target.overwrite, target.cpu_time)
+            body(Given(module, agree, rand, *see, target.scratch, restart, once))
 
     def _passes_on_reference(self, check: CheckId, body: Body, error: BaseException) -> bool:
         lower = below(check.unit, check.exercise)
         if check.unit.whole or (not lower and (self.target.isolated or not lower_units(check.unit))):
             return False
-        if isinstance(error, Refused | Todo | InSource | Unreadable | GraderFault | OracleFailed):
+        if isinstance(error, Refused | Todo | InSource | Unreadable | GraderFault | OracleFailed | TookTooLong):
             return False
         if isinstance(error, NotImplementedError) and self._is_own_stub(check, error):
             return False
@@ -214,9 +232,9 @@ class Runner:
             self._shortcuts[check.exercise.name] = str(error)  # from now on, no check of it can pass
             text = f"Not allowed in this exercise: {error}. It asks you to write that very thing."
             return wording.failed(text, wording.same_shortcut(str(error)))
-        if isinstance(error, WorkerEnded):
+        if isinstance(error, WorkerEnded | TookTooLong):
             return wording.failed(f"{check.unit.name}.{check.exercise.name}: {error}")
-        if not self._reference_passes(check, body):
+        if not _is_raised(error) and not self._reference_passes(check, body):
             trace = "".join(traceback.format_exception(error))[-1500:]
             return Outcome(check.name, check.kind, "error", message=f"The grader's own check fails: {trace}")
         return self._explain_wrong(check, body, error, wording)
@@ -224,7 +242,8 @@ class Runner:
     def _explain_wrong(self, check: CheckId, body: Body, error: BaseException, wording: Wording) -> Outcome:
         if isinstance(error, Disagreement):
             lower = below(check.unit, check.exercise)
-            mistake = name_mistake(error, diagnosis.suspects(check.unit, check.exercise, lower, self.named))
+            suspects = diagnosis.suspects(check.unit, check.exercise, lower, self.named)
+            mistake = name_mistake(error, self._allowance.spend_on(suspects))
             if mistake is not None:
                 self.named[mistake.id] = mistake
             where = wording.where(error.__cause__) if error.__cause__ is not None else ""
@@ -248,6 +267,11 @@ class Runner:
         except BaseException:
             return False
         return True
+
+
+def _is_raised(error: BaseException) -> bool:
+    """Whether the code raised where the oracle had an answer: then the check itself has been tried on the reference."""
+    return isinstance(error, Disagreement) and isinstance(error.got, Raised)
 
 
 def _split(name: str) -> tuple[str, str]:

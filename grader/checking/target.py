@@ -5,11 +5,13 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any, Protocol
 
 import torch
@@ -17,8 +19,10 @@ import torch
 from grader import submission
 from grader.checking import oracle
 from grader.checking.kept import Kept
+from grader.checking.limit import TookTooLong, limited
 from grader.curriculum import Exercise, Unit, load
 from grader.isolation import modules, proxy, watch
+from grader.isolation.charge import TooBusy
 from grader.isolation.client import Job, Session, WorkerEnded
 from grader.isolation.measure import Measured, measuring
 from grader.isolation.modules import Source
@@ -52,6 +56,9 @@ class Target(Protocol):
     def scratch(self) -> Path:
         """A folder for files of the checks, which the learner's code may read and, isolated, not write."""
 
+    def limited(self, exercise: Exercise) -> AbstractContextManager[Any]:
+        """A context in which the learner's code ends when it takes too long."""
+
     def open(self, unit: Unit, exercise: Exercise, given: bool) -> Any:
         """The unit's module, with the reference's lower parts where `given`."""
 
@@ -63,6 +70,9 @@ class Target(Protocol):
 
     def overwrite(self, value: Any) -> None:
         """Fill with garbage what the learner's code returned, in its own memory."""
+
+    def cpu_time(self, work: Callable[[], object]) -> float:
+        """How many seconds of processor time the learner's code takes in `work`, as the kernel counts them."""
 
     def restart(self, unit: Unit, exercise: Exercise) -> Any:
         """The unit's module anew, as after a crash: nothing that the code kept in memory is left."""
@@ -129,20 +139,44 @@ class LocalTarget:
     Args:
         submission: What is under test.
         package: The name under which its modules are imported.
+        seconds: What one check may take; 0 for no limit.
     """
 
     isolated = False
+    MAX_ENDLESS = 2
 
     @property
     def scratch(self) -> Path:
         """A folder of this process."""
         return _scratch()
 
-    def __init__(self, submission: Submission, package: str = PACKAGE) -> None:
+    def __init__(self, submission: Submission, package: str = PACKAGE, seconds: float = 0.0) -> None:
         self.submission = submission
+        self.debugging = threading.Event()
         self._package = package
         self.kept = Kept()
+        self._seconds = seconds
+        self._endless: dict[str, list[TookTooLong]] = {}
         self._opened: dict[tuple[str, tuple[str, ...] | None], ModuleType] = {}
+
+    @contextmanager
+    def limited(self, exercise: Exercise) -> Iterator[None]:
+        """Raise TookTooLong where the block runs for too long, and at once where others of the exercise did."""
+        before = self._endless.setdefault(exercise.name, [])
+        if len(before) >= self.MAX_ENDLESS:
+            raise before[-1].with_traceback(None)
+        self.debugging.clear()
+        try:
+            with limited(self._seconds, self._line, self.debugging):
+                yield
+        except TookTooLong as error:
+            before.append(error)
+            raise
+
+    def _line(self, frame: FrameType) -> str:
+        path = frame.f_code.co_filename
+        mine = (file for file in self.submission.files.values() if file.local_source.path == path)
+        return next((f"{file.path}:{frame.f_lineno}" for file in mine), "")
 
     def open(self, unit: Unit, exercise: Exercise, given: bool) -> Any:
         """The unit's module; where `given`, with the reference's version of all that the exercise builds on."""
@@ -174,6 +208,12 @@ class LocalTarget:
         """Fill it here, where the learner's code is, too."""
         overwrite(value)
 
+    def cpu_time(self, work: Callable[[], object]) -> float:
+        """Processor time of this thread during `work`, in seconds."""
+        started = time.thread_time()
+        work()
+        return time.thread_time() - started
+
     def restart(self, unit: Unit, exercise: Exercise) -> Any:
         """The unit's module, imported again."""
         self._opened.clear()
@@ -197,6 +237,7 @@ class IsolatedTarget:
 
     isolated = True
     MAX_DEATHS = 3
+    MAX_STARVED = 4
 
     @property
     def scratch(self) -> Path:
@@ -212,9 +253,14 @@ class IsolatedTarget:
         self._session: Session | None = None
         self._key: tuple[str, str, bool] | None = None
         self._deaths: dict[tuple[str, str, bool], int] = {}
+        self._starved = 0
         self._failed_loads: dict[str, int] = {}
         self._broken: dict[str, BaseException] = {}
         self._spent: dict[str, float] = {}
+
+    def limited(self, exercise: Exercise) -> AbstractContextManager[Any]:
+        """Nothing to do here: a worker has limits of its own."""
+        return nullcontext()
 
     def open(self, unit: Unit, exercise: Exercise, given: bool) -> Any:
         """The unit's module in a worker; lower units are always the reference's, lower exercises where `given`."""
@@ -227,7 +273,11 @@ class IsolatedTarget:
         return RemoteUnit(self._session)
 
     def _replace(self, key: tuple[str, str, bool], unit: Unit, exercise: Exercise, given: bool) -> None:
-        if self._session is not None and self._session.ended and self._key == key:
+        if self._session is not None and self._session.starved:
+            self._starved += 1
+            if self._starved >= self.MAX_STARVED:  # the rest would wait as long, and in vain
+                raise TooBusy(self._session.ended)
+        elif self._session is not None and self._session.ended and self._key == key:
             self._deaths[key] = self._deaths.get(key, 0) + 1
         if self._deaths.get(key, 0) >= self.MAX_DEATHS and self._session is not None:
             raise WorkerEnded(f"{self._session.ended}; after {self.MAX_DEATHS} times it is not started again")
@@ -282,6 +332,15 @@ class IsolatedTarget:
         assert self._session is not None
         proxy.overwrite(self._session, value)
         overwrite(value)
+
+    def cpu_time(self, work: Callable[[], object]) -> float:
+        """Processor time of the worker during `work`, in seconds; of this thread, if `work` asks the reference."""
+        session = self._session
+        assert session is not None
+        asked, before, started = session.last_id(), session.cpu_time(), time.thread_time()
+        work()
+        here = time.thread_time() - started
+        return session.cpu_time() - before if session.last_id() > asked else here
 
     def restart(self, unit: Unit, exercise: Exercise) -> Any:
         """The unit's module in a new worker; the old one is killed."""

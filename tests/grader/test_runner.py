@@ -270,3 +270,19 @@ def test_a_grader_that_fails_at_the_second_try_is_an_error_of_its_own(monkeypatc
     outcome, carried = next(iter(tried(SOLUTION, "scaled_dot_product_attention")))
     assert (outcome.status, carried, tries[:2]) == ("error", False, [False, True])
     assert "the zygote has gone" in outcome.message
+
+
+@pytest.mark.parametrize(("busy", "status"), [(1, "passed"), (2, "error")])
+def test_a_machine_that_was_too_busy_gets_a_second_try_and_is_never_the_learners_fault(monkeypatch, busy, status):
+    tries = []
+    put = checking.Runner._put
+
+    def starve(runner, check, body, target, given):
+        tries.append(given)
+        if len(tries) <= busy:
+            raise checking.TooBusy("the machine is too busy")
+        put(runner, check, body, target, given)
+
+    monkeypatch.setattr(checking.Runner, "_put", starve)
+    outcome, _ = next(iter(tried(SOLUTION, "causal_mask")))
+    assert outcome.status == status, outcome.message
