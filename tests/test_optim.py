@@ -412,18 +412,26 @@ def test_Optimizer_adds_nothing_when_it_refuses_a_group(agree, rand, again):
 @check("Optimizer", "property", "refusals")
 @pytest.mark.parametrize("lengths", [[2, 2], [5], [2, 3, 0], [1, 4], [3, 2]], ids=str)
 def test_Optimizer_refuses_a_state_dict_of_other_groups_and_stays_as_it_was(agree, rand, lengths):
-    values, saved, own = draw(rand), draw(rand), rand(2, 3)
+    values, fitting, other = draw(rand), draw(rand), checkpoint(draw(rand))
 
-    def question(unit):
+    def build(unit):
         parameters = parameters_of(values)
         rest = iter(parameters)
         groups = [{"params": [next(rest) for _ in range(length)]} for length in lengths]
         optimizer = unit.Optimizer(groups, {"lr": 0.1})
-        optimizer.state[parameters[0]] = {"momentum_buffer": own.clone()}
-        came = outcome_of(lambda: optimizer.load_state_dict(checkpoint(saved)))
-        return {"load_state_dict": came, **live(optimizer, parameters)}
+        # State of its own, which a refusal must not wipe out.
+        numbers = iter(range(5))
+        groups = [{"lr": 0.2, "params": [next(numbers) for _ in range(length)]} for length in lengths]
+        optimizer.load_state_dict({"state": {0: {"momentum_buffer": fitting[0]}}, "param_groups": groups})
+        return optimizer, parameters
 
-    agree.on(f"Optimizer with groups of {lengths}, given a state dict of groups of [2, 3] parameters", question)
+    agree.unchanged(
+        f"Optimizer with groups of {lengths}, given a state dict of groups of [2, 3] parameters",
+        build,
+        look=lambda built: live(*built),
+        call=lambda built: built[0].load_state_dict(other),
+        error=ValueError,
+    )
 
 
 # What SGD and AdamW have in common
