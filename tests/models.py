@@ -97,10 +97,12 @@ def loss_without_dropout(unit, model, inputs, targets):
         return lower(unit, "loss").cross_entropy(model.eval()(inputs), targets).item()
 
 
-def check_each(exercise, **cases):
-    """A check for each case, of the kind under which it is listed."""
+def check_each(exercise, *criterion, **cases):
+    """A check for each case, of the kind under which it is listed; it belongs to the criterion, if one is named."""
     listed = [(case, given, kind) for kind, those in cases.items() for case, given in those.items()]
-    listed = [pytest.param(case, given, marks=check(exercise, kind), id=case) for case, given, kind in listed]
+    listed = [
+        pytest.param(case, given, marks=check(exercise, kind, *criterion), id=case) for case, given, kind in listed
+    ]
     return pytest.mark.parametrize(("case", "given"), listed)
 
 
