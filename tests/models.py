@@ -72,13 +72,6 @@ def batches_of(rand, sizes=UNEQUAL):
     return [batch(rand, *size) for size in sizes]
 
 
-def counted(items, seen):
-    """The items; `seen` grows by one for each that is taken."""
-    for item in items:
-        seen.append(1)
-        yield item
-
-
 def give_gradients(model):
     """Ones, as if somebody had called backward before."""
     for parameter in model.parameters():
