@@ -741,7 +741,11 @@ def test_SGD_keeps_no_state_where_momentum_is_0(agree, rand):
 @check("AdamW", "numerics")
 @pytest.mark.parametrize(
     "options",
-    [{"lr": 0.1, "weight_decay": 0.0}, {"lr": 0.5, "weight_decay": 0.9}, {"lr": 0.1, "betas": (0.0, 0.5)}],
+    [
+        {"lr": 0.1, "betas": (0.8, 0.95), "weight_decay": 0.0},
+        {"lr": 0.5, "betas": (0.8, 0.95), "weight_decay": 0.9},
+        {"lr": 0.1, "betas": (0.0, 0.5)},
+    ],
     ids=["no decay", "strong decay", "short memory"],
 )
 def test_AdamW_with_other_options(agree, rand, options):
@@ -764,7 +768,7 @@ def test_AdamW_goes_lr_in_its_first_step_whatever_the_size_of_the_gradient(unit,
 @check("AdamW", "stability")
 @pytest.mark.parametrize("decay", [0.0, 0.3])
 def test_AdamW_divides_by_eps_where_all_gradients_are_zero(agree, rand, decay):
-    options = {"lr": 0.1, "weight_decay": decay}
+    options = {"lr": 0.1, "betas": (0.8, 0.95), "weight_decay": decay}
     gradients = gradients_for(rand, 3)
     for step in gradients:
         step[0].zero_()
