@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import re
+from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -164,12 +165,35 @@ class Checks:
             return "todo", "t", ("TODO", {"yellow": True})
         return None
 
+    def pytest_sessionfinish(self) -> None:
+        """Show each cause once: the first check that fails for it, and how many more do."""
+        reporter: Any = self.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is None or not reporter.stats.get("failed"):
+            return
+        groups: dict[object, list[Any]] = {}
+        for report in reporter.stats["failed"]:
+            groups.setdefault(self._cause(report), []).append(report)
+        for first, *others in groups.values():
+            if others:
+                said = "1 more check says" if len(others) == 1 else f"{len(others)} more checks say"
+                first.longrepr = f"{first.longrepr}\n  {said} the same."
+        reporter.stats["failed"] = [group[0] for group in groups.values()]
+        if others := [report for group in groups.values() for report in group[1:]]:
+            reporter.stats["more of the same"] = others
+
+    def _cause(self, report: Any) -> object:
+        if report.nodeid not in self._verdicts:
+            return report
+        outcome, _ = self._verdicts[report.nodeid]
+        return report.fspath, outcome.cause or outcome.message
+
     def pytest_terminal_summary(self, terminalreporter: Any, exitstatus: int) -> None:
-        """One line for each stub; if no test was selected, what could have been meant."""
+        """One line for each exercise that is still a stub; if no test was selected, what could have been meant."""
         if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
             terminalreporter.write_line(self._what_could_be_meant(), yellow=True)
-        for report in terminalreporter.stats.get("todo", ()):
-            terminalreporter.write_line(f"todo  {report.nodeid}: {report.longrepr}")
+        messages = Counter(str(report.longrepr) for report in terminalreporter.stats.get("todo", ()))
+        for message, count in messages.items():
+            terminalreporter.write_line(f"todo  {message} ({count} {'check' if count == 1 else 'checks'})")
 
     def _what_could_be_meant(self) -> str:
         option = self.config.option

@@ -123,7 +123,7 @@ def test_a_seed_is_drawn_where_none_is_given(folder, one_zygote):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["grade", "no/such/folder"], "is not a folder. Give the folder that holds the learner's files."),
+        (["grade", "no/such/folder"], "is not there. Give the learner's folder, archive, notebook or file."),
         (["progress", "--target", "no/such/folder"], "is not a folder."),
         (["grade", "solutions", "--unit", "atention"], "there is no unit 'atention'. Did you mean attention?\n"),
         (["grade", "solutions", "--jobs", "2"], "--jobs is for a class: say with --out where its grades go"),
