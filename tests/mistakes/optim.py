@@ -1036,15 +1036,6 @@ BESIDES = [
         },
     ),
     Mistake(
-        "t-one-ahead",
-        "AdamW",
-        "you correct with t + 1: t is 1 in the first update, not 2.",
-        {
-            ADAM_M_HAT: ADAM_M_HAT.replace("**step", "**(step + 1)"),
-            ADAM_V_HAT: ADAM_V_HAT.replace("**step", "**(step + 1)"),
-        },
-    ),
-    Mistake(
         "t-as-float32",
         "AdamW",
         "you compute 1 - beta**t in float32, which leaves few digits where beta is close to 1: make t a Python number first.",
@@ -1065,24 +1056,6 @@ BESIDES = [
         "AdamW",
         "your step decays only parameters with two or more axes: the group's weight_decay says what decays.",
         {ADAM_DECAY: f"if parameter.ndim >= 2:\n                    {ADAM_DECAY}"},
-    ),
-    Mistake(
-        "decays-without-gradient",
-        "AdamW",
-        "you decay parameters that have no gradient: skip them altogether.",
-        append="""_step = AdamW.step
-
-
-def _wrong(self):
-    for group in self.param_groups:
-        for parameter in group["params"]:
-            if parameter.grad is None:
-                parameter.data.mul_(1 - group["lr"] * group["weight_decay"])
-    _step(self)
-
-
-AdamW.step = _wrong
-""",
     ),
     Mistake(
         "adamw-squares-the-gradient-in-place",

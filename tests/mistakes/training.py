@@ -503,15 +503,6 @@ WHILE_STEPPING = [
         },
     ),
     _step(
-        "loss-after-the-update",
-        "you report the loss of the model after the update: report the one that the update was made from.",
-        {
-            RESULT: "with torch.no_grad():\n        pairs = zip(micro_batches, counts, strict=True)\n"
-            "        mean = sum(cross_entropy(model(x), y).item() * count / total for (x, y), count in pairs)\n    "
-            + RESULT
-        },
-    ),
-    _step(
         "zeros-for-none",
         "you fill the gradients with zeros: AdamW then moves and decays parameters that have no gradient. Set them to None.",
         {
