@@ -56,10 +56,10 @@ def progress(
     seed: Seed = 0,
 ) -> None:
     """Your scorecard: a bar a unit, your points, and the next thing to do."""
+    terminal.refuse_unknown(unit)  # first, since what follows imports torch
     from grader import reports, workbench
     from grader.checking.target import resolve
 
-    terminal.refuse_unknown(unit)  # first, since what follows imports torch
     with terminal.usage_errors():
         submission = resolve(target)
     results = _grade(submission, unit, seed, require_isolation=False)

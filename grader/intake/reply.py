@@ -96,11 +96,11 @@ def unpack(learner: str, header: bytes, body: bytes) -> Submission:
         for module in facts.files:
             text = body[at : at + module.size].decode()
             at += module.size
-            problem = _clean(module.problem, 1000)
+            problem = _clean_lines(module.problem, 1000)
             files[module.unit] = File(_clean(module.path, 200), "" if problem else text, problem)
     except (ValidationError, UnicodeDecodeError) as error:
         raise Garbled(str(error)[:200]) from error
-    problem = _clean(facts.problem, 1000)
+    problem = _clean_lines(facts.problem, 1000)
     if bool(problem) == bool(files):
         raise Garbled("neither a submission nor a reason why there is none")
     return Submission(learner, files, problem, tuple(_clean(note, 500) for note in facts.notes[:_MAX_NOTES]))
@@ -120,3 +120,7 @@ def unpack_names(header: bytes, body: bytes) -> tuple[list[str], str]:
 
 def _clean(text: str, limit: int) -> str:
     return printable(text[:limit])
+
+
+def _clean_lines(text: str, limit: int) -> str:
+    return "\n".join(map(printable, text[:limit].split("\n")))

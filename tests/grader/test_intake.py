@@ -177,7 +177,7 @@ def test_one_bad_file_leaves_its_neighbours_alone(tmp_path):
     path = zipped(tmp_path / "ada.zip", {"attention.py": b"# caf\xe9\n", "loss.py": "x = = 1", "optim.py": "x = 1"})
     submission = read(path)
     assert submission.file("attention").problem == "attention.py line 1 is not UTF-8: save the file in that encoding."
-    assert "Python cannot read loss.py line 1" in submission.file("loss").problem
+    assert "Python cannot read exercises/loss.py:1" in submission.file("loss").problem
     assert submission.file("optim").problem == ""
 
 
