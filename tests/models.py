@@ -103,7 +103,7 @@ def compared(found, wanted):
     """What became of an entry, in words."""
     if same(found, wanted):
         return "right"
-    if same(found, "missing"):
-        return "missing"
+    if found is None or same(found, "missing"):
+        return "missing" if found is not None else "None"
     # A mistake is recognised by this word: a seed in place of a generator's state is not just anything.
     return "a number" if isinstance(found, int) and not isinstance(wanted, int) else "something else"
