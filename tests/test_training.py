@@ -142,7 +142,7 @@ def test_train_step_ignores_a_gradient_left_in_a_frozen_parameter(agree, rand):
 
 @check("train_step", "efficiency")
 def test_train_step_keeps_one_graph_at_a_time(agree, rand, measure):
-    batches = batches_of(rand, [(4, 7, 0)] * 8)
+    batches = batches_of(rand, [(4, 7, 0)] * 3)
 
     def question(unit):
         def kept(number):
@@ -150,7 +150,7 @@ def test_train_step_keeps_one_graph_at_a_time(agree, rand, measure):
             optimizer = optimizer_of(unit, model)
             return measure(lambda: unit.train_step(model, optimizer, batches[:number])).saved
 
-        return {"eight micro-batches keep less than two would": kept(8) < 2 * kept(1)}
+        return {"three micro-batches keep less than two would": kept(3) < 2 * kept(1)}
 
     agree.on("what train_step keeps for backward", question)
 
@@ -274,14 +274,14 @@ def test_evaluate_walks_a_generator_batch_by_batch(agree, rand):
 
 @check("evaluate", "efficiency")
 def test_evaluate_keeps_the_logits_of_one_batch_at_a_time(agree, rand, measure):
-    batches = batches_of(rand, [(4, 7, 0)] * 12)
+    batches = batches_of(rand, [(4, 7, 0)] * 6)
 
     def question(unit):
         def largest(number):
             model = build(unit)
             return measure(lambda: unit.evaluate(model, iter(batches[:number]))).largest
 
-        return {"no storage grows with the number of batches": largest(12) < 2 * largest(1)}
+        return {"no storage grows with the number of batches": largest(6) < 2 * largest(1)}
 
     agree.on("the largest storage of evaluate", question)
 
