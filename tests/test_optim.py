@@ -285,9 +285,10 @@ def test_Optimizer_saves_state_under_the_number_of_its_parameter(agree, rand):
     values, saved = draw(rand), draw(rand)
 
     def question(unit):
-        optimizer = in_two_groups(unit, parameters_of(values))
+        parameters = parameters_of(values)
+        optimizer = in_two_groups(unit, parameters)
         optimizer.load_state_dict(checkpoint(saved))
-        return saved_by(optimizer)
+        return {**saved_by(optimizer), "the optimizer's own": live(optimizer, parameters)["state"]}
 
     agree.on("state_dict of an Optimizer that has state for three of five parameters", question)
 
