@@ -419,10 +419,10 @@ def apply_merges(word: bytes, ranks: Mapping[tuple[bytes, bytes], int]) -> list[
     wherever they stand, from left to right. Repeat until no neighbours can be merged. So a word that training has seen
     is cut exactly as it was there.
 
-    A word may be long: a text without spaces, a web address, a DNA sequence. A walk through the whole word for each
-    merge, or for each rank, takes n^2 steps for n bytes, and 30,000 letters take many seconds. Part of the exercise is
-    to take about n log n: a heap of the pairs that can be merged, and links from each token to its neighbours, since a
-    merge changes only the pairs on its two sides. Twice the length may take little more than twice the steps.
+    A word may be long: a text without spaces, a web address, a DNA sequence. Looking through the whole word for each
+    merge takes n^2 steps for n bytes, and 30,000 letters take many seconds. Part of the exercise is to take about
+    n log n: a heap of the pairs that can be merged, and links from each token to its neighbours, since a merge changes
+    only the pairs on its two sides. Twice the length may take little more than twice the steps.
 
     Math:
         (a, b) = argmin of ranks[a, b] over the neighbours (a, b) that are in ranks
@@ -594,7 +594,7 @@ class BPETokenizer:
     Pitfalls:
         * One emoji is four bytes and often several tokens: join the bytes of all tokens, then decode once.
         * A model may well produce half a character. Decoding must not fail on it: errors="replace" puts U+FFFD there.
-        * Text repeats its words: remember the ids of a word that you have cut, but of 4,096 words at most. A stream
+        * Text repeats its words: remember the ids of a word that you have cut, but of 2,000 words at most. A stream
           that never ends never stops bringing new ones.
         * A pretoken that is a token of the vocabulary is not always that token: only the merges decide.
         * In `encode_iterable`, neither read all chunks first nor encode each chunk by itself.
@@ -682,7 +682,7 @@ class BPETokenizer:
             return [self._ids[word]]
         if piece not in self._cache:
             # bounded: a stream that never ends never stops bringing new words, and few words make up most of a text
-            if len(self._cache) >= 4096:
+            if len(self._cache) >= 2000:
                 self._cache.clear()
             self._cache[piece] = [self._ids[token] for token in apply_merges(word, self._ranks)]
         return self._cache[piece]

@@ -857,11 +857,6 @@ APPLY_MERGES = [
         "you take merges out of the dict that you were given: leave it as it is.",
         "tokens = _right(word, dict(ranks))\nfor pair in list(ranks)[:1]:\n    del ranks[pair]\nreturn tokens",
     ),
-    _applying(
-        "apply-in-order-of-training",
-        "you walk through the word for each rank, which takes n^2 steps for n bytes: use a heap of the pairs.",
-        "tokens = [word[i : i + 1] for i in range(len(word))]\nfor pair in sorted(ranks, key=ranks.get):\n    if len(tokens) > 1:\n        tokens = merge_pair(tokens, pair, pair[0] + pair[1])\nreturn tokens",
-    ),
     _returns_none("apply_merges"),
 ]
 
@@ -978,15 +973,6 @@ def stream_pretokens(chunks, special_tokens=()):
     pieces = [p for piece in split_special_tokens(text, special_tokens) for p in ([piece] if piece in special_tokens else pretokenize(piece))]
     yield from pieces[handed_out:]
 """,
-    ),
-    Mistake(
-        "stream-keeps-its-pieces",
-        "stream_pretokens",
-        "you keep every piece that you have handed out: keep only what is still open.",
-        {
-            "        yield from certain\n    # nothing": "        kept.extend([ord(letter) for piece in certain for letter in piece])\n        yield from certain\n    # nothing",
-            '    buffer = ""\n    for chunk in chunks:\n': '    buffer, kept = "", []\n    for chunk in chunks:\n',
-        },
     ),
     Mistake(
         "stream-sorts-the-callers-list",
@@ -1154,7 +1140,7 @@ BPE_TOKENIZER = [
     _bpe(
         "bpe-cache-without-bound",
         "you remember the ids of every word for ever: a stream that never ends fills the memory. Limit the number.",
-        {"if len(self._cache) >= 4096:": "if False:"},
+        {"if len(self._cache) >= 2000:": "if False:"},
     ),
     _bpe(
         "bpe-known-word-at-once",
