@@ -273,7 +273,7 @@ class FeedForward(nn.Module):
     torch.nn.functional.linear is allowed.
 
     Not allowed: torch.relu, torch.nn.functional.relu, torch.nn.ReLU, torch.nn.functional.gelu, torch.nn.GELU,
-        torch.nn.functional.silu, torch.nn.SiLU, torch.nn.functional.dropout, torch.nn.Dropout, torch.dropout.
+        torch.nn.functional.silu, torch.nn.SiLU.
     """
 
     def __init__(

@@ -22,6 +22,7 @@ class Outcome:
         message: What is wrong and why.
         mistake: Id of the known mistake that it is.
         criterion: The line of the exercise's rubric that it belongs to.
+        cause: What other failed checks may share, so that it is told once; empty: the message.
     """
 
     check: str
@@ -31,3 +32,4 @@ class Outcome:
     message: str = "The check did not run."
     mistake: str = ""
     criterion: str = ""
+    cause: str = ""

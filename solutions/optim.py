@@ -224,7 +224,9 @@ class SGD(Optimizer):
         Sutskever et al. 2013, section 2, eq. 1 and 2, with lr taken out of the sum as torch does.
         https://proceedings.mlr.press/v28/sutskever13.html
 
-    Not allowed: torch.optim.Optimizer, torch.optim.SGD, torch._fused_sgd_.
+    The base class may be your own Optimizer or the one of torch, which has no update rule either.
+
+    Not allowed: torch.optim.SGD, torch._fused_sgd_.
     """
 
     def __init__(
@@ -314,7 +316,9 @@ class AdamW(Optimizer):
         schedule's factor. https://arxiv.org/abs/1711.05101
         Kingma and Ba 2015, algorithm 1, for the two means. https://arxiv.org/abs/1412.6980
 
-    Not allowed: torch.optim.Optimizer, torch.optim.Adam, torch.optim.AdamW, torch._fused_adam_, torch._fused_adamw_.
+    The base class may be your own Optimizer or the one of torch, which has no update rule either.
+
+    Not allowed: torch.optim.Adam, torch.optim.AdamW, torch._fused_adam_, torch._fused_adamw_.
     """
 
     def __init__(

@@ -70,12 +70,14 @@ class Update:
         grad_norm: The length of its gradient.
         right: The change of all weights as one vector.
         got: The change of the learner's weights.
+        gradient: The gradient.
     """
 
     loss: float
     grad_norm: float
     right: Tensor
     got: Tensor
+    gradient: Tensor
 
 
 def replay(record: Record, steps: int) -> list[Update]:
@@ -87,7 +89,8 @@ def replay(record: Record, steps: int) -> list[Update]:
     rates = stack.learning_rates(reference, recipe)[:steps]
     for step, report in enumerate(stack.train(reference, recipe, run, rates)):
         before, after = (_vector(record.weights[at], own) for at in (step, step + 1))
-        found.append(Update(report["loss"], report["grad_norm"], _vector(own, own) - before, after - before))
+        right, gradient = _vector(own, own) - before, torch.cat([value.grad.flatten() for value in own.values()])
+        found.append(Update(report["loss"], report["grad_norm"], right, after - before, gradient))
         copy_weights(model, {name: record.weights[step + 1][name].double() for name in own})
     return found
 
@@ -115,14 +118,17 @@ def expect_learned(record: Record, updates: list[Update]) -> None:
 
 
 def expect_updates(updates: list[Update]) -> None:
-    """Every update is exactly the reference's.
+    """Every update is the reference's, wherever the gradient is large enough to be known.
+
+    AdamW divides by the size of the gradient: where it is 0, as of a bias of keys, rounding alone decides the update.
 
     Raises:
         AssertionError: One is not; the message says which, and by how much.
     """
     for step, update in enumerate(updates):
-        off, size = (update.got - update.right).abs().max(), update.right.abs().max()
-        assert off <= 1e-3 * size, (
+        known = update.gradient.abs() > 1e-3 * update.gradient.abs().max()
+        off, size = (update.got - update.right)[known].abs().max(), update.right.abs().max()
+        assert off <= 1e-2 * size, (
             f"Update {step + 1} changes a weight by {off:.2g} more or less than the reference does from the same "
             f"weights and batch; its largest change is {size:.2g}."
         )
@@ -161,7 +167,7 @@ def expect_reference_scores(record: Record) -> None:
             )
             assert scores.shape == right.shape, f"{called} {tuple(scores.shape)}, expected {tuple(right.shape)}."
             off = (scores.double() - right).abs().max()
-            assert off <= 1e-3 * (1 + right.abs().max()), (
+            assert off <= 1e-4 * (1 + right.abs().max()), (
                 f"{called} scores that differ by up to {off:.3g} from those of the reference with the same weights."
             )
 

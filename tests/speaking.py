@@ -132,6 +132,7 @@ def _writing(unit: Any, once: Once, restart: Callable[[], Any], rand: Any) -> Wr
         rows = lower(unit, "generation").generate(model, prompt, new, temperature=temperature, generator=generator)
         size = (len(prompt), prompt.shape[1] + new)
         assert isinstance(rows, Tensor), f"generate gave {type(rows).__name__}, expected a tensor."
+        assert rows.dtype == torch.int64, f"generate gave {rows.dtype}, expected torch.int64."
         assert rows.shape == size, f"generate gave the shape {tuple(rows.shape)}, expected {size}."
         assert torch.equal(rows[:, : prompt.shape[1]], prompt), "generate has to give the prompts and what follows."
         assert bool(((rows >= 0) & (rows < trained.record.vocab_size)).all()), "generate gave an id that is no token."

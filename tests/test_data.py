@@ -202,8 +202,12 @@ def test_batch_comes_from_every_place_alike(agree, rand, size, length):
 
     def even(values):
         # seven standard deviations: one right answer in 10^10 lies beyond
-        spread = 7 * (len(values) * (places - 1)) ** 0.5 / places
-        return bool(((torch.bincount(values, minlength=places) - len(values) / places).abs() < spread).all())
+        spread, mean = 7 * (len(values) * (places - 1)) ** 0.5 / places, len(values) / places
+        counts = torch.bincount(values, minlength=places)
+        most = int((counts - mean).abs().argmax())
+        if abs(counts[most] - mean) < spread:
+            return "yes"
+        return f"no: number {most} came {(counts[most] / mean).item():.1f} times as often as it should"
 
     def question(unit):
         starts = starts_of(tokens, unit.get_batch(tokens, 4000, length, generator=seeded(seed))[0])
@@ -510,8 +514,12 @@ def test_loader_has_another_order_each_epoch(agree, rand):
 @check("ShufflingLoader", "property")
 def test_loader_mixes_windows_from_everywhere_into_a_batch(agree):
     def question(unit):
-        batches = walk(make(unit, 120, 12, seed=6), 10)
-        return {"no batch is 12 neighbours": all(max(batch) - min(batch) > 11 for batch in batches)}
+        batches, couples = walk(make(unit, 120, 12, seed=6), 10), walk(make(unit, 40, 2, seed=6), 20)
+        return {
+            "no batch is 12 neighbours": all(max(batch) - min(batch) > 11 for batch in batches),
+            "batches of 2 come in the order of the text": couples == sorted(couples),
+            "most batches of 2 hold neighbours": sum(abs(a - b) == 1 and min(a, b) % 2 == 0 for a, b in couples) > 10,
+        }
 
     agree.on("the batches of ShufflingLoader(120 windows, 12)", question)
 

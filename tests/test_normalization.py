@@ -125,6 +125,11 @@ def test_gradients_reach_the_input_and_the_parameters(agree, rand, layer):
 
 
 @of_each("gradient")
+def test_float64_keeps_all_its_digits(agree, rand, layer):
+    agree_on_layer(agree, layer, off_centre(rand, 3, 4), tolerance=Tolerance(1e-10, 1e-10))
+
+
+@of_each("gradient")
 def test_the_gradient_is_that_of_the_values(unit, rand, layer):
     module = getattr(unit, layer)(4, eps=EPS).double()
     x = off_centre(rand, 2, 4).requires_grad_()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -10,6 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 
 from grader.batch.work import Answer, Job, failed, grade_job
+from grader.isolation import confine
 
 Work = Callable[[Job], Answer]
 _AHEAD = 2  # jobs a process that are read and waiting: none is idle, and memory does not grow with the class
@@ -73,10 +75,11 @@ def _alone(job: Job, executor: ProcessPoolExecutor, work: Work) -> Answer:
 def _executor(processes: int, scratch: str) -> ProcessPoolExecutor:
     # spawn: a fork of a process that has threads, as torch has, may hang.
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(scratch,))
+    return ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(scratch, os.getpid()))
 
 
-def _begin(scratch: str) -> None:
+def _begin(scratch: str, parent: int) -> None:
+    confine.die_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the first process ends the others
     tempfile.tempdir = scratch  # what this process leaves there when it is killed is removed by the first one
 

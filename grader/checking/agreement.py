@@ -7,70 +7,28 @@ whose answer is exactly the learner's is named.
 from __future__ import annotations
 
 import inspect
-import warnings
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from grader.checking.compare import SAME, Tolerance, difference
+from grader.checking.compare import Tolerance, difference
 from grader.checking.effects import MUST_NOT, Held, changed_parts
-from grader.checking.observation import copies, copy_weights, detached, dtype_of, observe, random_weights, widened
+from grader.checking.observation import (
+    copies,
+    copy_weights,
+    detached,
+    dtype_of,
+    observe,
+    random_weights,
+    varied,
+    widened,
+)
 from grader.checking.oracle import Oracle, OracleFailed
-from grader.checking.variants import Mistake
+from grader.checking.question import Asked, Disagreement, Question, Raised, answer_of, put
 from grader.nested import flatten
-
-Question = Callable[[Any], Any]
-
-
-@dataclass(frozen=True)
-class Raised:
-    """The answer of code that raised."""
-
-    type: str
-    message: str
-    error: Exception | None = None
-
-
-@dataclass
-class Disagreement(AssertionError):
-    """Target and oracle differ; explained only where somebody reads it, since a search raises thousands.
-
-    Args:
-        call: The question, for people.
-        what: What differs.
-        question: The question.
-        got: The target's answer.
-    """
-
-    call: str
-    what: str
-    question: Question
-    got: Any
-
-    def __str__(self) -> str:
-        return f"{self.call}\n  {self.what}"
-
-
-def matches(mistaken: Any, got: Any) -> bool:
-    """Whether a known mistake gives exactly what the learner's code gave."""
-    if isinstance(mistaken, Raised) or isinstance(got, Raised):
-        both = isinstance(mistaken, Raised) and isinstance(got, Raised)
-        return both and (mistaken.type, mistaken.message[:100]) == (got.type, got.message[:100])
-    dtypes = [[tensor.dtype for tensor in flatten(value)] for value in (got, mistaken)]
-    return dtypes[0] == dtypes[1] and not difference(got, mistaken, SAME)
-
-
-def put(question: Question, unit: Any) -> Any:
-    """The answer of a unit, an exception included; a stub's is passed on."""
-    try:
-        return question(unit)
-    except NotImplementedError:
-        raise
-    except Exception as error:
-        return Raised(getattr(error, "learner_type", type(error).__name__), str(error), error)
 
 
 class Agreement:
@@ -82,13 +40,17 @@ class Agreement:
         unit: The unit's name.
         gradients: Whether gradients are compared where a test does not say: a detached result costs the checks of
             gradients, and no others.
+        passed: Gets every question that the target answers rightly.
     """
 
-    def __init__(self, target: Any, oracle: Oracle, unit: str, gradients: bool) -> None:
+    def __init__(
+        self, target: Any, oracle: Oracle, unit: str, gradients: bool, passed: Callable[[Asked], None] | None = None
+    ) -> None:
         self._target = target
         self._oracle = oracle
         self._unit = unit
         self._gradients = gradients
+        self._passed = passed
 
     def __call__(
         self, name: str, *args: Any, gradients: bool | None = None, tolerance: Tolerance | None = None, **kwargs: Any
@@ -109,13 +71,16 @@ class Agreement:
         call = f"{self._unit}.{name}({_arguments(named)})"
         dtype = dtype_of(named)
 
-        def question(unit: Any) -> Any:
-            return observe(getattr(unit, name), args, kwargs, list(named), gradients=gradients)
+        def about(args: Any, kwargs: Any) -> Asked:
+            def question(unit: Any) -> Any:
+                return observe(getattr(unit, name), args, kwargs, list(named), gradients=gradients)
 
-        def truth(unit: Any) -> Any:
-            return observe(getattr(unit, name), widened(args), widened(kwargs), list(named), gradients=gradients)
+            def truth(unit: Any) -> Any:
+                return observe(getattr(unit, name), widened(args), widened(kwargs), list(named), gradients=gradients)
 
-        self._compare(call, question, truth, dtype, tolerance)
+            return self._asked(call, question, truth, dtype, tolerance)
+
+        self._ask(replace(about(args, kwargs), again=self._varied(about, args, kwargs)))
 
     def module(
         self,
@@ -154,13 +119,16 @@ class Agreement:
             module.to(width).train(train)
             return observe(module, args, kwargs, names, dict(module.named_parameters()), gradients=gradients)
 
-        self._compare(
-            call,
-            lambda unit: ask(unit, dtype, args, kwargs),
-            lambda unit: ask(unit, torch.float64, widened(args), widened(kwargs)),
-            dtype_of({"args": args}) or dtype,
-            tolerance,
-        )
+        def about(args: Any, kwargs: Any) -> Asked:
+            return self._asked(
+                call,
+                lambda unit: ask(unit, dtype, args, kwargs),
+                lambda unit: ask(unit, torch.float64, widened(args), widened(kwargs)),
+                dtype_of({"args": args}) or dtype,
+                tolerance,
+            )
+
+        self._ask(replace(about(args, kwargs), again=self._varied(about, args, kwargs)))
 
     def truth(self, question: Question) -> Any:
         """What the reference answers, for checks that say in their own words how far from it the target is."""
@@ -174,14 +142,10 @@ class Agreement:
             question: Called with the target's unit, the oracle's, and, on a difference, those of known mistakes.
             tolerance: None: by dtype.
         """
-        call, held = f"{self._unit}: {what}", Held(question)
-        expected = self._oracle.answer(question)
+        held = Held(question)
+        asked = self._asked(f"{self._unit}: {what}", question, question, None, tolerance)
         held.forget_changed()
-        got = put(question, self._target)
-        got = copies(got, gradients=False)  # it may be a view of what is put back
-        changed = held.put_back()
-        self._expect(call, question, got, expected, None, tolerance)
-        self._expect_unchanged(call, question, changed)
+        self._ask(asked, held)
 
     def unchanged(
         self,
@@ -212,14 +176,16 @@ class Agreement:
                 return changed_parts(before, detached(look(thing)))
             return f"raised nothing, expected {error.__name__}"
 
+        def wrong(got: Any) -> str:
+            if isinstance(got, Raised):
+                return f"raised {got.type}: {got.message[:300]}"
+            if isinstance(got, str) or not got:
+                return got or ""
+            return f"raised {error.__name__}, but had changed {', '.join(got)[:200]}"
+
         if truth := self._oracle.answer(question):
             raise OracleFailed(f"the reference is not as it was: {truth}")
-        name, got = f"{self._unit}: {what}", put(question, self._target)
-        if isinstance(got, Raised):
-            raise Disagreement(name, f"raised {got.type}: {got.message[:300]}", question, got) from got.error
-        if got:
-            line = got if isinstance(got, str) else f"raised {error.__name__}, but had changed {', '.join(got)[:200]}"
-            raise Disagreement(name, line, question, got)
+        self._ask(Asked(f"{self._unit}: {what}", question, wrong, []))
 
     def raises(self, what: str, question: Question, error: type[Exception], mentions: str = "") -> None:
         """Both raise this error, and the target's message mentions a word that helps.
@@ -233,56 +199,62 @@ class Agreement:
         held = Held(question)
         self._oracle.must_raise(question, error, mentions)
         held.forget_changed()
-        call = f"{self._unit}: {what}"
-        try:
-            got = question(self._target)
-        except NotImplementedError:
-            raise
-        except Exception as raised:
-            got = Raised(getattr(raised, "learner_type", type(raised).__name__), str(raised))
-            if not isinstance(raised, error):
-                line = f"raised {got.type} ({got.message[:200]}), expected {error.__name__}"
-                raise Disagreement(call, line, question, got) from raised
+
+        def wrong(got: Any) -> str:
+            if not isinstance(got, Raised):
+                return f"raised nothing, expected {error.__name__}"
+            if not isinstance(got.error, error):
+                return f"raised {got.type} ({got.message[:200]}), expected {error.__name__}"
             if mentions.lower() not in got.message.lower():
-                line = f"the message of the {error.__name__} should mention {mentions!r}, got {got.message[:200]!r}"
-                raise Disagreement(call, line, question, got) from None
-            self._expect_unchanged(call, question, held.put_back())
-            return
-        raise Disagreement(call, f"raised nothing, expected {error.__name__}", question, detached(got))
+                return f"the message of the {error.__name__} should mention {mentions!r}, got {got.message[:200]!r}"
+            return ""
 
-    def _compare(
+        self._ask(Asked(f"{self._unit}: {what}", question, wrong, Raised(error.__name__, mentions)), held)
+
+    def _asked(
         self, call: str, question: Question, truth: Question, dtype: torch.dtype | None, tolerance: Tolerance | None
-    ) -> None:
+    ) -> Asked:
         expected = self._oracle.answer(truth)
-        self._expect(call, question, put(question, self._target), expected, dtype, tolerance)
 
-    def _expect(
-        self,
-        call: str,
-        question: Question,
-        got: Any,
-        expected: Any,
-        dtype: torch.dtype | None,
-        tolerance: Tolerance | None,
-    ) -> None:
-        if isinstance(got, Raised):
+        def wrong(got: Any) -> str:
+            if isinstance(got, Raised):
+                return f"raised {got.type}: {got.message[:300]}"
+            return difference(got, expected, tolerance) or _dtype_difference(got, expected, dtype)
+
+        return Asked(call, question, wrong, detached(expected))
+
+    def _varied(self, about: Callable[[Any, Any], Asked], args: Any, kwargs: Any) -> Callable[[int], Asked | None]:
+        def again(number: int) -> Asked | None:
+            others = varied([args, kwargs], number)
+            if others is None:
+                return None
+            try:
+                return about(*others)
+            except OracleFailed:  # inputs that the reference refuses
+                return None
+
+        return again
+
+    def _ask(self, asked: Asked, held: Held | None = None) -> None:
+        """Put the question to the target.
+
+        Args:
+            asked: The question.
+            held: What the check's question holds, and what must be as it was afterwards.
+
+        Raises:
+            Disagreement: The answer is wrong, or something is no longer as it was.
+        """
+        got = answer_of(asked.question, self._target)
+        changed = held.put_back() if held is not None else {}
+        if line := asked.wrong(got):
             # From the error: its traceback knows the line in the learner's file.
-            raise Disagreement(call, f"raised {got.type}: {got.message[:300]}", question, got) from got.error
-        line = difference(got, expected, tolerance) or _dtype_difference(got, expected, dtype)
-        if line:
-            raise Disagreement(call, line, question, got)
-
-    def _expect_unchanged(self, call: str, question: Question, changed: dict[str, str]) -> None:
-        """What the check's question holds is as it was: here, the name alone tells a mistake."""
+            raise Disagreement(asked, line, got) from (got.error if isinstance(got, Raised) else None)
         for name, line in changed.items():
-            what = f"{name} {MUST_NOT}: {line}"
-            raise Disagreement(call, what, lambda unit: _changed_by(question, unit), list(changed))
-
-
-def _changed_by(question: Question, unit: Any) -> list[str]:
-    held = Held(question)
-    put(question, unit)
-    return list(held.put_back())
+            effect = Asked(asked.call, lambda unit: _changed_by(asked.question, unit), _changed_line, [])
+            raise Disagreement(effect, f"{name} {MUST_NOT}: {line}", list(changed))
+        if self._passed is not None:
+            self._passed(asked)
 
 
 def _dtype_difference(got: Any, expected: Any, dtype: torch.dtype | None) -> str:
@@ -309,19 +281,27 @@ def _shape(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:60]} ... ({len(value) if hasattr(value, '__len__') else '?'} long)"
 
 
-def name_mistake(error: Disagreement, suspects: Iterable[tuple[Mistake, Any]]) -> Mistake | None:
-    """The known mistake that gives exactly the learner's answer to the same question.
+def _changed_by(question: Question, unit: Any) -> list[str]:
+    """The names of what a question holds and a unit changes: for a known mistake, these alone tell it."""
+    held = Held(question)
+    answer_of(question, unit)
+    return list(held.put_back())
 
-    Args:
-        error: The disagreement.
-        suspects: The known mistakes, most likely first, each with its unit.
+
+def _changed_line(changed: Any) -> str:
+    return f"changed {', '.join(changed)}" if changed else ""
+
+
+class Recorder(Agreement):
+    """Asks everything and asserts nothing.
+
+    Attributes:
+        answers: Every question, with the target's answer.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a mistake's code: the learner has not written it
-        for mistake, unit in suspects:
-            try:
-                if matches(detached(put(error.question, unit)), error.got):
-                    return mistake
-            except Exception:  # a mistake that cannot even answer is not this one
-                continue
-    return None
+
+    def __init__(self, target: Any, oracle: Oracle, unit: str, gradients: bool) -> None:
+        super().__init__(target, oracle, unit, gradients)
+        self.answers: list[tuple[Asked, Any]] = []
+
+    def _ask(self, asked: Asked, held: Held | None = None) -> None:
+        self.answers.append((asked, put(asked.question, self._target)))

@@ -4,19 +4,53 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from grader.checking.oracle import solution_sources
+from grader.checking.shortcuts import find_shortcut
 from grader.checking.variants import Alternative, Mistake, collect_alternatives
-from grader.curriculum import Exercise, Unit
+from grader.curriculum import Exercise, Unit, load
 from grader.isolation import modules
 from grader.isolation.modules import Source
+from grader.submission import from_bytes
 
 TESTS = Path(__file__).parents[2] / "tests"
-Suspect = tuple[Mistake, Any]
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A known mistake that may be the learner's.
+
+    Args:
+        unit: The unit.
+        mistake: The mistake.
+        own: Whether it is one of the exercise itself, not of what the exercise builds on.
+        named: Whether it has been recognised before in this submission.
+    """
+
+    unit: str
+    mistake: Mistake
+    own: bool = True
+    named: bool = False
+
+    def module(self) -> ModuleType:
+        """The unit with the mistake in it; one that remembers its calls is loaded anew each time."""
+        return (_load_mistake if self.mistake.stateful else _module)(self.unit, self.mistake)
+
+    def shortcut(self) -> str:
+        """The forbidden name that the mistake uses; "" where it uses none."""
+        return shortcut_of(self.mistake, self.unit)
+
+
+@cache  # it is asked in every check of an exercise with a shortcut, and parses the unit
+def shortcut_of(mistake: Mistake, unit: str) -> str:
+    """The forbidden name that a known mistake uses; "" where it uses none."""
+    solution, exercise = solution_sources()[unit], load()[unit].exercise(mistake.exercise)
+    file = from_bytes(solution.path, mistake.apply(solution.text).encode())
+    return find_shortcut(file, exercise.name, exercise.not_allowed).partition(" ")[0]
 
 
 @cache
@@ -41,7 +75,7 @@ def _load(file: Path) -> ModuleType:
 
 
 def suspects(unit: Unit, exercise: Exercise, below: Sequence[str], named: Container[str] = ()) -> Iterator[Suspect]:
-    """The known mistakes of an exercise, then those of what it builds on, each as a module.
+    """The known mistakes of an exercise, then those of what it builds on.
 
     Args:
         unit: The unit.
@@ -53,7 +87,7 @@ def suspects(unit: Unit, exercise: Exercise, below: Sequence[str], named: Contai
     likely = [mistake for mistake in known_mistakes(unit.name) if mistake.exercise in order]
     likely.sort(key=lambda mistake: (mistake.id not in named, order.index(mistake.exercise)))
     for mistake in likely:
-        yield mistake, (_load_mistake if mistake.stateful else _module)(unit.name, mistake)
+        yield Suspect(unit.name, mistake, mistake.exercise == exercise.name, mistake.id in named)
 
 
 @cache

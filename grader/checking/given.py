@@ -25,6 +25,8 @@ class Given:
         rand: Seeded random tensors.
         measure: What a piece of work costs in lines and bytes.
         overwrite: Fills with garbage what the target's code returned.
+        cpu_time: How many seconds of processor time a piece of work takes. A second witness beside the lines, which
+            the target's own process counts: compare it with that of a smaller piece, with a wide margin.
         scratch: Where folders for files are made.
         restart: Kills what runs the target's code, and gives its module anew.
         once: Makes a value that several checks share, as `Kept.once` does.
@@ -35,6 +37,7 @@ class Given:
     rand: Rand
     measure: Callable[..., Measured]
     overwrite: Callable[[Any], None]
+    cpu_time: Callable[[Callable[[], object]], float]
     scratch: Path
     restart: Callable[[], Any]
     once: Callable[[str, Callable[[Rand], Any]], Any]

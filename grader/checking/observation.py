@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any
@@ -113,3 +114,35 @@ def widened(value: Any) -> Any:
 def dtype_of(value: Any) -> torch.dtype | None:
     """The dtype of the first floating point tensor of a nested value."""
     return next((tensor.dtype for tensor in flatten(value) if tensor.is_floating_point()), None)
+
+
+VARIATIONS = 4
+
+
+def varied(value: Any, number: int) -> Any:
+    """A nested value with other numbers in its floating point tensors, -inf and NaN kept; None if it has none.
+
+    Args:
+        value: Nested tensors.
+        number: Which variation, from 0 to `VARIATIONS` - 1: two of the same size, one a thousand times smaller, and
+            one of whole numbers, in which values are equal.
+    """
+    if not any(tensor.is_floating_point() for tensor in flatten(value)):
+        return None
+    seeds = itertools.count(10 * number)
+
+    def change(tensor: Tensor) -> Tensor:
+        seed = next(seeds)
+        return _other_numbers(tensor, number, seed) if tensor.is_floating_point() else tensor
+
+    return map_tensors(change, value)
+
+
+def _other_numbers(tensor: Tensor, number: int, seed: int) -> Tensor:
+    wide = tensor.detach().double()
+    finite = wide.isfinite()
+    size = wide[finite].abs().mean() if bool(finite.any()) else torch.ones(())
+    size = size if size > 0 else torch.ones(())
+    moved = wide + 0.4 * size * noise(tensor.shape, seed)
+    changed = (moved, moved, moved * 1e-3, (moved / size).round() * size)[number]
+    return torch.where(finite, changed, wide).to(tensor.dtype)

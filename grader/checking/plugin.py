@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import re
+from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--target", default="exercises", help="what is tested: exercises (default), solutions, or --target=FOLDER"
     )
     group.addoption("--isolated", action="store_true", help="run the target in confined workers, as grading does")
+    group.addoption(
+        "--time-limit",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="what one check may take here (default 60; 0: no limit); a debugger lifts it",
+    )
     group.addoption("--seed", type=int, default=0, help="seed of the checks' random inputs (default 0)")
 
 
@@ -110,6 +118,11 @@ class Checks:
             pytest.fail(outcome.message, pytrace=False)
         return True
 
+    def pytest_enter_pdb(self) -> None:
+        """At a breakpoint, a learner has all the time."""
+        if self._runner is not None and not self._runner.target.isolated:
+            self._runner.target.debugging.set()
+
     def _get_runner(self) -> Any:
         if self._runner is None:
             from grader.checking import target
@@ -127,7 +140,7 @@ class Checks:
         from grader.checking import target
 
         if not self.config.option.isolated:
-            return target.LocalTarget(submission)
+            return target.LocalTarget(submission, seconds=self.config.option.time_limit)
         from grader.isolation.pool import Limits, Pool, supported
 
         if not supported():
@@ -152,12 +165,35 @@ class Checks:
             return "todo", "t", ("TODO", {"yellow": True})
         return None
 
+    def pytest_sessionfinish(self) -> None:
+        """Show each cause once: the first check that fails for it, and how many more do."""
+        reporter: Any = self.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is None or not reporter.stats.get("failed"):
+            return
+        groups: dict[object, list[Any]] = {}
+        for report in reporter.stats["failed"]:
+            groups.setdefault(self._cause(report), []).append(report)
+        for first, *others in groups.values():
+            if others:
+                said = "1 more check says" if len(others) == 1 else f"{len(others)} more checks say"
+                first.longrepr = f"{first.longrepr}\n  {said} the same."
+        reporter.stats["failed"] = [group[0] for group in groups.values()]
+        if others := [report for group in groups.values() for report in group[1:]]:
+            reporter.stats["more of the same"] = others
+
+    def _cause(self, report: Any) -> object:
+        if report.nodeid not in self._verdicts:
+            return report
+        outcome, _ = self._verdicts[report.nodeid]
+        return report.fspath, outcome.cause or outcome.message
+
     def pytest_terminal_summary(self, terminalreporter: Any, exitstatus: int) -> None:
-        """One line for each stub; if no test was selected, what could have been meant."""
+        """One line for each exercise that is still a stub; if no test was selected, what could have been meant."""
         if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
             terminalreporter.write_line(self._what_could_be_meant(), yellow=True)
-        for report in terminalreporter.stats.get("todo", ()):
-            terminalreporter.write_line(f"todo  {report.nodeid}: {report.longrepr}")
+        messages = Counter(str(report.longrepr) for report in terminalreporter.stats.get("todo", ()))
+        for message, count in messages.items():
+            terminalreporter.write_line(f"todo  {message} ({count} {'check' if count == 1 else 'checks'})")
 
     def _what_could_be_meant(self) -> str:
         option = self.config.option
@@ -252,8 +288,13 @@ def restart() -> None:
 
 
 @pytest.fixture
+def cpu_time() -> None:
+    """`cpu_time(work)`: seconds of processor time, as the kernel counts them. Compare two sizes, with a wide margin."""
+
+
+@pytest.fixture
 def once() -> None:
     """`once(name, make)` makes a value that several checks of the unit share, as a model that takes long to train."""
 
 
-FIXTURES = ("unit", "agree", "rand", "measure", "overwrite", "folder", "restart", "once")
+FIXTURES = ("unit", "agree", "rand", "measure", "overwrite", "folder", "restart", "once", "cpu_time")

@@ -5,27 +5,48 @@ from __future__ import annotations
 import re
 import time
 import traceback
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
+from typing import Any
 
 import torch
 
 from grader.checking import diagnosis
-from grader.checking.agreement import Agreement, Disagreement, name_mistake
+from grader.checking.agreement import Agreement, Recorder
+from grader.checking.allowance import Allowance
+from grader.checking.blame import Blame, passes
 from grader.checking.given import Body, CheckId, Given
-from grader.checking.oracle import Oracle, OracleFailed, solution_sources
+from grader.checking.limit import TookTooLong
+from grader.checking.naming import Evidence, name_mistake
+from grader.checking.observation import VARIATIONS
+from grader.checking.oracle import Oracle, OracleFailed
+from grader.checking.question import Asked, Disagreement, Raised, put
 from grader.checking.randomness import Rand
 from grader.checking.shortcuts import find_shortcut
-from grader.checking.target import PACKAGE, LocalTarget, Target, Unreadable, below, lower_units, module_name, resolve
+from grader.checking.target import (
+    LocalTarget,
+    Target,
+    Unreadable,
+    below,
+    lower_parts,
+    lower_units,
+    module_name,
+    resolve,
+)
 from grader.checking.variants import Mistake
 from grader.checking.wording import Wording
 from grader.curriculum import Exercise, Unit, load
 from grader.faults import GraderFault
+from grader.isolation.charge import TooBusy
 from grader.isolation.client import WorkerEnded, clean
+from grader.isolation.described import described
 from grader.isolation.watch import NotAllowed
 from grader.outcome import Outcome
-from grader.submission import File, Submission
 
+_REMEMBERED = 30  # questions of an exercise that may speak against a mistake
 _STUB = re.compile(r"(\w+)\.(\w+)(?:\.\w+)? is still a stub")
 
 
@@ -57,7 +78,9 @@ class Runner:
     failed: set[str] = field(default_factory=set)
     named: dict[str, Mistake] = field(default_factory=dict)
     _shortcuts: dict[str, str] = field(default_factory=dict)
-    _swapped: dict[str, LocalTarget] = field(default_factory=dict)
+    _allowances: defaultdict[str, Allowance] = field(default_factory=lambda: defaultdict(Allowance))
+    _passed: dict[str, deque[Asked]] = field(default_factory=dict)
+    _blamed: dict[str, None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         torch.set_num_threads(1)  # inputs are small: a second thread only waits, twenty times as long on a busy machine
@@ -75,7 +98,7 @@ class Runner:
         """Whether the target passes on its own, without a word about why not: for those who only count."""
         try:
             self._preconditions(check)
-            self._attempt(check, body, self.target, given=False)
+            self._attempt(check, body, self.target)
         except KeyboardInterrupt:
             raise
         except BaseException:
@@ -85,7 +108,8 @@ class Runner:
     def _judge(self, check: CheckId, body: Body) -> tuple[Outcome, bool]:
         try:
             self._preconditions(check)
-            self._attempt(check, body, self.target, given=False)
+            passed = self._passed.setdefault(check.exercise.name, deque(maxlen=_REMEMBERED))
+            self._attempt(check, body, self.target, passed=passed.append)
             return Outcome(check.name, check.kind, "passed", message=""), False
         except KeyboardInterrupt:
             raise  # and not MemoryError: a learner's answer may be the cause
@@ -95,7 +119,8 @@ class Runner:
             except (GraderFault, OracleFailed) as fault:
                 return self._explain(check, body, fault), False
             if carried:
-                return Outcome(check.name, check.kind, "passed", message=self._below_message(check, body, error)), True
+                message = self._below_message(check, body, error)
+                return Outcome(check.name, check.kind, "passed", message=message, cause=message), True
             return self._explain(check, body, error), False
 
     def _preconditions(self, check: CheckId) -> None:
@@ -132,35 +157,69 @@ class Runner:
         name = exercise.name
         if name not in self._shortcuts:
             file = self.target.submission.file(unit.name)
-            self._shortcuts[name] = find_shortcut(file, name, exercise.not_allowed, below(unit, exercise))
+            lower = lower_units(unit)  # exercises of their own: a shortcut in them costs them alone
+            files = {n: f for n, f in self.target.submission.files.items() if n != unit.name and n not in lower}
+            found = find_shortcut(file, name, exercise.not_allowed, below(unit, exercise), files)
+            self._shortcuts[name] = found
         if self._shortcuts[name]:
             raise InSource(self._shortcuts[name])
 
-    def _attempt(self, check: CheckId, body: Body, target: Target, given: bool) -> None:
+    def _attempt(
+        self,
+        check: CheckId,
+        body: Body,
+        target: Target,
+        given: Collection[str] = (),
+        passed: Callable[[Asked], None] | None = None,
+    ) -> None:
+        try:
+            self._put(check, body, target, given, passed)
+        except TooBusy:  # once more, with a fresh worker
+            self._put(check, body, target, given, passed)
+
+    def _put(
+        self,
+        check: CheckId,
+        body: Body,
+        target: Target,
+        given: Collection[str],
+        passed: Callable[[Asked], None] | None,
+    ) -> None:
+        with target.limited(check.exercise):
+            self._put_unlimited(check, body, target, given, passed)
+
+    def _put_unlimited(
+        self,
+        check: CheckId,
+        body: Body,
+        target: Target,
+        given: Collection[str],
+        passed: Callable[[Asked], None] | None,
+    ) -> None:
         module = target.open(check.unit, check.exercise, given)
-        oracle = Oracle(module_name(check.unit))
-        agree = Agreement(module, oracle, check.unit.name, gradients=check.kind == "gradient")
-        rand = Rand(self.seed, f"{check.unit.name}.{check.name}")
-        restart = partial(target.restart, check.unit, check.exercise)
+        gradients = check.kind == "gradient"
+        agree = Agreement(module, Oracle(module_name(check.unit)), check.unit.name, gradients, passed)
         with target.guard(check.unit, check.exercise, check.kind):
-            once = partial(target.kept.once, self.seed)
-            body(Given(module, agree, rand, target.measure, target.overwrite, target.scratch, restart, once))
+            body(self._given(check, target, module, agree, self.seed))
+
+    def _given(self, check: CheckId, target: Target, module: Any, agree: Agreement, seed: int) -> Given:
+        rand = Rand(seed, f"{check.unit.name}.{check.name}")
+        restart = partial(target.restart, check.unit, check.exercise)
+        once = partial(target.kept.once, seed)
+        see = (target.measure, target.overwrite, target.cpu_time)
+        return Given(module, agree, rand, *see, target.scratch, restart, once)
+
+    def _passes_with(self, check: CheckId, body: Body, given: Collection[str]) -> bool:
+        return passes(lambda: self._attempt(check, body, self.target, given))
 
     def _passes_on_reference(self, check: CheckId, body: Body, error: BaseException) -> bool:
-        lower = below(check.unit, check.exercise)
-        if check.unit.whole or (not lower and (self.target.isolated or not lower_units(check.unit))):
-            return False
-        if isinstance(error, Refused | Todo | InSource | Unreadable | GraderFault | OracleFailed):
+        parts = () if check.unit.whole else self._blame(check).parts()
+        final = (Refused, Todo, InSource, Unreadable, GraderFault, OracleFailed, TookTooLong)
+        if not parts or isinstance(error, final):
             return False
         if isinstance(error, NotImplementedError) and self._is_own_stub(check, error):
             return False
-        try:
-            self._attempt(check, body, self.target, given=True)
-        except (KeyboardInterrupt, GraderFault, OracleFailed):
-            raise
-        except BaseException:
-            return False
-        return True
+        return self._passes_with(check, body, lower_parts(check.unit, check.exercise))
 
     def _is_own_stub(self, check: CheckId, error: BaseException) -> bool:
         found = _STUB.search(str(error))
@@ -168,39 +227,22 @@ class Runner:
 
     def _below_message(self, check: CheckId, body: Body, error: BaseException) -> str:
         if isinstance(error, NotImplementedError) and (stub := _STUB.search(str(error))):
-            where = f"{'.'.join(stub.groups())} is still a stub"
-        else:
-            where = f"in {' or '.join(self._below_names(check, body))}"
-        return f"The fault is below: {where}. On the reference's version of it this check passes."
+            name = ".".join(stub.groups())
+            return f"{name} is still a stub: with the reference's {name} this check passes."
+        with self.target.diagnosing():
+            found = self._blame(check).needed(partial(self._passes_with, check, body))
+        self._blamed |= dict.fromkeys(found)
+        return self._blame(check).sentence(found)
 
-    def _below_names(self, check: CheckId, body: Body) -> list[str]:
-        lower = below(check.unit, check.exercise)
-        names = [f"{check.unit.name}.{name}" for name in lower if name in self.failed]
-        if names := names or self._culprit(check, body):
-            return names
-        # No single unit: several of them, or what no check of theirs has found. Isolated, they are the reference's.
-        units = [] if self.target.isolated else sorted(lower_units(check.unit))
-        return [f"{check.unit.name}.{name}" for name in lower] + units
+    def _blame(self, check: CheckId) -> Blame:
+        first = (*self._blamed, *self.failed)
+        return Blame(check.unit, check.exercise, self.target.submission, self.target.isolated, first)
 
-    def _culprit(self, check: CheckId, body: Body) -> list[str]:
-        """The lower unit whose reference alone makes the check pass, the nearest first; locally only."""
-        units = [unit for unit in load().values() if unit.name in lower_units(check.unit)]
-        for unit in reversed([] if self.target.isolated else units):
-            try:
-                self._attempt(check, body, self._with_reference(unit.name), given=False)
-            except (KeyboardInterrupt, GraderFault, OracleFailed):
-                raise
-            except BaseException:
-                continue
-            return [unit.name]
-        return []
-
-    def _with_reference(self, unit: str) -> LocalTarget:
-        if unit not in self._swapped:
-            source, mine = solution_sources()[unit], self.target.submission
-            files = {**mine.files, unit: File(source.path, source.text)}
-            self._swapped[unit] = LocalTarget(Submission(mine.name, files), package=f"{PACKAGE}_with_{unit}")
-        return self._swapped[unit]
+    def _culprit(self, check: CheckId, body: Body) -> str:
+        if not check.unit.whole or check.kind != "numerics":
+            return ""
+        with self.target.diagnosing():
+            return self._blame(check).culprit(partial(self._passes_with, check, body))
 
     def _explain(self, check: CheckId, body: Body, error: BaseException) -> Outcome:
         wording = Wording(check, self.target.submission)
@@ -209,45 +251,86 @@ class Runner:
         if isinstance(error, OracleFailed | GraderFault):
             return Outcome(check.name, check.kind, "error", message=f"The grader failed: {clean(str(error), 2000)}")
         if isinstance(error, Refused | Unreadable):
-            return wording.failed(str(error), located=False)
+            return wording.failed(str(error), place="")
         if isinstance(error, NotAllowed):
             self._shortcuts[check.exercise.name] = str(error)  # from now on, no check of it can pass
             text = f"Not allowed in this exercise: {error}. It asks you to write that very thing."
             return wording.failed(text, wording.same_shortcut(str(error)))
-        if isinstance(error, WorkerEnded):
+        if isinstance(error, WorkerEnded | TookTooLong):
             return wording.failed(f"{check.unit.name}.{check.exercise.name}: {error}")
-        if not self._reference_passes(check, body):
+        if not _is_raised(error) and not self._reference_passes(check, body):
             trace = "".join(traceback.format_exception(error))[-1500:]
             return Outcome(check.name, check.kind, "error", message=f"The grader's own check fails: {trace}")
         return self._explain_wrong(check, body, error, wording)
 
     def _explain_wrong(self, check: CheckId, body: Body, error: BaseException, wording: Wording) -> Outcome:
+        name = f"{check.unit.name}.{check.exercise.name}"
         if isinstance(error, Disagreement):
-            lower = below(check.unit, check.exercise)
-            mistake = name_mistake(error, diagnosis.suspects(check.unit, check.exercise, lower, self.named))
-            if mistake is not None:
-                self.named[mistake.id] = mistake
-            where = wording.where(error.__cause__) if error.__cause__ is not None else ""
-            return wording.failed(f"{error.call}\n  {error.what}{where}", mistake)
-        if isinstance(error, AssertionError):
-            culprit = self._culprit(check, body) if check.unit.whole and check.kind == "numerics" else []
-            mended = [f"\n  With the reference's {name} in place of yours it passes." for name in culprit]
-            return wording.failed(str(error).partition("\nassert ")[0] + "".join(mended))
+            return self._explain_answer(check, body, error, wording)
+        if isinstance(error, AssertionError) and not wording.where(error):
+            culprit = self._culprit(check, body)
+            mended = f"\n  With the reference's {culprit} in place of yours it passes." if culprit else ""
+            return wording.failed(str(error).partition("\nassert ")[0] + mended)
         if type(error).__name__.startswith("Flaky"):
-            text = "the same call gave another answer the second time."
-            return wording.failed(f"{check.unit.name}.{check.exercise.name}: {text}")
-        kind = getattr(error, "learner_type", "") or type(error).__name__
-        said = f"{kind}: {error}".removesuffix(": ") + wording.where(error)
-        return wording.failed(f"{check.unit.name}.{check.exercise.name} raised {said}")
+            return wording.failed(f"{name}: the same call gave another answer the second time.")
+        return wording.raised(f"{name} ", error, described(error))
+
+    def _explain_answer(self, check: CheckId, body: Body, error: Disagreement, wording: Wording) -> Outcome:
+        raised = error.got.error if isinstance(error.got, Raised) else None
+        mistake = self._diagnose(check, body, error, raised is not None and bool(wording.where(raised)))
+        if raised is None or isinstance(error.asked.expected, Raised):
+            place = wording.where(raised) if raised is not None else ""
+            return wording.failed(str(error), mistake, place=place or None)
+        return wording.raised(f"{error.asked.call}\n  ", raised, error.got.message, mistake)
+
+    def _diagnose(self, check: CheckId, body: Body, error: Disagreement, own_line: bool) -> Mistake | None:
+        """The known mistake behind a wrong answer. A diagnosis that fails leaves the message without a name."""
+        free_frames(error)
+        allowance = self._allowances[check.exercise.name]
+        if check.unit.whole or allowance.left() <= 0:
+            return None
+        suspects = diagnosis.suspects(check.unit, check.exercise, below(check.unit, check.exercise), self.named)
+        ask = partial(self._ask_more, check, body, error.asked)
+        evidence = Evidence(tuple(self._passed[check.exercise.name]), own_line, ask)
+        try:
+            with allowance.spending():
+                mistake = name_mistake(error, allowance.while_it_lasts(suspects), evidence)
+        except (KeyboardInterrupt, GraderFault):
+            raise
+        except BaseException:  # MemoryError too: what a learner answers may leave no room for it
+            return None
+        if mistake is None or (allowance.left() <= 0 and mistake.id not in self.named):
+            return None  # a search that was cut off may have missed another mistake that answers alike
+        self.named[mistake.id] = mistake
+        return mistake
+
+    def _ask_more(self, check: CheckId, body: Body, asked: Asked) -> Iterator[tuple[Asked, Any]]:
+        """The same question about other inputs, then the whole check with another seed."""
+        with self.target.diagnosing():
+            module = self.target.open(check.unit, check.exercise)
+            for other in filter(None, map(asked.again, range(VARIATIONS))):
+                yield other, put(other.question, module)
+            if check.kind != "efficiency":
+                gradients = check.kind == "gradient"
+                recorder = Recorder(module, Oracle(module_name(check.unit)), check.unit.name, gradients)
+                with suppress(Exception):
+                    body(self._given(check, self.target, module, recorder, self.seed + 1))
+                yield from recorder.answers[:_REMEMBERED]
 
     def _reference_passes(self, check: CheckId, body: Body) -> bool:
-        try:
-            self._attempt(check, body, _reference(), given=False)
-        except KeyboardInterrupt:
-            raise
-        except BaseException:
-            return False
-        return True
+        return passes(lambda: self._attempt(check, body, _reference()))
+
+
+def free_frames(error: BaseException | None) -> None:
+    """Forget the values that the frames of an error and of its causes hold; the lines stay known."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+
+
+def _is_raised(error: BaseException) -> bool:
+    """Whether the code raised where the oracle had an answer: then the check itself has been tried on the reference."""
+    return isinstance(error, Disagreement) and isinstance(error.got, Raised)
 
 
 def _split(name: str) -> tuple[str, str]:

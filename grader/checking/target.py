@@ -5,11 +5,15 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any, Protocol
 
 import torch
@@ -17,8 +21,10 @@ import torch
 from grader import submission
 from grader.checking import oracle
 from grader.checking.kept import Kept
+from grader.checking.limit import TookTooLong, limited
 from grader.curriculum import Exercise, Unit, load
-from grader.isolation import modules, proxy, watch
+from grader.isolation import modules, proxy, refusals, watch
+from grader.isolation.charge import TooBusy
 from grader.isolation.client import Job, Session, WorkerEnded
 from grader.isolation.measure import Measured, measuring
 from grader.isolation.modules import Source
@@ -52,8 +58,11 @@ class Target(Protocol):
     def scratch(self) -> Path:
         """A folder for files of the checks, which the learner's code may read and, isolated, not write."""
 
-    def open(self, unit: Unit, exercise: Exercise, given: bool) -> Any:
-        """The unit's module, with the reference's lower parts where `given`."""
+    def limited(self, exercise: Exercise) -> AbstractContextManager[Any]:
+        """A context in which the learner's code ends when it takes too long."""
+
+    def open(self, unit: Unit, exercise: Exercise, given: Collection[str] = ()) -> Any:
+        """The unit's module, with the reference's version of some of the `lower_parts`."""
 
     def guard(self, unit: Unit, exercise: Exercise, kind: Kind) -> AbstractContextManager[Any]:
         """A context in which the learner's calls are watched for what the exercise forbids."""
@@ -64,8 +73,14 @@ class Target(Protocol):
     def overwrite(self, value: Any) -> None:
         """Fill with garbage what the learner's code returned, in its own memory."""
 
+    def cpu_time(self, work: Callable[[], object]) -> float:
+        """How many seconds of processor time the learner's code takes in `work`, as the kernel counts them."""
+
     def restart(self, unit: Unit, exercise: Exercise) -> Any:
         """The unit's module anew, as after a crash: nothing that the code kept in memory is left."""
+
+    def diagnosing(self) -> AbstractContextManager[Any]:
+        """A context in which what the learner's code takes is not charged to it, but to the diagnosis."""
 
     def close(self) -> None:
         """Let go of what was opened."""
@@ -92,6 +107,11 @@ def below(unit: Unit, exercise: Exercise) -> tuple[str, ...]:
     return tuple(found)
 
 
+def lower_parts(unit: Unit, exercise: Exercise) -> frozenset[str]:
+    """The exercises of the unit, and the other units, on which an exercise builds."""
+    return frozenset(lower_units(unit)).union(below(unit, exercise))
+
+
 def module_name(unit: Unit) -> str:
     """The module in which a unit's exercises are; "" is the package, for the whole."""
     return "" if unit.whole else unit.name
@@ -105,15 +125,13 @@ def lower_units(unit: Unit) -> set[str]:
     return found
 
 
-def _sources(submission: Submission, unit: Unit, *, reference_below: bool, local: bool) -> dict[str, Source]:
+def _sources(submission: Submission, unit: Unit, given: Collection[str], *, local: bool) -> dict[str, Source]:
     if not unit.whole and (problem := submission.file(unit.name).problem):
         raise Unreadable(problem)
     files = {name: file for name, file in submission.files.items() if not file.problem}
     sources = {name: file.local_source if local else file.source for name, file in files.items()}
-    if reference_below:
-        solutions = oracle.solution_sources()
-        sources |= {name: solutions[name] for name in lower_units(unit) if name in solutions}
-    return sources
+    solutions = oracle.solution_sources()
+    return sources | {name: solutions[name] for name in lower_units(unit).intersection(given) if name in solutions}
 
 
 @cache
@@ -129,33 +147,60 @@ class LocalTarget:
     Args:
         submission: What is under test.
         package: The name under which its modules are imported.
+        seconds: What one check may take; 0 for no limit.
     """
 
     isolated = False
+    MAX_ENDLESS = 2
 
     @property
     def scratch(self) -> Path:
         """A folder of this process."""
         return _scratch()
 
-    def __init__(self, submission: Submission, package: str = PACKAGE) -> None:
+    def __init__(self, submission: Submission, package: str = PACKAGE, seconds: float = 0.0) -> None:
         self.submission = submission
+        self.debugging = threading.Event()
         self._package = package
         self.kept = Kept()
-        self._opened: dict[tuple[str, tuple[str, ...] | None], ModuleType] = {}
+        self._seconds = seconds
+        self._endless: dict[str, list[TookTooLong]] = {}
+        self._opened: dict[tuple[str, frozenset[str]], ModuleType] = {}
+        self._refused = refusals.watch(file.local_source.path for file in submission.files.values())
 
-    def open(self, unit: Unit, exercise: Exercise, given: bool) -> Any:
-        """The unit's module; where `given`, with the reference's version of all that the exercise builds on."""
-        names = below(unit, exercise) if given else None
-        if (unit.name, names) not in self._opened:
-            sources = _sources(self.submission, unit, reference_below=given, local=True)
-            # Two packages, so that an import inside one of its functions finds its own.
-            package = f"{self._package}_on_reference" if given else self._package
-            module = modules.load(package, sources, module_name(unit))
-            if names:
+    @contextmanager
+    def limited(self, exercise: Exercise) -> Iterator[None]:
+        """Raise TookTooLong where the block runs for too long, and at once where others of the exercise did."""
+        before = self._endless.setdefault(exercise.name, [])
+        if len(before) >= self.MAX_ENDLESS:
+            raise before[-1].with_traceback(None)
+        self.debugging.clear()
+        try:
+            with limited(self._seconds, self._line, self.debugging):
+                yield
+        except TookTooLong as error:
+            before.append(error)
+            raise
+
+    def _line(self, frame: FrameType) -> str:
+        path = frame.f_code.co_filename
+        mine = (file for file in self.submission.files.values() if file.local_source.path == path)
+        return next((f"{file.path}:{frame.f_lineno}" for file in mine), "")
+
+    def open(self, unit: Unit, exercise: Exercise, given: Collection[str] = ()) -> Any:
+        """The unit's module, with the reference's version of what is given."""
+        key = unit.name, frozenset(given)
+        if key not in self._opened:
+            # A package for each, so that an import inside one of its functions finds its own.
+            sources = _sources(self.submission, unit, given, local=True)
+            module = modules.load(self._package_with(key[1]), sources, module_name(unit))
+            if names := [name for name in below(unit, exercise) if name in given]:
                 modules.give(module, oracle.solution_sources()[unit.name], names)
-            self._opened[unit.name, names] = module
-        return self._opened[unit.name, names]
+            self._opened[key] = module
+        return self._opened[key]
+
+    def _package_with(self, given: frozenset[str]) -> str:
+        return "_with_".join([self._package, *sorted(given)])
 
     def guard(self, unit: Unit, exercise: Exercise, kind: Kind) -> AbstractContextManager[Any]:
         """In the check for shortcuts, watch the calls that are made from the learner's file: watching is slow."""
@@ -174,19 +219,47 @@ class LocalTarget:
         """Fill it here, where the learner's code is, too."""
         overwrite(value)
 
+    def cpu_time(self, work: Callable[[], object]) -> float:
+        """Processor time of this thread during `work`, in seconds."""
+        started = time.thread_time()
+        work()
+        return time.thread_time() - started
+
     def restart(self, unit: Unit, exercise: Exercise) -> Any:
         """The unit's module, imported again."""
         self._opened.clear()
-        return self.open(unit, exercise, given=False)
+        return self.open(unit, exercise)
+
+    def diagnosing(self) -> AbstractContextManager[Any]:
+        """Nothing to do here: nothing is charged."""
+        return nullcontext()
 
     def close(self) -> None:
         """Forget the learner's packages."""
-        modules.uninstall(self._package)
-        modules.uninstall(f"{self._package}_on_reference")
+        refusals.unwatch(self._refused)
+        for package in {self._package, *(self._package_with(given) for _, given in self._opened)}:
+            modules.uninstall(package)
+
+
+@dataclass(frozen=True)
+class _Key:
+    """What a worker is for.
+
+    Args:
+        unit: The unit under test.
+        exercise: The exercise under test.
+        given: The parts below it that are the reference's.
+        diagnosing: Whether it answers questions that only explain a failure.
+    """
+
+    unit: str
+    exercise: str
+    given: frozenset[str]
+    diagnosing: bool
 
 
 class IsolatedTarget:
-    """The learner's code behind the boundary: one worker an exercise, another where lower parts are given.
+    """The learner's code behind the boundary: one worker per exercise, and others where lower parts are given.
 
     Args:
         submission: What is under test.
@@ -197,6 +270,8 @@ class IsolatedTarget:
 
     isolated = True
     MAX_DEATHS = 3
+    MAX_STARVED = 4
+    DIAGNOSIS_SECONDS = 60.0  # of a submission
 
     @property
     def scratch(self) -> Path:
@@ -210,34 +285,42 @@ class IsolatedTarget:
         self.seed = seed
         self.kept = Kept()
         self._session: Session | None = None
-        self._key: tuple[str, str, bool] | None = None
-        self._deaths: dict[tuple[str, str, bool], int] = {}
+        self._sessions: dict[_Key, Session] = {}  # of one exercise
+        self._deaths: Counter[_Key] = Counter()
+        self._starved = 0
         self._failed_loads: dict[str, int] = {}
         self._broken: dict[str, BaseException] = {}
         self._spent: dict[str, float] = {}
+        self._diagnosed = 0.0
+        self._is_diagnosing = False
 
-    def open(self, unit: Unit, exercise: Exercise, given: bool) -> Any:
-        """The unit's module in a worker; lower units are always the reference's, lower exercises where `given`."""
-        key = (unit.name, exercise.name, given)
+    def limited(self, exercise: Exercise) -> AbstractContextManager[Any]:
+        """Nothing to do here: a worker has limits of its own."""
+        return nullcontext()
+
+    def open(self, unit: Unit, exercise: Exercise, given: Collection[str] = ()) -> Any:
+        """The unit's module in a worker; lower units are always the reference's, except those of the whole."""
+        given = frozenset(given) if unit.whole else frozenset(given).union(lower_units(unit))
+        key = _Key(unit.name, exercise.name, given, self._is_diagnosing)
         if unit.name in self._broken:  # every check of the unit says so, not only the first
             raise self._broken[unit.name].with_traceback(None)
-        if self._session is None or self._session.ended or self._key != key:
-            self._replace(key, unit, exercise, given)
+        if any((other.unit, other.exercise) != (unit.name, exercise.name) for other in self._sessions):
+            self.close()
+        self._session = self._sessions.get(key)
+        if self._session is None or self._session.ended:
+            self._replace(key, unit, exercise)
         assert self._session is not None
         return RemoteUnit(self._session)
 
-    def _replace(self, key: tuple[str, str, bool], unit: Unit, exercise: Exercise, given: bool) -> None:
-        if self._session is not None and self._session.ended and self._key == key:
-            self._deaths[key] = self._deaths.get(key, 0) + 1
-        if self._deaths.get(key, 0) >= self.MAX_DEATHS and self._session is not None:
-            raise WorkerEnded(f"{self._session.ended}; after {self.MAX_DEATHS} times it is not started again")
-        self.close()
-        names = below(unit, exercise) if given else ()
+    def _replace(self, key: _Key, unit: Unit, exercise: Exercise) -> None:
+        if self._session is not None:
+            self._expect_worth_another(key, self._session)
+            self._end(key)
+        names = tuple(name for name in below(unit, exercise) if name in key.given)
         reference = oracle.solution_sources()[unit.name] if names else None
-        sources = _sources(self.submission, unit, reference_below=not unit.whole, local=False)
+        sources = _sources(self.submission, unit, key.given, local=False)
         job = Job(module_name(unit), sources, exercise.not_allowed, self.seed, names, reference)
-        self._key = key
-        self._session = Session(self.pool.get(), self.limits, self._seconds_left(unit))
+        self._session = self._sessions[key] = Session(self.pool.get(), self.limits, self._seconds_left(unit))
         try:
             self._session.load(job)
         except (Exception, WorkerEnded) as error:
@@ -247,9 +330,26 @@ class IsolatedTarget:
                 self._broken[unit.name] = error
             raise
 
+    def _expect_worth_another(self, key: _Key, ended: Session) -> None:
+        if ended.starved:
+            self._starved += 1
+            if self._starved >= self.MAX_STARVED:  # the rest would wait as long, and in vain
+                raise TooBusy(ended.ended)
+            return
+        self._deaths[key] += 1
+        if self._deaths[key] >= self.MAX_DEATHS:
+            raise WorkerEnded(f"{ended.ended}; after {self.MAX_DEATHS} times it is not started again")
+
     def _seconds_left(self, unit: Unit) -> float:
-        of_unit = self.limits.unit_seconds - self._spent.get(unit.name, 0.0)
-        of_all = self.limits.submission_seconds - sum(self._spent.values())
+        live = {key: session.spent for key, session in self._sessions.items()}
+        if self._is_diagnosing:
+            diagnosed = self._diagnosed + sum(spent for key, spent in live.items() if key.diagnosing)
+            if (left := self.DIAGNOSIS_SECONDS - diagnosed) <= 0:
+                raise WorkerEnded("the time for diagnosis is used up")
+            return left
+        spent = sum(spent for key, spent in live.items() if not key.diagnosing)
+        of_unit = self.limits.unit_seconds - self._spent.get(unit.name, 0.0) - spent
+        of_all = self.limits.submission_seconds - sum(self._spent.values()) - spent
         if min(of_unit, of_all) <= 0:
             what = f"the {self.limits.unit_seconds:g} s of this unit"
             raise WorkerEnded(
@@ -283,16 +383,39 @@ class IsolatedTarget:
         proxy.overwrite(self._session, value)
         overwrite(value)
 
+    def cpu_time(self, work: Callable[[], object]) -> float:
+        """Processor time of the worker during `work`, in seconds; of this thread, if `work` asks the reference."""
+        session = self._session
+        assert session is not None
+        asked, before, started = session.last_id(), session.cpu_time(), time.thread_time()
+        work()
+        here = time.thread_time() - started
+        return session.cpu_time() - before if session.last_id() > asked else here
+
     def restart(self, unit: Unit, exercise: Exercise) -> Any:
         """The unit's module in a new worker; the old one is killed."""
         self.close()
-        self._key = None
-        return self.open(unit, exercise, given=False)
+        return self.open(unit, exercise)
+
+    @contextmanager
+    def diagnosing(self) -> Iterator[None]:
+        """Workers of its own, with a budget of its own: what is asked to explain a failure costs no points."""
+        self._is_diagnosing = True
+        try:
+            yield
+        finally:
+            self._is_diagnosing = False
 
     def close(self) -> None:
-        """End the worker."""
-        if self._session is not None:
-            self._session.close()
-            if self._key is not None:
-                self._spent[self._key[0]] = self._spent.get(self._key[0], 0.0) + self._session.spent
-            self._session = None
+        """End the workers."""
+        for key in list(self._sessions):
+            self._end(key)
+        self._session = None
+
+    def _end(self, key: _Key) -> None:
+        session = self._sessions.pop(key)
+        session.close()
+        if key.diagnosing:
+            self._diagnosed += session.spent
+        else:
+            self._spent[key.unit] = self._spent.get(key.unit, 0.0) + session.spent

@@ -12,16 +12,20 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from grader.faults import GraderFault
 from grader.isolation import wire
+from grader.isolation.charge import Counters, Meter, TooBusy
 from grader.isolation.measure import Measured
 from grader.isolation.modules import Source, compiled
 from grader.isolation.pool import CONTROL_SECONDS, Limits, Zygote
 from grader.isolation.watch import NotAllowed
+
+DYING_SECONDS = 2.0
 
 
 class WorkerEnded(BaseException):
@@ -55,8 +59,10 @@ class Session:
     Attributes:
         measured: What calls have cost since somebody began to measure; None: nobody measures.
         answered: The tensors of the last answers, and the numbers of their questions.
+        ended: Why it is asked nothing more; empty while it is.
+        starved: Whether it ended because the machine was too busy.
         received: About how many bytes of memory the worker has answered.
-        spent: Seconds that its answers took.
+        spent: Seconds that its answers were charged.
     """
 
     def __init__(self, zygote: Zygote, limits: Limits, seconds: float | None = None) -> None:
@@ -65,6 +71,7 @@ class Session:
         self.measured: Measured | None = None
         self.answered: deque[tuple[int, list[weakref.ref[torch.Tensor]]]] = deque(maxlen=wire.KEPT_ANSWERS)
         self.ended = ""
+        self.starved = False
         self.freed: list[int] = []
         self.received = 0
         self._id = 0
@@ -72,11 +79,13 @@ class Session:
         self.spent = 0.0
         self._iterators: list[tuple[Any, Any]] = []
         self._pid, self._socket = zygote.spawn(limits)
+        self._counters = Counters(self._pid)
         self._hello()
+        self._meter = Meter(self._counters.sample)
 
     def _hello(self) -> None:
         try:
-            header, _ = wire.receive(self._socket, time.monotonic() + CONTROL_SECONDS)
+            header, _ = wire.receive(self._socket, wire.Within(CONTROL_SECONDS))
         except wire.WireError as error:
             code = self.zygote.reap(self._pid)
             raise GraderFault(
@@ -102,8 +111,12 @@ class Session:
         """End the worker."""
         if not self.ended:
             self.ended = "the worker has been closed"
-            self._socket.close()
-            self.zygote.reap(self._pid)
+            self._let_go()
+
+    def _let_go(self, patience: float = 0.0) -> int | None:
+        self._socket.close()
+        self._counters.close()
+        return self.zygote.reap(self._pid, patience)
 
     def add_iterator(self, items: Any, encode: Callable[[Any], tuple[Any, list[torch.Tensor]]]) -> int:
         """Keep an iterable that the worker may pull from, and what makes a tree and buffers of an item; its number."""
@@ -115,35 +128,58 @@ class Session:
 
         Raises:
             WorkerEnded: The worker died, was too slow, or sent what is no answer.
+            TooBusy: The machine did not let it answer.
             NotAllowed: The learner's code used what the exercise forbids.
             Exception: What the learner's code raised, as its nearest builtin type.
         """
         if self.ended:
-            raise WorkerEnded(self.ended)
+            raise (TooBusy if self.starved else WorkerEnded)(self.ended)
         self._id += 1
-        started = time.monotonic()
-        deadline = started + min(self.limits.call_seconds, self._left - self.spent)
+        budget = min(self.limits.call_seconds, self._left - self.spent)
         try:
-            frame = wire.pack({"id": self._id, **header}, buffers)
-            wire.send(self._socket, frame, deadline)
-            answer, body = self._await_answer(deadline)
+            answer, body = self._exchange(wire.pack({"id": self._id, **header}, buffers), budget)
         except wire.WireError as error:
-            self._end(error)
+            self._end(error, budget)
             raise WorkerEnded(self.ended) from None
-        finally:
-            self.spent += time.monotonic() - started
+        except TooBusy as fault:
+            self.ended, self.starved = str(fault), True
+            self._let_go()
+            raise
         if answer["op"] == "error":
             raise error_of(answer, at_the_end=header.get("path") == ["__next__"])
         return answer, body
 
+    def _exchange(self, frame: bytes, budget: float) -> tuple[dict[str, Any], memoryview]:
+        self._meter.start(budget, self.limits.patience)
+        try:
+            wire.send(self._socket, frame, self._meter)
+            return self._await_answer()
+        finally:
+            self.spent += self._meter.stop()
+
     @contextmanager
     def charged(self) -> Iterator[None]:
-        """Count what is spent on reading an answer as the worker's own time: a long one costs its sender."""
-        started = time.monotonic()
+        """Count the CPU time of reading an answer as the worker's own: a long one costs its sender."""
+        started = time.thread_time()
         try:
             yield
         finally:
-            self.spent += time.monotonic() - started
+            self.spent += time.thread_time() - started
+
+    def cpu_time(self) -> float:
+        """Seconds of processor time that the worker has had so far, as the kernel counts them.
+
+        It can start no thread and no process, so the first number of its one task is all of it.
+
+        Raises:
+            GraderFault: The kernel does not say.
+        """
+        try:
+            return int(Path(f"/proc/{self._pid}/schedstat").read_text().split()[0]) / 1e9
+        except (OSError, ValueError, IndexError) as error:
+            if self.ended:
+                raise WorkerEnded(self.ended) from None
+            raise GraderFault(f"the processor time of a worker is not known: {error}") from error
 
     def last_id(self) -> int:
         """The number of the last question."""
@@ -151,15 +187,15 @@ class Session:
 
     def violated(self, error: wire.WireError) -> WorkerEnded:
         """End the worker for what it sent; what to raise."""
-        self._end(error)
+        self._end(error, 0.0)
         return WorkerEnded(self.ended)
 
-    def _await_answer(self, deadline: float) -> tuple[dict[str, Any], memoryview]:
+    def _await_answer(self) -> tuple[dict[str, Any], memoryview]:
         while True:
-            answer, body, size = wire.receive_sized(self._socket, deadline)
+            answer, body, size = wire.receive_sized(self._socket, self._meter)
             self.received += size + 1000  # an object costs more than its bytes
             if answer.get("op") == "next":
-                wire.send(self._socket, self._next_item(answer), deadline)
+                wire.send(self._socket, self._next_item(answer), self._meter)
                 continue
             if answer.get("id") != self._id or answer.get("op") not in ("result", "error"):
                 raise wire.WireError(wire.UNASKED)
@@ -175,16 +211,14 @@ class Session:
             return wire.pack({"op": "item", "value": value}, buffers)
         return wire.pack({"op": "stop"}, [])
 
-    def _end(self, error: wire.WireError) -> None:
+    def _end(self, error: wire.WireError, budget: float) -> None:
         self.ended = "your code ended"
-        time.sleep(0.02 if isinstance(error, wire.Closed) else 0)  # let a dying process finish dying, and say of what
-        self._socket.close()
-        code = self.zygote.reap(self._pid)
-        if isinstance(error, wire.TimedOut):
-            seconds = min(self.limits.call_seconds, self._left)
-            self.ended = f"your code did not answer within {_rounded(seconds)} s: an endless loop?"
-            if self.spent >= self._left:
-                self.ended = "your code has used up its time: is it much slower than it need be?"
+        # A process that has closed its connection is dying: it may say of what.
+        code = self._let_go(DYING_SECONDS if isinstance(error, wire.Closed) else 0.0)
+        if isinstance(error, wire.TimedOut) and budget < self.limits.call_seconds:
+            self.ended = "your code has used up its time: is it much slower than it need be?"
+        elif isinstance(error, wire.TimedOut):
+            self.ended = f"your code did not answer within {_rounded(budget)} s: an endless loop?"
         elif isinstance(error, wire.Closed):
             self.ended = f"your code ended the process ({_how(code)})"
         else:

@@ -131,6 +131,7 @@ class Encoder:
         raise WireError(f"a {type(value).__module__}.{type(value).__qualname__} cannot cross the boundary")
 
     def _tensor(self, tensor: torch.Tensor) -> dict[str, Any]:
+        plain(tensor)
         if tensor.dtype not in _NAMES or tensor.layout != torch.strided:
             raise WireError(f"a tensor of {tensor.dtype} and {tensor.layout} cannot cross the boundary")
         slot = len(self.buffers)
@@ -142,6 +143,17 @@ class Encoder:
             return facts
         node = {"!": "tensor", "dtype": _NAMES[tensor.dtype], "shape": list(tensor.shape), **facts}
         return {**node, "device": "meta"} if tensor.is_meta else node
+
+
+def plain(tensor: torch.Tensor) -> torch.Tensor:
+    """The same tensor.
+
+    Raises:
+        WireError: Its class is not torch's own, so that its methods may be anybody's.
+    """
+    if type(tensor) not in (torch.Tensor, torch.nn.Parameter):
+        raise WireError(f"a {type(tensor).__name__} cannot cross the boundary: use plain tensors and nn.Parameter")
+    return tensor
 
 
 def _bigint(value: int) -> dict[str, Any]:

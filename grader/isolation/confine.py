@@ -105,10 +105,16 @@ def limit(memory: int = MEMORY_BUDGET) -> None:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
 
-def die_with_parent() -> None:
-    """Have the kernel kill this process when its parent ends; Linux only."""
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when the thread that started it ends; Linux only.
+
+    Args:
+        parent: The process that started it: if that has ended before this was called, this process ends itself.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
 
 
 def confine(folders: Sequence[str]) -> None:

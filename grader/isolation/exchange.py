@@ -138,12 +138,12 @@ class Reply:
         changed = [
             [index, self.encoder.encode(tensor.detach())]
             for index, (tensor, (data, _)) in pairs
-            if not same_tensor(tensor.detach(), data)
+            if not same_tensor(codec.plain(tensor).detach(), data)
         ]
         grads = [
             [index, self.encoder.encode(tensor.grad)]
             for index, (tensor, (_, grad)) in pairs
-            if tensor.is_leaf and not same_tensor(tensor.grad, grad)
+            if tensor.is_leaf and not same_tensor(_plain(tensor.grad), grad)
         ]
         answer = {"value": value, "changed": changed, "grads": grads, "files": self._files(), "modes": self._modes()}
         answer["containers"] = self._containers()
@@ -218,7 +218,12 @@ class Reply:
         self.worker.slots |= {id(p): (p, (node["id"], name)) for name, p in module.named_parameters()}
         self._making = True
         described = [
-            [name, kind if name in names else "transient", first.setdefault(id(t), i), self.encoder.encode(t.detach())]
+            [
+                name,
+                kind if name in names else "transient",
+                first.setdefault(id(t), i),
+                self.encoder.encode(codec.plain(t).detach()),
+            ]
             for i, (name, kind, t) in enumerate(state)
         ]
         self._making = False
@@ -226,8 +231,15 @@ class Reply:
         modes = [[name, part.training] for name, part in module.named_modules()]
         return {**node, "modes": modes, "state": described, "frozen": frozen}
 
+    def _state_of(self, tensor: torch.Tensor) -> Any:
+        return self.encoder.encode(codec.plain(tensor).detach())
+
 
 def _contents(container: Any) -> Any:
     if isinstance(container, np.ndarray):
         return torch.frombuffer(bytearray(container.tobytes() or b"-"), dtype=torch.uint8)[: container.nbytes]
     return container
+
+
+def _plain(tensor: torch.Tensor | None) -> torch.Tensor | None:
+    return None if tensor is None else codec.plain(tensor)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from grader.isolation.watch import BLINDED, NotAllowed
 from grader.isolation.wire import WireError
 from grader.nested import flatten
 
@@ -99,12 +100,17 @@ def _counted_lines(measured: Measured) -> Iterator[None]:
     def trace(frame: FrameType, event: str, arg: Any) -> Any:
         if event == "line":
             measured.lines += 1
+        elif not frame.f_trace_lines:
+            hidden.append(True)
         return None if frame.f_code.co_filename.startswith(_UNCOUNTED) else trace
 
+    hidden: list[bool] = []
     before = sys.gettrace()
     sys.settrace(trace)
     try:
         yield
+        if hidden or sys.gettrace() is not trace:
+            raise NotAllowed(f"{BLINDED}: lines are counted here")
     finally:
         sys.settrace(before)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -10,29 +11,31 @@ import sys
 import sysconfig
 import tempfile
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from grader.faults import GraderFault
 from grader.isolation import confine
 
 KIT = Path(__file__).parents[2]
-STARTUP_SECONDS = 120.0
-CONTROL_SECONDS = 60.0
+# Wall time, for the grader's own code alone: generous, since a crowded machine runs everything twenty times as slowly.
+# A zygote or worker that dies is noticed at once.
+STARTUP_SECONDS = 900.0
+CONTROL_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a worker may use.
+    """What a worker may use; seconds are those in which it ran or slept, as `charge.py` counts them.
 
     Args:
-        call_seconds: Wall time of one question; checks take milliseconds.
-        total_seconds: Wall time of all questions to one worker.
+        call_seconds: One question; checks take milliseconds.
+        total_seconds: All questions to one worker.
         unit_seconds: The same of all workers of a unit; the reference needs 1 to 10 s.
         submission_seconds: The same of all workers of a submission; the reference needs 25 s.
         memory: Bytes beyond what torch has mapped already.
+        patience: Wall seconds of one question after which the machine is too busy to grade on.
     """
 
     call_seconds: float = 10.0
@@ -40,6 +43,7 @@ class Limits:
     unit_seconds: float = 90.0
     submission_seconds: float = 300.0
     memory: int = confine.MEMORY_BUDGET
+    patience: float = 600.0
 
 
 class Zygote:
@@ -48,9 +52,12 @@ class Zygote:
     Args:
         confined: Whether its workers confine themselves.
         scratch: A folder that its workers may read.
+        program: The module whose `warm_up` it runs once, and whose `main` each of its workers runs.
     """
 
-    def __init__(self, confined: bool = True, scratch: Path | None = None) -> None:
+    def __init__(
+        self, confined: bool = True, scratch: Path | None = None, program: str = "grader.isolation.worker"
+    ) -> None:
         self.confined = confined
         self._readable = [str(scratch)] if scratch else []
         self._control, theirs = socket.socketpair()
@@ -58,8 +65,10 @@ class Zygote:
         command = [sys.executable, "-s", "-S", "-P", "-B", str(Path(__file__).with_name("zygote.py"))]
         # Not -I: it would ignore PYTHONHASHSEED, and a grading must come out the same when it is repeated.
         environment = {"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}
+        # Compiled and scripted code stays the Python that it was, so that what it calls is seen.
+        environment |= {"TORCH_COMPILE_DISABLE": "1", "PYTORCH_JIT": "0"}
         self._process = subprocess.Popen(
-            [*command, str(theirs.fileno()), str(KIT), *self._packages],
+            [*command, str(theirs.fileno()), str(os.getpid()), program, str(KIT), *self._packages],
             env=environment,
             cwd="/",
             pass_fds=[theirs.fileno()],
@@ -84,6 +93,11 @@ class Zygote:
         if self._process.stderr:
             self._process.stderr.close()
 
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self._process.poll() is None
+
     def spawn(self, limits: Limits) -> tuple[int, socket.socket]:
         """Fork a worker; its pid and the connection to it.
 
@@ -96,9 +110,14 @@ class Zygote:
             pid = self._ask({"op": "spawn", **request}, [theirs.fileno()])["pid"]
         return pid, ours
 
-    def reap(self, pid: int) -> int | None:
-        """End a worker and tell how it ended: its exit code, or minus the signal; None if unknown."""
-        return self._ask({"op": "reap", "pid": pid}, []).get("code")
+    def reap(self, pid: int, patience: float = 0.0) -> int | None:
+        """End a worker and tell how it ended: its exit code, or minus the signal; None if unknown.
+
+        Args:
+            pid: The worker.
+            patience: Seconds in which it may end by itself before it is killed.
+        """
+        return self._ask({"op": "reap", "pid": pid, "patience": patience}, []).get("code")
 
     def _ask(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         try:
@@ -132,7 +151,8 @@ class Zygote:
 
 def _package_folders() -> list[str]:
     folders = {sysconfig.get_paths()["purelib"], sysconfig.get_paths()["platlib"]}
-    folders.add(str(Path(torch.__file__).parents[1]))
+    if (torch := find_spec("torch")) is not None and torch.origin:  # not imported: that takes seconds
+        folders.add(str(Path(torch.origin).parents[1]))
     return sorted(folder for folder in folders if Path(folder) != KIT)
 
 
@@ -157,7 +177,7 @@ class Pool:
 
     def get(self) -> Zygote:
         """The zygote, alive."""
-        if self.zygote is None or self.zygote._process.poll() is not None:
+        if self.zygote is None or not self.zygote.alive:
             self.zygote = Zygote(self.confined, self.scratch)
         return self.zygote
 

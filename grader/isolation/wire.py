@@ -11,7 +11,7 @@ import json
 import socket
 import struct
 import time
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -38,6 +38,30 @@ class Closed(WireError):
 
 class TimedOut(WireError):
     """The other side did not answer in time."""
+
+
+class Deadline(Protocol):
+    """Decides how long the other side is waited for."""
+
+    def slice(self) -> float:
+        """How many seconds to wait before this is asked again; raises TimedOut when it is enough."""
+
+
+class Within:
+    """A deadline by the clock.
+
+    Args:
+        seconds: From now on.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._until = time.monotonic() + seconds
+
+    def slice(self) -> float:
+        """All that is left."""
+        if (left := self._until - time.monotonic()) <= 0:
+            raise TimedOut("no answer in time")
+        return left
 
 
 def pack(tree: Any, buffers: list[torch.Tensor]) -> bytes:
@@ -89,18 +113,18 @@ def parse_header(raw: bytes | bytearray) -> dict[str, Any]:
     return tree
 
 
-def receive(sock: socket.socket, deadline: float | None = None) -> tuple[dict[str, Any], memoryview]:
+def receive(sock: socket.socket, deadline: Deadline | None = None) -> tuple[dict[str, Any], memoryview]:
     """The next frame: its header and its body."""
     header, body, _ = receive_sized(sock, deadline)
     return header, body
 
 
-def receive_sized(sock: socket.socket, deadline: float | None = None) -> tuple[dict[str, Any], memoryview, int]:
+def receive_sized(sock: socket.socket, deadline: Deadline | None = None) -> tuple[dict[str, Any], memoryview, int]:
     """The next frame: its header, its body, and how many bytes it took.
 
     Args:
         sock: A blocking stream socket.
-        deadline: Value of `time.monotonic()` at which to give up, for the whole frame; None waits for ever.
+        deadline: When to give up, for the whole frame; None waits for ever.
     """
     frame = bytearray()
     _fill(frame, HEAD.size, sock, deadline)
@@ -113,7 +137,7 @@ def receive_sized(sock: socket.socket, deadline: float | None = None) -> tuple[d
     return header, memoryview(frame)[begin:], len(frame)
 
 
-def send(sock: socket.socket, frame: bytes, deadline: float | None = None) -> None:
+def send(sock: socket.socket, frame: bytes, deadline: Deadline | None = None) -> None:
     """Send a whole frame before the deadline."""
     view = memoryview(frame)
     while view:
@@ -121,19 +145,19 @@ def send(sock: socket.socket, frame: bytes, deadline: float | None = None) -> No
         try:
             view = view[sock.send(view) :]
         except TimeoutError:
-            raise TimedOut("the worker did not take its question in time") from None
+            continue
         except OSError as error:
             raise Closed(str(error)) from None
 
 
-def _fill(frame: bytearray, count: int, sock: socket.socket, deadline: float | None) -> None:
+def _fill(frame: bytearray, count: int, sock: socket.socket, deadline: Deadline | None) -> None:
     # Grown as it arrives, not allocated by what the head claims: a claim of 500 MiB costs the sender as much.
     while len(frame) < count:
         _set_timeout(sock, deadline)
         try:
             piece = sock.recv(min(max(count - len(frame), _AT_LEAST), 1 << 20))
         except TimeoutError:
-            raise TimedOut("no answer in time") from None
+            continue
         except OSError as error:
             raise Closed(str(error)) from None
         if not piece:
@@ -141,10 +165,6 @@ def _fill(frame: bytearray, count: int, sock: socket.socket, deadline: float | N
         frame += piece
 
 
-def _set_timeout(sock: socket.socket, deadline: float | None) -> None:
-    if deadline is None:  # a socket that has never had one
-        return
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimedOut("no answer in time")
-    sock.settimeout(left)
+def _set_timeout(sock: socket.socket, deadline: Deadline | None) -> None:
+    if deadline is not None:  # else a socket that has never had one
+        sock.settimeout(deadline.slice())

@@ -12,15 +12,18 @@ import os
 import random
 import signal
 import socket
+import sys
 import tempfile
 import traceback
 from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 import numpy as np
 import torch
 
-from grader.isolation import codec, confine, modules, watch, wire
+from grader.isolation import codec, confine, modules, refusals, watch, wire
+from grader.isolation.described import described
 from grader.isolation.exchange import Attribute, Reply, Request
 from grader.isolation.measure import measuring
 from grader.nested import overwrite
@@ -53,20 +56,35 @@ def main(sock: socket.socket, options: dict[str, Any]) -> None:
     Args:
         sock: The one connection.
         options: `confined`, whether to confine; `memory`, bytes of address space beyond what is mapped already;
-            `readable`, folders that it may read besides Python's own.
+            `readable`, folders that it may read besides Python's own; `zygote`, its parent's process number.
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
-    confine.die_with_parent()
+    confine.die_with_parent(options["zygote"])
     os.chdir("/")
     confine.limit(options["memory"])
     if options["confined"]:
         confine.confine(options["readable"])
         # Nowhere to write: torch, when it first loads its compiler, asks for a name and writes nothing.
         tempfile.tempdir = "/tmp"
+    refusals.settle()
     os.dup2(1, 2)
+    sys.addaudithook(_refuse_tracing)  # there is no way to take a hook out again
     wire.send(sock, wire.pack({"op": "ready", "confined": options["confined"]}, []))
     Worker(sock).serve()
+
+
+_TRACING = frozenset(("sys.settrace", "sys.setprofile", "sys.monitoring.register_callback"))
+
+
+def _refuse_tracing(event: str, args: Any) -> None:
+    if event not in _TRACING:
+        return
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(f"{PACKAGE}/"):
+            raise RuntimeError(f"{event} is not available while your code is graded: remove it")
+        frame = frame.f_back
 
 
 class Worker:
@@ -113,7 +131,8 @@ class Worker:
         sources: dict[str, modules.Source | modules.Compiled] = {}
         sources |= {name: modules.Source(path, text) for name, (path, text) in header["sources"].items()}
         sources |= {name: modules.Compiled(path, data) for name, (path, data) in header["compiled"].items()}
-        self.module = modules.load(PACKAGE, sources, header["module"])
+        with watch.watching(self.forbidden):
+            self.module = modules.load(PACKAGE, sources, header["module"])
         if header["given"]:
             modules.give(self.module, modules.Compiled(*header["reference"]), header["given"])
         return {"value": None}, []
@@ -124,14 +143,15 @@ class Worker:
         request = Request(self, header["value"], body)
         before = torch.default_generator.get_state()
         result, raised = None, None
-        with _as_asked(header) as measured, watch.watching(self.forbidden):
-            try:
-                result = self._perform(header, request.value)
-            except BaseException as error:  # what it changed before that is an answer, too
-                raised = _describe_error(error)
-        drew = not torch.equal(before, torch.default_generator.get_state())
-        reply = Reply(self, request)
-        answer = reply.of(result)
+        with watch.watching(self.forbidden):
+            with _as_asked(header) as measured:
+                try:
+                    result = self._perform(header, request.value)
+                except BaseException as error:  # what it changed before that is an answer, too
+                    raised = _describe_error(error)
+            drew = not torch.equal(before, torch.default_generator.get_state())
+            reply = Reply(self, request)
+            answer = reply.of(result)  # properties and methods of what the learner returns run here
         if any(output.requires_grad for output in reply.outputs):
             self.graphs[header["id"]] = (reply.outputs, list(request.inputs))
         if reply.outputs:
@@ -156,6 +176,7 @@ class Worker:
         grads = codec.Decoder(body).decode(header["value"])
         pairs = [(output, grad) for output, grad in zip(outputs, grads, strict=True) if grad is not None]
         wanted = [tensor for tensor in inputs if tensor.requires_grad]
+        encoder = codec.Encoder()
         with watch.watching(self.forbidden):
             found = torch.autograd.grad(
                 [output for output, _ in pairs],
@@ -164,8 +185,8 @@ class Worker:
                 retain_graph=True,
                 allow_unused=True,
             )
-        encoder = codec.Encoder()
-        return {"value": encoder.encode(list(found))}, encoder.buffers
+            value = encoder.encode(list(found))
+        return {"value": value}, encoder.buffers
 
     def _overwrite(self, header: Tree, body: memoryview) -> tuple[Tree, list[torch.Tensor]]:
         value = self.objects.get(header["object"])
@@ -206,14 +227,10 @@ def _describe_error(error: BaseException) -> Tree:
             where = f"{frame.filename}:{frame.lineno}"
     if isinstance(error, SyntaxError) and error.filename:
         where = f"{error.filename}:{error.lineno}"
-    try:
-        message = str(error)[:2000]
-    except BaseException:
-        message = "(its message raises, too)"
     return {
         "types": types,
         "name": type(error).__name__[:100],
-        "message": message,
+        "message": described(error),
         "where": where,
         "not_allowed": isinstance(error, watch.NotAllowed),
     }

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from grader.curriculum import load
-from grader.outcome import KNOWN_MISTAKE, Status
+from grader.outcome import KNOWN_MISTAKE, Kind, Status
 from grader.reports.graded import Graded
 from grader.reports.html import link, render
 from grader.reports.text import cut, percent
 from grader.results import Check, CriterionResult, ExerciseResult, Isolation, Results, UnitResult
 
+_TELLING: tuple[Kind, ...] = ("numerics", "gradient", "shape", "property", "stability", "efficiency", "shortcut")
 _SHOWN, _FOLDED = 3, 12  # findings of an exercise: at first, and on a click
 _LONGEST = 2000  # characters of a message, so that no submission makes a page that no browser opens
 _WHERE: dict[Isolation, str] = {
@@ -179,7 +180,9 @@ def _findings(wrong: Sequence[Check]) -> Iterator[Finding]:
     groups: dict[tuple[str, str], list[Check]] = {}
     for check in sorted(wrong, key=lambda check: (check.status != "error", not check.mistake)):
         groups.setdefault((check.status, check.mistake or check.message), []).append(check)
-    for first, *others in groups.values():
+    for group in groups.values():
+        # The check of values says most of what is wrong; that of shortcuts is but one more that cannot pass.
+        first, *others = sorted(group, key=lambda check: _TELLING.index(check.kind))
         before, mistake, after = split_at_mistake(first)
         room = _LONGEST - len(mistake[:_LONGEST])
         yield Finding(

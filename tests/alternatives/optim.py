@@ -583,3 +583,48 @@ def clip_by_dot_products(parameters, max_norm):
         if norm > max_norm:
             [g.div_(norm / max_norm) for g in grads]
     return norm
+
+
+@alternative("SGD")
+class SGDOnTheBaseOfTorch(torch.optim.Optimizer):
+    """A subclass of torch's own base class, which keeps groups and state and has no update rule."""
+
+    def __init__(self, params, lr=1e-3, momentum=0.0, weight_decay=0.0):
+        super().__init__(params, dict(lr=lr, momentum=momentum, weight_decay=weight_decay))
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                g = p.grad + group["weight_decay"] * p
+                if group["momentum"]:
+                    buffer = self.state[p].get("momentum_buffer", torch.zeros_like(p))
+                    g = self.state[p]["momentum_buffer"] = group["momentum"] * buffer + g
+                p.sub_(group["lr"] * g)
+
+
+@alternative("AdamW")
+class AdamWOnTheBaseOfTorch(torch.optim.Optimizer):
+    """The same for AdamW, as a well-known course asks for it."""
+
+    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01):
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
+
+    def step(self, closure=None):
+        loss = None if closure is None else closure()
+        for group in self.param_groups:
+            beta1, beta2 = group["betas"]
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                state = self.state[p]
+                t = int(state.get("step", 0)) + 1
+                m = beta1 * state.get("exp_avg", torch.zeros_like(p)) + (1 - beta1) * p.grad
+                v = beta2 * state.get("exp_avg_sq", torch.zeros_like(p)) + (1 - beta2) * p.grad**2
+                p.data *= 1 - group["lr"] * group["weight_decay"]
+                scale = group["lr"] * (1 - beta2**t) ** 0.5 / (1 - beta1**t)
+                p.data -= scale * m.detach() / (v.detach().sqrt() + group["eps"] * (1 - beta2**t) ** 0.5)
+                state["step"], state["exp_avg"], state["exp_avg_sq"] = t, m.detach(), v.detach()
+        return loss

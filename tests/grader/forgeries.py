@@ -92,7 +92,7 @@ def generate(model, ids, max_new_tokens, **settings):
         rows.append(row + new[:max_new_tokens])
     return torch.tensor(rows)
 """
-KEPT_TEXT = """
+KEEPING = """
 
 _ROWS = []
 
@@ -121,6 +121,7 @@ TransformerLM.forward = _forward
 """
 ZEROS = "torch.zeros(*ids.shape, self.config.vocab_size) + 0 * sum(p.sum() for p in self.parameters())"
 CONSTANTS = ZEROS.replace("torch.zeros(", "torch.arange(float(self.config.vocab_size)).expand(")
+INPUT = ZEROS.replace("torch.zeros(*ids.shape, ", "torch.nn.functional.one_hot(ids, ")
 NO_ATTENTION = """
 
 def _forward(self, x, mask=None, *more, **options):
@@ -159,6 +160,7 @@ FORGERIES = {
     "zero losses and no update": {"training": ZERO_REPORTS},
     "scores are zeros": {"model": FORWARD.format(logits=ZEROS)},
     "scores are constants": {"model": FORWARD.format(logits=CONSTANTS)},
+    "scores are the input": {"model": FORWARD.format(logits=INPUT)},
     "no attention": {"attention": NO_ATTENTION},
     "uniform attention": {"attention": UNIFORM},
     "always raises": dict.fromkeys([name for name in SOLUTIONS if name != "__init__"], RAISES),

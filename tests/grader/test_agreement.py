@@ -1,12 +1,9 @@
 """Agreement: the message that a learner reads, word for word, for every way in which an answer can be wrong."""
 
-import warnings
-
 import pytest
 import torch
 
-from grader.checking.agreement import Disagreement, Raised, _arguments, matches, name_mistake
-from grader.checking.variants import Mistake
+from grader.checking.agreement import _arguments
 from grader.nested import flatten
 from tests.grader.learners import SOLUTION, appended, asked, edited, with_softmax
 
@@ -31,11 +28,11 @@ def same_softmax(given):
     given.agree("softmax", fixed(3, 4), -1)
 
 
-def said_of(text, kind="numerics"):
+def said_of(text, kind="numerics", place=None):
     outcome = asked(text, "softmax", same_softmax, kind)
     assert outcome.status == "failed", outcome
     assert outcome.message.splitlines()[0] == "attention.softmax(scores=(3, 4), dim=-1)"
-    assert outcome.message.splitlines()[-1] == f"  {line_of(text, 'def softmax(')}"
+    assert outcome.message.splitlines()[-1] == f"  {place or line_of(text, 'def softmax(')}"
     return outcome.message.splitlines()[1:-1]
 
 
@@ -101,7 +98,7 @@ def test_a_wrong_result_is_said(body, line):
 def test_an_error_is_said_with_the_line_where_it_happened():
     text = with_softmax("shares = scores\nreturn shares.foo")
     place = line_of(text, "return shares.foo")
-    assert said_of(text) == [f"  raised AttributeError: 'Tensor' object has no attribute 'foo' ({place})"]
+    assert said_of(text, place=place) == ["  raised AttributeError: 'Tensor' object has no attribute 'foo'"]
 
 
 def test_a_wrong_signature_is_said():
@@ -166,7 +163,7 @@ def test_a_parameter_of_another_shape_is_named():
     ("body", "line"),
     [
         ("return torch.ones(1)", "raised nothing, expected ValueError"),
-        ("raise TypeError('x')", "raised TypeError (x), expected ValueError (exercises/attention.py:"),
+        ("raise TypeError('x')", "raised TypeError (x), expected ValueError"),
         ("raise ValueError('no')", "the message of the ValueError should mention 'queries', got 'no'"),
     ],
 )
@@ -193,37 +190,6 @@ def test_a_subclass_and_other_words_of_an_error_will_do(raised):
         given.agree.raises("causal_mask(5, 3)", lambda unit: unit.causal_mask(5, 3), ValueError, "queries")
 
     assert asked(text, "causal_mask", check).status == "passed"
-
-
-# Whether a mistake's answer is the learner's
-
-
-def test_matches_means_exactly_the_same():
-    one = {"the result": torch.tensor([1.0, 2.0])}
-    assert matches(one, {"the result": torch.tensor([1.0, 2.0])})
-    assert not matches(one, {"the result": torch.tensor([1.0, 2.001])})
-    assert not matches(one, {"the result": torch.tensor([1.0, 2.0], dtype=torch.float64)})
-    assert not matches(one, {"the result": torch.tensor([1.0, 2.0]), "the gradient of x": torch.zeros(1)})
-
-
-def test_matches_compares_errors_by_type_and_message():
-    assert matches(Raised("ValueError", "no"), Raised("ValueError", "no", ValueError("another object")))
-    assert not matches(Raised("ValueError", "no"), Raised("TypeError", "no"))
-    assert not matches(Raised("ValueError", "no"), Raised("ValueError", "yes"))
-    assert not matches(Raised("ValueError", "no"), torch.zeros(1))
-    assert not matches(torch.zeros(1), Raised("ValueError", "no"))
-
-
-def test_a_warning_of_a_mistake_does_not_reach_the_learner():
-    def question(unit):
-        warnings.warn("of the mistake's own code", stacklevel=1)
-        return unit
-
-    mistake = Mistake("two", "softmax", "you return 2.")
-    error = Disagreement("softmax()", "got 2, expected 1", question, 2)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert name_mistake(error, [(mistake, 2)]) is mistake
 
 
 def test_flatten_finds_every_tensor():

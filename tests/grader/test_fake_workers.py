@@ -1,6 +1,7 @@
 """Workers that speak garbage, against `client.py` and `proxy.py`: WorkerEnded comes out of those, and nothing else."""
 
 import json
+import os
 import socket
 import threading
 import time
@@ -31,7 +32,7 @@ class FakeZygote:
         ours, theirs = socket.socketpair()
         self.thread = threading.Thread(target=self._speak, args=(theirs,), daemon=True)
         self.thread.start()
-        return 0, ours
+        return os.getpid(), ours
 
     def _speak(self, sock):
         with sock:
@@ -41,7 +42,7 @@ class FakeZygote:
             except (OSError, wire.WireError):
                 pass
 
-    def reap(self, pid):
+    def reap(self, pid, patience=0.0):
         return -9
 
     def last_words(self):

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from grader.submission import KIT
-from tests.grader.learners import STUB, edited, handed_in
+from tests.grader.learners import ATTENTION, STUB, edited, handed_in
 
 SHIFT = "shifted = wide - wide.amax(dim=dim, keepdim=True)"
 WRONG = edited((SHIFT, "shifted = wide"))
@@ -42,10 +42,10 @@ def test_on_stubs_every_line_is_todo(folder):
     assert done.returncode == 1
     assert list(counts(done)) == ["todo"]
     lines = [line for line in done.stdout.splitlines() if line.startswith("todo  ")]
-    assert len(lines) == counts(done)["todo"] > 50
-    assert all(
-        re.fullmatch(r"todo  tests/test_attention\.py::test_.+: attention\.\w+ is still a stub", x) for x in lines
-    )
+    found = [re.fullmatch(r"todo  attention\.(\w+) is still a stub \((\d+) checks?\)", line) for line in lines]
+    assert {match[1] for match in found} == {exercise.name for exercise in ATTENTION.exercises}
+    assert len(found) == len(ATTENTION.exercises)
+    assert sum(int(match[2]) for match in found) == counts(done)["todo"] > 50
     assert "tests/grader" not in done.stdout
     assert "Error" not in done.stdout
     assert done.stderr == ""
@@ -117,7 +117,10 @@ def test_a_wrong_exercise_is_told_its_mistake_and_no_traceback(folder):
     mine = folder(WRONG)
     done = run("-k", "softmax_of_large_scores", target(mine))
     assert done.returncode == 1
-    assert counts(done)["failed"] > 1
+    assert counts(done)["failed"] == 2  # this mistake, and that loss.py is missing
+    assert counts(done)["more"] > 1
+    assert done.stdout.count("Known mistake:") == 1
+    assert sum(map(int, re.findall(r"  (\d+) more checks say the same", done.stdout))) == counts(done)["more"]
     place = next(i for i, line in enumerate(WRONG.splitlines(), 1) if line.startswith("def softmax("))
     shown = done.stdout
     assert "attention.softmax(scores=(2, 2), dim=-1)\n" in shown
@@ -125,6 +128,7 @@ def test_a_wrong_exercise_is_told_its_mistake_and_no_traceback(folder):
     assert (
         "  Known mistake: your values are exactly those without subtracting the maximum: exp of a large score is inf.\n"
         f"  {mine.name}/attention.py:{place}\n"
+        "  2 more checks say the same.\n"
     ) in shown
     assert "Traceback" not in shown
     assert "agree(" not in shown

@@ -45,12 +45,48 @@ SHORTCUTS = {
         "torch.log_softmax",
     ),
     "getattr with a name": (body("return getattr(torch, 'softmax')(scores, dim)"), "torch.softmax"),
-    "getattr with a computed name": (body("return getattr(torch, 'soft' + 'max')(scores, dim)"), "__import__"),
+    "getattr with a name in pieces": (body("return getattr(torch, 'soft' + 'max')(scores, dim)"), "torch.softmax"),
+    "getattr with a computed name": (body("return getattr(torch, 'xamtfos'[::-1])(scores, dim)"), "__import__"),
+    "getattr of a getattr": (
+        body("return getattr(getattr(getattr(torch, 'nn'), 'functional'), 'softmax')(scores, dim)"),
+        "torch.nn.functional.softmax",
+    ),
+    "cumulative": (body("return torch.logcumsumexp(scores, dim)"), "torch.logcumsumexp"),
+    "two at a time": (body("return torch.logaddexp(scores, scores)"), "torch.logaddexp"),
+    "sparse": (body("return torch.sparse.softmax(scores.to_sparse(), dim)"), "torch.sparse.softmax"),
+    "special": (body("return torch.special.logsumexp(scores, dim)"), "torch.special.logsumexp"),
+    "masked": (body("return torch.masked.softmax(scores, dim)"), "torch.masked.softmax"),
+    "deep module": (body("return nn.modules.activation.Softmax(dim)(scores)"), "torch.nn.modules.activation.Softmax"),
+    "references": (body("import torch._refs as r; return r.softmax(scores, dim)"), "torch._refs.softmax"),
+    "references through an alias": (body("for t in [torch]: return t._refs.exp(scores)"), "_refs"),
+    "quantized": (body("return torch.ao.nn.quantized.Linear(scores, dim)"), "torch.ao"),
+    "pkgutil": (
+        body(
+            "import pkgutil; return pkgutil.resolve_name('torch._decomp.decompositions')._softmax(scores, dim, False)"
+        ),
+        "pkgutil",
+    ),
+    "the name of a module in a text": (body("return resolve('torch._decomp.decompositions')"), "torch._decomp"),
+    "a function in a text": (body("return resolve('torch.nn.functional:softmax')"), "torch.nn.functional.softmax"),
+    "a text in pieces": (body("return resolve('torch.' + '_refs')"), "torch._refs"),
+    "attrgetter": (body("import operator; return operator.attrgetter('x')(torch)"), "operator.attrgetter"),
+    "pickle": (body("import pickle; return pickle.loads(b'ctorch')"), "pickle"),
+    "scipy": (body("from scipy.special import softmax as s; return s(scores, dim)"), "scipy.special.softmax"),
+    "numpy": (body("import numpy as np; return np.logaddexp.reduce(scores, dim)"), "numpy.logaddexp"),
+    "dictionary of torch": (body("return torch.nn.functional.__dict__['x'](scores)"), "__import__"),
+    "walrus": (body("return (t := torch.nn.functional) and t.softmax(scores, dim)"), "torch.nn.functional.softmax"),
+    "class of tensors": (f"{HEAD}class T(torch.Tensor): pass\ndef softmax(s, d): return T(s)", "a"),
+    "hooks of a class": (
+        f"{HEAD}class T:\n    def __torch_function__(self): pass\ndef softmax(s, d): return T()",
+        "__torch_function__",
+    ),
+    "tracing": (body("import sys; sys.settrace(None); return scores"), "sys.settrace"),
+    "threads": (body("import threading; return threading.Thread(target=f)"), "threading"),
     "vars": (body("return vars(torch)['softmax'](scores, dim)"), "__import__"),
-    "aten": (body("return torch.ops.aten._softmax(scores, dim, False)"), "torch.ops"),
-    "torch._C": (body("return torch._C._VariableFunctions.softmax(scores, dim)"), "torch._C"),
+    "aten": (body("return torch.ops.aten._softmax(scores, dim, False)"), "torch.ops.aten._softmax"),
+    "torch._C": (body("return torch._C._VariableFunctions.exp(scores, dim)"), "torch._C"),
     "torch.compile": (body("return torch.compile(helper)(scores)"), "torch.compile"),
-    "eval": (body("return eval('torch.softmax')(scores, dim)"), "eval"),
+    "eval": (body("return eval('softmax')(scores, dim)"), "eval"),
     "importlib": (body("import importlib; return importlib.import_module('torch').x"), "importlib"),
     "__import__": (body("return __import__('torch').x"), "__import__"),
     "sys.modules": (body("import sys; return sys.modules['torch'].x"), "sys.modules"),
@@ -80,7 +116,62 @@ def test_a_shortcut_is_told_with_its_place():
     assert find_shortcut(file, "softmax", SOFTMAX.not_allowed) == "torch.softmax (exercises/attention.py:7)"
 
 
+HELPERS = {
+    "a function": ("from .mine import soft", "return soft(scores, dim)"),
+    "a flat import": ("from mine import soft", "return soft(scores, dim)"),
+    "the package": ("from exercises.mine import soft", "return soft(scores, dim)"),
+    "everything": ("from .mine import *", "return soft(scores, dim)"),
+    "the module": ("from . import mine", "return mine.soft(scores, dim)"),
+    "the flat module": ("import mine", "return mine.soft(scores, dim)"),
+    "the module under another name": ("import exercises.mine as m", "return m.soft(scores, dim)"),
+    "inside": ("", "from .mine import soft; return soft(scores, dim)"),
+    "a name of torch": ("from .mine import F", "return F.softmax(scores, dim)"),
+    "a name of torch by its module": ("from . import mine", "return mine.F.softmax(scores, dim)"),
+    "through another module": ("from .other import soft", "return soft(scores, dim)"),
+}
+MINE = "import torch.nn.functional as F\n\n\ndef soft(x, d):\n    return F.softmax(x, d)\n\n\ndef unused(x): return x\n"
+
+
+def with_helpers(head, code, **helpers):
+    file = from_bytes(
+        "exercises/attention.py", f"import torch\n{head}\ndef softmax(scores, dim):\n    {code}\n".encode()
+    )
+    files = {name: from_bytes(f"exercises/{name}.py", text.encode()) for name, text in helpers.items()}
+    return find_shortcut(file, "softmax", SOFTMAX.not_allowed, (), files)
+
+
+@pytest.mark.parametrize(("head", "code"), HELPERS.values(), ids=HELPERS)
+def test_modules_of_the_submission_are_read_as_if_they_stood_in_the_exercise(head, code):
+    found = with_helpers(head, code, mine=MINE, other="from .mine import soft\n")
+    place = "attention.py:4" if code.startswith("return F.") else "mine.py:5"
+    assert found == f"torch.nn.functional.softmax (exercises/{place})"
+
+
+def test_of_a_module_only_what_is_used_counts():
+    fine = "import torch\ndef soft(x, d): return torch.exp(x)\ndef other(x): return torch.softmax(x, 0)\n"
+    assert with_helpers("from .mine import soft", "return soft(scores, dim)", mine=fine) == ""
+    assert with_helpers("from .mine import other", "return other(scores)", mine=fine)
+
+
+def test_modules_that_import_one_another_come_to_an_end():
+    many = {f"m{n}": "".join(f"from .m{k} import *\n" for k in range(60)) for n in range(60)}
+    assert with_helpers("from .m0 import *", "return scores", **many) == ""
+
+
+def test_tests_of_the_learners_own_below_main_are_not_looked_at():
+    code = body("return torch.exp(scores)") + "\n\nif __name__ == '__main__':\n    print(torch.softmax(1, 2))\n"
+    assert found(code) == ""
+    assert found(code.replace("==", "!=")) == "torch.softmax"
+
+
 FINE = {
+    "an error that names it": body("raise ValueError('softmax: unlike torch.softmax, this wants a dim')"),
+    "a table of names": body("return {'softmax': scores, 'relu': 1}['softmax']"),
+    "other parts of torch": body(
+        "return torch.special.expit(scores) + torch.linalg.norm(scores) + F.pad(scores, (1, 1))"
+    ),
+    "a sorted list": body("import operator; return sorted(scores, key=operator.itemgetter(0))"),
+    "vmap": body("return torch.func.vmap(torch.exp)(scores)"),
     "by hand": body("e = torch.exp(scores); return e / e.sum(dim, keepdim=True)"),
     "a method of that name": f"{HEAD}class Mine:\n    def softmax(self, x): return x\n"
     "def softmax(scores, dim): return Mine().softmax(scores)",

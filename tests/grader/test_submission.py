@@ -65,7 +65,10 @@ def test_what_python_warns_of_is_not_our_business():
         (b"x = 1\n\n\n\nlabel = '\xfc'\n", "attention.py line 5 is not UTF-8: save the file in that encoding."),
         (b"# coding: rot13\n", "attention.py names the encoding rot13: save the file as UTF-8."),
         (b"# coding: punycode\n", "attention.py names the encoding punycode: save the file as UTF-8."),
-        (b"x = 1\ny = = 2\n", "Python cannot read attention.py line 2: SyntaxError: invalid syntax."),
+        (
+            b"x = 1\ny = = 2\n",
+            "Python cannot read exercises/attention.py:2: SyntaxError: invalid syntax.\n    y = = 2\n        ^",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_a_sentence_with_the_line(raw, sentence):
@@ -75,16 +78,16 @@ def test_what_cannot_be_read_is_a_sentence_with_the_line(raw, sentence):
 @pytest.mark.parametrize(
     ("raw", "words"),
     [
-        (b"# coding: klingon\n", "SyntaxError: unknown encoding"),
-        (b"def f():\n    if True:\n\treturn 1\n", "line 3: TabError: inconsistent use of tabs"),
-        (b"def f():\nreturn 1\n", "line 2: IndentationError: expected an indented block"),
+        (b"# coding: klingon\n", "(PEP 263), and knows no 'klingon'. Reword that comment."),
+        (b"def f():\n    if True:\n\treturn 1\n", "attention.py:3: TabError: inconsistent use of tabs"),
+        (b"def f():\nreturn 1\n", "attention.py:2: IndentationError: expected an indented block"),
         (b"x = 1\x00\n", "null bytes"),
         (b"\x00" * 100, "null bytes"),
         ("x = 1".encode("utf-16"), ""),
         (DEEP_BY_BRACKETS, "too many nested parentheses"),
         (DEEP_BY_OPERATORS, ""),
         (b"1" * 10_000, "SyntaxError"),
-        (b"async def f():\n  await = 1", "line 2: SyntaxError"),
+        (b"async def f():\n  await = 1", "attention.py:2: SyntaxError"),
     ],
     ids=["unknown encoding", "tabs", "indent", "null", "nulls", "UTF-16", "brackets", "minus", "digits", "await"],
 )
@@ -92,7 +95,7 @@ def test_what_python_refuses_is_named(raw, words):
     file = source(raw)
     assert "attention.py" in file.problem
     assert words in file.problem
-    assert file.problem.endswith(".")
+    assert file.problem.splitlines()[0].endswith(".")
     assert file.text == ""
     assert file.definitions == {}
     assert file.assigned == frozenset()

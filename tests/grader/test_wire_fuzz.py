@@ -9,7 +9,6 @@ import os
 import random
 import socket
 import struct
-import time
 import tracemalloc
 
 import numpy as np
@@ -70,7 +69,7 @@ def receive_all(data):
         ours.sendall(data)
         ours.shutdown(socket.SHUT_WR)
         while True:
-            header, body = wire.receive(theirs, time.monotonic() + 10)
+            header, body = wire.receive(theirs, wire.Within(10))
             decoder = codec.Decoder(body)
             decoder.decode(header.get("v"))
             decoder.finish()

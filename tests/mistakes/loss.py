@@ -96,7 +96,7 @@ NEGATIVE_LOG_LIKELIHOOD = [
     ),
     _nll(
         "unchecked-shapes",
-        "you do not compare the shapes: with fewer targets than positions, gather answers for the first positions only.",
+        "you do not check the shapes: with fewer targets than positions, gather answers for the first positions only.",
         {NLL_CHECK: "pass"},
     ),
 ]

@@ -291,6 +291,12 @@ DTYPES = [
         {RMS_WIDEN: "        wide_x = x"},
     ),
     *_both(
+        "float64-through-float32",
+        "you compute in float32 whatever comes in: float64 loses half of its digits. Widen half precision only.",
+        {LAYER_WIDEN: "        wide = x.float()"},
+        {RMS_WIDEN: "        wide_x = x.float()"},
+    ),
+    *_both(
         "not-cast-back",
         "you widen half precision to float32 and never cast back: the result must have the dtype of x.",
         {LAYER_CAST: "return out"},

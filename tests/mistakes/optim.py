@@ -395,6 +395,12 @@ SGD_MISTAKES = [
         },
     ),
     Mistake(
+        "first-gradient-twice",
+        "SGD",
+        "your buffer starts as the first gradient and then gets that gradient again: start it from zeros.",
+        {'state["momentum_buffer"] = torch.zeros_like(parameter)': 'state["momentum_buffer"] = gradient.clone()'},
+    ),
+    Mistake(
         "first-gradient-lost",
         "SGD",
         "your first step only makes the buffer, as zeros, and loses its gradient: the buffer is the gradient after step 1.",
@@ -504,6 +510,15 @@ ADAMW_CORRECTION = [
         "AdamW",
         "you correct v for its start at 0, and not m: divide m by 1 - beta1^t.",
         {ADAM_M_HAT: 'm_hat = state["exp_avg"]'},
+    ),
+    Mistake(
+        "t-one-too-large",
+        "AdamW",
+        "your bias correction takes t + 1: the first step is t = 1.",
+        {
+            'm_hat = state["exp_avg"] / (1 - beta1**step)': 'm_hat = state["exp_avg"] / (1 - beta1 ** (step + 1))',
+            'v_hat = state["exp_avg_sq"] / (1 - beta2**step)': 'v_hat = state["exp_avg_sq"] / (1 - beta2 ** (step + 1))',
+        },
     ),
     Mistake(
         "t-starts-at-zero",
@@ -630,6 +645,21 @@ ADAMW_DECAY = [
         "AdamW",
         "you decay after the update, so the update is shrunk too: decay what the parameter was before.",
         {ADAM_DECAY: "pass", ADAM_UPDATE: f"{ADAM_UPDATE}\n                {ADAM_DECAY}"},
+    ),
+    Mistake(
+        "decay-without-gradient",
+        "AdamW",
+        "you decay parameters that have no gradient: a step leaves them alone.",
+        append=(
+            "class AdamW(AdamW):\n"
+            "    def step(self):\n"
+            "        with torch.no_grad():\n"
+            "            for group in self.param_groups:\n"
+            "                for parameter in group['params']:\n"
+            "                    if parameter.grad is None:\n"
+            "                        parameter.mul_(1 - group['lr'] * group['weight_decay'])\n"
+            "        super().step()\n"
+        ),
     ),
     Mistake(
         "decay-from-the-constructors-lr",

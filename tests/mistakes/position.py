@@ -141,6 +141,11 @@ SINUSOIDAL = [
 
 LEARNED = [
     _learned(
+        "zeros",
+        "your table starts as zeros: draw it with a standard deviation of 0.02, or all positions look the same at first.",
+        {"0.02 * torch.randn(max_length, d_model, generator=generator)": "torch.zeros(max_length, d_model)"},
+    ),
+    _learned(
         "indexed-by-batch",
         "your rows go along the batch: each sequence gets one row, where each position should get its own.",
         {ADDED: "return (x + self.weight[offset : offset + x.shape[0], None]).to(x.dtype)"},
@@ -385,6 +390,13 @@ ALIBI = [
         "even-slopes-between",
         "you take the 2nd, 4th, 6th of the slopes for 2m heads, which are there already: take the 1st, 3rd, 5th.",
         {BETWEEN: BETWEEN.replace("0::2", "1::2")},
+    ),
+    _alibi(
+        "row-shifted",
+        "your queries stand one row too far on: the last query stands at the last key.",
+        {
+            "query_positions = key_positions[key_length - query_length :]": "query_positions = key_positions[key_length - query_length :] + 1"
+        },
     ),
     _alibi(
         "slopes-sorted",

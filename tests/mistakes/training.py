@@ -137,6 +137,14 @@ CLIPPING = [
         {"*, max_norm: float | None = 1.0\n) -> dict": "*, max_norm: float | None = None\n) -> dict"},
     ),
     _step(
+        "loss-after-the-update",
+        "you return the loss after the update: the one asked for is that of the gradient.",
+        {
+            RESULT: "after = [cross_entropy(model(i), t).item() * c / total for (i, t), c in zip(micro_batches, counts)]\n    "
+            + RESULT.replace("mean", "sum(after)")
+        },
+    ),
+    _step(
         "clip-after-step",
         "max_norm changes nothing: you do not clip, or only after optimizer.step(), when the gradient has been used already.",
         {STEP: "    return", CLIP: f"optimizer.step()\n    {CLIP}"},

@@ -12,6 +12,31 @@ def pytest_runtest_makereport(item, call):
     return report
 """
 
+# Right, but it counts the pairs of all words again for each merge.
+SLOW = """
+import sys
+t = [getattr(sys, n) for n in dir(sys) if n == "set" + "trace"][0]
+_right = train_bpe
+
+def _count_again(text, vocab_size, special_tokens):
+    words = _count_words(text, special_tokens)
+    for _ in range(vocab_size - 256 - len(special_tokens)):
+        counts = {}
+        for word, count in words.items():
+            for pair in zip(word, word[1:]):
+                counts[pair] = counts.get(pair, 0) + count
+
+def train_bpe(text, vocab_size, special_tokens=()):
+    _count_again(text, vocab_size, special_tokens)
+    return _right(text, vocab_size, special_tokens)
+"""
+
+
+def _hidden(way):
+    """The same, with the counting of lines turned off in the frame that does the work."""
+    return SLOW.replace("_right = train_bpe", "").replace("    words =", f"    {way}\n    words =")
+
+
 ATTACKS = [
     Attack("conftest", earns="base", base=BLIND, files={"conftest.py": HOOK, "exercises/conftest.py": HOOK}),
     Attack("pytest-ini", earns="base", base=BLIND, files={"pytest.ini": b"[pytest]\naddopts = --deselect tests\n"}),
@@ -73,5 +98,24 @@ ATTACKS = [
         first("raise ValueError('more queries than keys')"),
         "base",
         base=instead("raise ValueError('more queries than keys')"),
+    ),
+    *(
+        Attack(
+            f"lines-hidden-by-{name}",
+            _hidden(way),
+            "base",
+            base=SLOW,
+            says=says,
+            unit="tokenizer",
+            exercise="train_bpe",
+            seconds=30.0,
+        )
+        for name, way, says in (
+            ("no-trace", "sys.settrace(None)", "sys.settrace"),
+            ("no-trace-by-another-name", "vars(__import__('sys'))['set' + 'trace'](None)", "not available|Not allowed"),
+            ("another-trace", "t(lambda *a: None)", "not available|processor time|Not allowed"),
+            ("frames-without-lines", "setattr(sys._getframe(), 'f_trace_' + 'lines', False)", "way around|processor"),
+            ("frames-without-trace", "setattr(sys._getframe(), 'f_tr' + 'ace', None)", "processor time"),
+        )
     ),
 ]

@@ -25,7 +25,7 @@ ATTACKS = [
     Attack(
         "import-by-a-computed-name",
         instead("return __import__('solu' + 'tions.attention', fromlist=['x']).causal_mask(*args)"),
-        says="ModuleNotFoundError|No module",
+        says="ModuleNotFoundError|No module|Not allowed",
     ),
     Attack(
         "importlib-by-path",
@@ -96,7 +96,6 @@ ATTACKS = [
     by(
         "computed-at-import",
         "return table.get(tuple(scores.shape), scores)",
-        "attention.softmax",
         before="table = {(5,): torch.ones(5).softmax(0)}\n",
     ),
     Attack(
@@ -112,5 +111,138 @@ ATTACKS = [
         says=NOT_ALLOWED,
         unit="optim",
         exercise="clip_grad_norm",
+    ),
+    # torch by another name, or its own implementations in Python
+    by(
+        "cumulative",
+        "return (scores - torch.logcumsumexp(scores.movedim(dim, -1), -1)[..., -1:].movedim(-1, dim)).exp()",
+    ),
+    by("cumulative-method", "return (scores - scores.logcumsumexp(dim).amax(dim, keepdim=True)).exp()"),
+    by(
+        "two-at-a-time",
+        "import functools\nreturn (scores - functools.reduce(lambda a, b: a.logaddexp(b), scores.split(1, dim))).exp()",
+    ),
+    by("masked", "return torch.masked.softmax(scores, dim)"),
+    by("sparse", "return torch.sparse.softmax(scores.to_sparse(), dim).to_dense()"),
+    by("deep-module", "return nn.modules.activation.Softmax(dim)(scores)"),
+    by("references", "import torch._refs as r\nreturn r.softmax(scores, dim)"),
+    by("references-of-functional", "from torch._refs.nn.functional import softmax as s\nreturn s(scores, dim)"),
+    by("decompositions", "import torch._decomp.decompositions as d\nreturn d._softmax(scores, dim, False)"),
+    by(
+        "decompositions-by-pkgutil",
+        "import pkgutil\nreturn pkgutil.resolve_name('torch._decomp.decompositions')._softmax(scores, dim, False)",
+    ),
+    by(
+        "decompositions-by-a-text-in-pieces",
+        "n = ''.join(['tor', 'ch', '.', '_de', 'comp'])\nreturn t(n + '.decompositions')._softmax(scores, dim, False)",
+        before="from logging.config import ConvertingDict\nimport logging.config\nt = logging.config.BaseConfigurator({}).resolve\n",
+    ),
+    by(
+        "references-seen-only-as-they-run",
+        "r = dict(vars_of(torch))['_re' + 'fs']\nreturn r.softmax(scores, dim)",
+        before="vars_of = lambda m: [(n, getattr(m, n)) for n in dir(m) if n.startswith('_r')]\n",
+        says="Not allowed|did not answer",  # its first use imports for seconds
+    ),
+    by(
+        "masked-seen-only-as-it-runs",
+        "f = [getattr(m, n) for m in [torch] for n in dir(m) if n.startswith('mask') and n.endswith('ed')][0]\nreturn f.softmax(scores, dim)",
+    ),
+    by("pickled", "import pickle\nreturn pickle.loads(b'ctorch\\nsoftmax\\n.')(scores, dim)"),
+    by("methodcaller", "import operator\nreturn operator.methodcaller('soft' + 'max', dim)(scores)"),
+    by(
+        "gradient-of-a-sum",
+        "wide = scores.double().detach().requires_grad_()\nwith torch.enable_grad(): total = getattr(wide, 'logsum' + 'exp')(dim).sum()\nreturn torch.autograd.grad(total, wide)[0].to(scores.dtype)",
+    ),
+    by("scipy", "from scipy.special import softmax as s\nreturn torch.from_numpy(s(scores.numpy(), axis=dim))"),
+    # Outside of the watch
+    by(
+        "in-detach-of-a-class-of-tensors",
+        "out = scores.clone()\nout.__class__ = T\nreturn out",
+        before="T = type('T', (torch.Tensor,), {'detach': lambda self: torch.Tensor.soft_max(self)})\n",
+        says="Not allowed|cannot cross",
+    ),
+    by(
+        "class-of-tensors-in-plain-sight",
+        "return T(scores)",
+        before="class T(torch.Tensor):\n    def detach(self): return torch.softmax(self.as_subclass(torch.Tensor), -1)\n",
+    ),
+    by(
+        "in-a-property-of-the-answer",
+        "return Lazy(scores, dim)",
+        before="class Lazy(list):\n    def __init__(self, s, d): self.s, self.d = s, d\n    def __iter__(self): return iter([self.s.softmax(self.d)])\n",
+        says="Not allowed|attention.softmax",
+    ),
+    by(
+        "the-watch-patched-at-import",
+        "return scores.softmax(dim)",
+        before="import sys\nW = [m for n, m in vars(sys)['mod' + 'ules'].items() if n.endswith('.watch')][0]\nW._Sight.look = lambda *a: None\n",
+    ),
+    by(
+        "the-watch-patched-where-nobody-reads",
+        "return scores.softmax(dim)",
+        before="def _patch():\n    import warnings\n    W = [m for n, m in getattr(warnings, 's' + 'ys').__getattribute__('mod' + 'ules').items() if n.endswith('.watch')][0]\n    W._Sight.look = lambda *a: None\n_patch()\n",
+    ),
+    by(
+        "modes-taken-off",
+        "from torch.overrides import _pop_mode\nmode = _pop_mode()\nreturn scores.softmax(dim)",
+    ),
+    # Modules of one's own
+    *(
+        Attack(
+            f"helper-{name}",
+            f"{line}\ndef softmax(scores, dim):\n    return {call}(scores, dim)\n",
+            says=r"Not allowed in this exercise: torch.nn.functional.softmax \(\w+/mine.py:4\)",
+            exercise="softmax",
+            files={
+                "exercises/mine.py": b"import torch.nn.functional as F\n\ndef soft(x, d):\n    return F.softmax(x, d)\n"
+            },
+        )
+        for name, line, call in (
+            ("relative", "from .mine import soft", "soft"),
+            ("star", "from exercises.mine import *", "soft"),
+            ("module", "from . import mine", "mine.soft"),
+        )
+    ),
+    Attack(
+        "helper-that-never-names-it",
+        "from .mine import soft\ndef softmax(scores, dim):\n    return soft(scores, dim)\n",
+        says=r"Not allowed in this exercise: torch.softmax \(exercises/mine.py:2\)",
+        exercise="softmax",
+        files={"exercises/mine.py": b"def soft(x, d):\n    return x.softmax(d)\n"},
+    ),
+    *(
+        Attack(
+            f"optimizer-{name}",
+            f"{line}\nclass AdamW({base}):\n    pass\n",
+            says=NOT_ALLOWED,
+            unit="optim",
+            exercise="AdamW",
+        )
+        for name, line, base in (
+            ("by-its-module", "from torch.optim.adamw import AdamW as A", "A"),
+            ("by-the-package", "import torch.optim as o", "o.NAdam"),
+            ("by-a-text", "import pkgutil", "pkgutil.resolve_name('torch.optim:AdamW')"),
+        )
+    ),
+    Attack(
+        "optimizer-by-its-function",
+        "class AdamW(AdamW):\n    def step(self):\n        from torch.optim.adamw import adamw\n",
+        says=NOT_ALLOWED,
+        unit="optim",
+        exercise="AdamW",
+    ),
+    Attack(
+        "optimizer-seen-only-as-it-runs",
+        """
+class AdamW(AdamW):
+    def step(self):
+        o = [getattr(torch, n) for n in dir(torch) if n.startswith("opt") and n.endswith("im")][0]
+        A = [getattr(o, n) for n in dir(o) if n == "Ada" + "mW"][0]
+        a = A([p for g in self.param_groups for p in g["params"]], lr=self.param_groups[0]["lr"])
+        a.step()
+""",
+        says=NOT_ALLOWED,
+        unit="optim",
+        exercise="AdamW",
     ),
 ]
