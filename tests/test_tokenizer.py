@@ -329,11 +329,12 @@ def test_merge_pair_can_be_undone(unit, agree, ids, pair):
 # Words in which pairs are equally frequent, and every rule but the documented one goes another way.
 TIES = ["ab cd ef gh", "zy xw xyz zyx ab ba", "hug pug hugs bun pun", "to be or not to be that is the question", "cba"]
 
-# How often each word occurs, so that one pair is the most frequent in each of the first rounds: 8, 12, and 12.
+# How often each word occurs, so that one pair is the most frequent in each of so many first rounds.
 NO_TIES = [
     ({"hug": 13, "pug": 26, "pun": 29, "bun": 10, "hugs": 31, "low": 16, "lower": 3}, 8),
     ({"abaaa": 29, "aaaaa": 23, "ba": 11, "aaaa": 27, "abba": 30}, 12),
     ({"aabab": 20, "ba": 21, "abaaa": 8, "ababa": 17, "aabaaa": 14}, 12),
+    ({"AB": 5, "ab": 3}, 2),
 ]
 
 
@@ -342,7 +343,7 @@ def repeated(words):
 
 
 @check("train_bpe", "numerics")
-@pytest.mark.parametrize(("words", "merges"), NO_TIES, ids=["words", "overlaps", "more overlaps"])
+@pytest.mark.parametrize(("words", "merges"), NO_TIES, ids=["words", "overlaps", "more overlaps", "capitals"])
 def test_train_bpe_merges_the_most_frequent_pair(agree, words, merges):
     for number in (1, 2, merges - 1, merges):
         agree("train_bpe", repeated(words), 256 + number)
@@ -375,7 +376,7 @@ def test_train_bpe_learns_nothing_from_special_tokens(agree, text, special):
 
 
 @check("train_bpe", "numerics")
-@pytest.mark.parametrize("merges", [0, 1, 5, 7, 40, 258])
+@pytest.mark.parametrize("merges", [0, 1, 7, 40, 258])
 def test_train_bpe_fills_the_vocabulary(agree, merges):
     # One word of 8 different letters has 7 merges, in whatever order they are made.
     def question(unit):
@@ -444,14 +445,20 @@ def test_train_bpe_takes_odd_text(agree):
 
 
 @check("train_bpe", "property", "ties")
-@given(text=few_letters | texts, merges=st.integers(0, 25))
+@given(text=few_letters, merges=st.integers(0, 25))
+def test_train_bpe_of_any_few_letters(agree, text, merges):
+    agree("train_bpe", text, 256 + merges)
+
+
+@check("train_bpe", "property", "odd_text")
+@given(text=texts, merges=st.integers(0, 25))
 def test_train_bpe_of_any_text(agree, text, merges):
     agree("train_bpe", text, 256 + merges)
 
 
 @check("train_bpe", "property", "special_tokens")
-@given(text=few_letters | texts, merges=st.integers(0, 25), special=special_tokens)
-def test_train_bpe_of_any_text_with_special_tokens(agree, text, merges, special):
+@given(text=few_letters, merges=st.integers(0, 25), special=special_tokens)
+def test_train_bpe_of_any_special_tokens(agree, text, merges, special):
     agree("train_bpe", text, 256 + merges + len(special), special)
 
 
@@ -594,7 +601,7 @@ def test_apply_merges_takes_any_bytes(agree):
 
 
 @check("apply_merges", "property")
-@given(word=st.text("abc", max_size=12).map(str.encode), ranks=trained())
+@given(word=st.text("abc", min_size=1, max_size=12).map(str.encode), ranks=trained())
 def test_apply_merges_of_any_word(unit, agree, word, ranks):
     agree("apply_merges", word, ranks)
     tokens = unit.apply_merges(word, ranks)
@@ -906,7 +913,7 @@ def test_BPETokenizer_decodes_what_is_no_text(agree):
 
 
 @check("BPETokenizer", "property")
-@given(text=texts)
+@given(text=texts.filter(bool))
 def test_BPETokenizer_gives_every_text_back(unit, agree, text):
     agree.on(f"BPETokenizer.encode({text!r})", asked("encode", text))
     tokenizer = bpe(unit)
@@ -916,7 +923,7 @@ def test_BPETokenizer_gives_every_text_back(unit, agree, text):
 
 
 @check("BPETokenizer", "property", "chunks")
-@given(text=texts, sizes=st.lists(st.integers(0, 5), max_size=4))
+@given(text=texts.filter(bool), sizes=st.lists(st.integers(0, 5), max_size=4))
 def test_BPETokenizer_encodes_any_chunks_as_the_whole_text(unit, text, sizes):
     tokenizer, chunks = bpe(unit), cut(text, sizes)
     assert list(tokenizer.encode_iterable(chunks)) == list(tokenizer.encode(text)), (
