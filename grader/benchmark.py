@@ -1,6 +1,6 @@
 """Benchmarks: how long people wait, as ratios within one run, since machines are shared and noisy.
 
-    python -m grader.benchmark [cold] [warm] [training] [tokenizer] [class]
+    python -m grader.benchmark [cold] [warm] [training] [tokenizer] [class] [degenerate]
 
 Each pair is measured in turns, A B A B ..., and the ratio is that of the medians. No test depends on it.
 """
@@ -29,6 +29,7 @@ ROUNDS = 5
 def main() -> None:
     """Measure what is named, or everything, and print a line for each ratio."""
     known = {"cold": _cold, "warm": _warm, "training": _training, "tokenizer": _tokenizer, "class": _class}
+    known["degenerate"] = _degenerate
     for name in sys.argv[1:] or known:
         known[name]()
 
@@ -140,6 +141,30 @@ def _class(unit: str = "normalization", number: int = 20, few: int = 3) -> None:
             _others("nbgrader", course.autograde, few, cpu)
     except ImportError:
         print("nbgrader: not installed; python -m pip install nbgrader")
+
+
+def _degenerate() -> None:
+    """Grade submissions that do nothing right, isolated; the CPU time of both sides beside the reference's."""
+    from tests.grader.degenerate import KINDS, UNITS, degenerate
+
+    solutions, pool = resolve("solutions"), Pool()
+    try:
+        for unit in UNITS:
+            work = partial(grade, units=[unit.name], pool=pool, seed=0)
+            work(solutions)  # whatever is loaded once
+            reference = _with_workers(partial(work, solutions), pool)
+            ratios = [_with_workers(partial(work, degenerate(unit, kind)), pool) / reference for kind in KINDS]
+            said = ", ".join(f"{kind} {ratio:.2f}" for kind, ratio in zip(KINDS, ratios, strict=True))
+            print(f"{unit.name}: reference {reference:.2f} CPU s; {said} times that (wanted: at most 2)", flush=True)
+    finally:
+        pool.close()
+
+
+def _with_workers(work: Callable[[], object], pool: Pool) -> float:
+    """CPU seconds of this process and of the pool's workers during `work`."""
+    before = time.process_time() + pool.cpu_time()
+    work()
+    return time.process_time() + pool.cpu_time() - before
 
 
 def _others(name: str, work: Callable[[], object], number: int, ours: float) -> None:
