@@ -135,7 +135,7 @@ class Display:
                 f"Held-out text: {self.last:.2f} bits per byte; gzip -9: {facts['gzip_bits_per_byte']:.2f}."
             )
         self.console.print("It goes on from the first words of the held-out text:\n", style="bold")
-        self.console.print(sample, markup=False)
+        self.console.print(sample, markup=False, soft_wrap=True)
 
 
 def _duration(seconds: float) -> str:
