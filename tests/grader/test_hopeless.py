@@ -43,9 +43,9 @@ def test_the_search_for_a_smaller_example_is_bounded_and_its_error_comes_through
     @given(st.lists(st.integers(), min_size=20))
     def check(values):
         calls.append(values)
-        assert sum(map(abs, values)) < 1000, "too large"
+        assert len(set(values)) < 8, "too large"
 
     with pytest.raises(AssertionError, match="too large"), shrinking_briefly(check):
         check()
-    assert len(calls) < 100
+    assert len(calls) < 150
     assert check.hypothesis.inner_test.__name__ == "check"
