@@ -38,10 +38,10 @@ BLOCKS = {
 CASES = {"make_norm": NORMS, "make_feedforward": FEEDFORWARDS, "TransformerBlock": BLOCKS}
 
 
-def of_each_case(kind, exercises=tuple(CASES)):
+def of_each_case(kind, *criterion, exercises=tuple(CASES)):
     """The same check for each exercise, in each of its cases."""
     rows = [(name, case) for name in exercises for case in CASES[name]]
-    cases = [pytest.param(name, case, marks=check(name, kind), id=f"{name}-{case}") for name, case in rows]
+    cases = [pytest.param(name, case, marks=check(name, kind, *criterion), id=f"{name}-{case}") for name, case in rows]
     return pytest.mark.parametrize(("name", "case"), cases)
 
 
@@ -91,7 +91,7 @@ def test_it_is_made_of_your_own_parts(agree, rand, name, case):
     agree_on(agree, name, init, rand(2, 3, init["d_model"]))
 
 
-@of_each_case("numerics", ["make_norm", "make_feedforward"])
+@of_each_case("numerics", "parameters", exercises=["make_norm", "make_feedforward"])
 def test_two_calls_make_two_layers(agree, name, case):
     def question(unit):
         first, second = (getattr(unit, name)(**init_of(name, case)).double() for _ in range(2))
@@ -119,7 +119,7 @@ UNKNOWN = [
 
 @pytest.mark.parametrize(
     ("name", "case", "options"),
-    [pytest.param(*row, marks=check(row[0], "numerics"), id=str(row[2])) for row in UNKNOWN],
+    [pytest.param(*row, marks=check(row[0], "numerics", "refusals"), id=str(row[2])) for row in UNKNOWN],
 )
 def test_what_makes_no_sense_is_refused(agree, name, case, options):
     init = init_of(name, case, **options)
@@ -128,7 +128,7 @@ def test_what_makes_no_sense_is_refused(agree, name, case, options):
     agree.raises(what, lambda unit: bool(getattr(unit, name)(**init)), ValueError, mentions=str(value))
 
 
-@check("TransformerBlock", "numerics")
+@check("TransformerBlock", "numerics", "refusals")
 @pytest.mark.parametrize("options", [{"num_heads": 3}, {"num_kv_heads": 0}], ids=str)
 def test_TransformerBlock_refuses_heads_that_do_not_divide(agree, options):
     init = SMALL | options
@@ -139,7 +139,7 @@ def test_TransformerBlock_refuses_heads_that_do_not_divide(agree, options):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=check(name, "numerics")) for name in ("make_norm", "make_feedforward")]
+    "name", [pytest.param(name, marks=check(name, "shape")) for name in ("make_norm", "make_feedforward")]
 )
 def test_each_name_makes_a_layer_of_its_own(agree, name):
     def question(unit):
@@ -199,7 +199,7 @@ def test_TransformerBlock_normalizes_what_is_read_or_the_sum(agree, rand):
     agree.on("TransformerBlock with norm_position pre and post", question, tolerance=DEEP)
 
 
-@check("TransformerBlock", "numerics")
+@check("TransformerBlock", "numerics", "options")
 @pytest.mark.parametrize("option", OPTIONS)
 @each_position
 def test_TransformerBlock_hands_each_option_on(agree, rand, position, option):
@@ -207,13 +207,13 @@ def test_TransformerBlock_hands_each_option_on(agree, rand, position, option):
         agree_on_block(agree, rand, {"norm_position": position} | options)
 
 
-@check("TransformerBlock", "numerics")
+@check("TransformerBlock", "numerics", "options")
 @pytest.mark.parametrize("norm", ["layernorm", "rmsnorm"])
 def test_TransformerBlock_has_the_documented_default_eps(agree, rand, norm):
     agree_on(agree, "TransformerBlock", SMALL | {"norm": norm}, rand(3, 5, 8) * 2e-3)
 
 
-@check("TransformerBlock", "numerics")
+@check("TransformerBlock", "numerics", "masks")
 @each_position
 @pytest.mark.parametrize("kv", [None, 1])
 def test_TransformerBlock_hands_the_mask_on_to_attention(agree, rand, position, kv):
@@ -231,7 +231,7 @@ def loaded(unit, **options):
     return block
 
 
-@check("TransformerBlock", "shape")
+@check("TransformerBlock", "numerics")
 def test_TransformerBlock_takes_texts_of_any_length_one_after_the_other(agree):
     shapes = [(11, 13, 8), (11, 13, 8), (2, 1, 8), (1, 6, 8)]  # the first two in no other check
 
@@ -268,7 +268,7 @@ def test_TransformerBlock_lets_the_residual_stream_through(unit, seed, batch, se
     )
 
 
-@check("TransformerBlock", "property")
+@check("TransformerBlock", "property", "masks")
 @each_position
 @given(seed=seeds, seq=st.integers(2, 6))
 def test_TransformerBlock_never_looks_ahead(unit, position, seed, seq):
@@ -333,7 +333,7 @@ def facts_of_dropout(block, source, train):
     }
 
 
-@check("TransformerBlock", "property")
+@check("TransformerBlock", "property", "dropout")
 @pytest.mark.parametrize("source", ["attention", "weights of attention", "feedforward"])
 def test_TransformerBlock_drops_what_is_added_and_no_more(agree, source):
     def question(unit):
@@ -349,7 +349,7 @@ def test_TransformerBlock_drops_what_is_added_and_no_more(agree, source):
     agree.on(f"TransformerBlock(dropout={P}) where only the {source} adds", question)
 
 
-@check("TransformerBlock", "property")
+@check("TransformerBlock", "property", "dropout")
 def test_TransformerBlock_drops_by_the_global_generator(agree):
     def question(unit):
         x = torch.ones(8, 3, WIDTH, dtype=torch.float64)
@@ -395,7 +395,11 @@ def facts_about_weights(unit, name, init):
 
 @pytest.mark.parametrize(
     ("name", "init"),
-    [pytest.param(name, init, marks=check(name, "numerics")) for name, inits in WIDE.items() for init in inits],
+    [
+        pytest.param(name, init, marks=check(name, "numerics", "generator"))
+        for name, inits in WIDE.items()
+        for init in inits
+    ],
     ids=["mlp", "swiglu", "GPT-2's", "Llama's"],
 )
 def test_the_weights_are_drawn_from_the_generator(agree, name, init):

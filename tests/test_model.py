@@ -73,25 +73,45 @@ def read(config):
 CHANGES = {"vocab_size": 100, "max_length": 50, "d_model": 96, "num_layers": 3, "num_heads": 6, "num_kv_heads": 3}
 CHANGES |= {"d_hidden": 40, "position": "sinusoidal", "rope_base": 7.0, "norm_position": "post", "norm_eps": 0.5}
 CHANGES |= {"activation": "relu", "dropout": 0.3}
+# Each fits into both published models by itself.
+SINGLE = CHANGES | {"d_model": 1536, "num_heads": 4, "norm": "rmsnorm", "feedforward": "swiglu", "bias": False}
+SINGLE |= {"tie_embeddings": True, "d_hidden": None, "dropout": 0.0}
 
 
 @check("ModelConfig", "numerics")
-@pytest.mark.parametrize("changes", [{}, CHANGES], ids=["as it is", "changed"])
 @pytest.mark.parametrize("preset", ["gpt2", "llama"])
-def test_a_published_model_has_its_numbers_unless_they_are_changed(agree, preset, changes):
-    agree.on(f"ModelConfig.{preset}({changes})", lambda unit: read(getattr(unit.ModelConfig, preset)(**changes)))
+def test_a_published_model_has_its_numbers(agree, preset):
+    agree.on(f"ModelConfig.{preset}()", lambda unit: read(getattr(unit.ModelConfig, preset)()))
+
+
+@check("ModelConfig", "numerics", "changes")
+@pytest.mark.parametrize("preset", ["gpt2", "llama"])
+def test_every_number_of_a_published_model_can_be_changed(agree, preset):
+    def question(unit):
+        one_by_one = {name: getattr(getattr(unit.ModelConfig, preset)(**{name: v}), name) for name, v in SINGLE.items()}
+        return one_by_one | {"all": read(getattr(unit.ModelConfig, preset)(**CHANGES))}
+
+    agree.on(f"ModelConfig.{preset}(...) with its fields changed, one by one and all at once", question)
+
+
+def hidden_sizes(unit, feedforward, *fields):
+    given = SMALL | {"num_heads": 1, "feedforward": feedforward}
+    return {shown(one): unit.ModelConfig(**as_read(given | one)).hidden_size for one in fields}
 
 
 @check("ModelConfig", "numerics")
 @pytest.mark.parametrize("feedforward", ["mlp", "swiglu"])
 def test_the_hidden_size_follows_from_d_model_unless_it_is_given(agree, feedforward):
-    sizes = [{"d_model": size} for size in (1, 2, 3, 4, 8, 9, 12, 13, 768, 1536, 4096, 12288)]
+    # 8/3 of these is a multiple of 8.
+    fields = [*({"d_model": size} for size in (3, 12, 768, 1536, 12288)), {"d_hidden": 37}, {"d_hidden": 1}]
+    agree.on(f"hidden_size of a {feedforward}", lambda unit: hidden_sizes(unit, feedforward, *fields))
 
-    def question(unit):
-        given = SMALL | {"num_heads": 1, "feedforward": feedforward}
-        return {shown(one): unit.ModelConfig(**as_read(given | one)).hidden_size for one in (*sizes, {"d_hidden": 37})}
 
-    agree.on(f"hidden_size of a {feedforward}", question)
+@check("ModelConfig", "numerics", "rounding")
+def test_the_hidden_size_of_swiglu_is_rounded_up_to_a_multiple_of_8(agree):
+    # The last two are beyond what a float knows exactly.
+    fields = [{"d_model": size} for size in (1, 2, 3, 4, 8, 9, 13, 1536, 4096, 3 * 2**53, 3 * 2**53 + 1)]
+    agree.on("hidden_size of a swiglu", lambda unit: hidden_sizes(unit, "swiglu", *fields))
 
 
 WRONG = {
@@ -113,7 +133,7 @@ REFUSED += [("num_heads", {"num_kv_heads": heads}) for heads in (3, 8)]
 REFUSED += [("d_model", {"d_model": 20, "position": "rope"})]
 
 
-@check("ModelConfig", "property")
+@check("ModelConfig", "property", "refusals")
 @pytest.mark.parametrize(("field", "given"), REFUSED, ids=[shown(given) for _, given in REFUSED])
 def test_a_config_that_cannot_be_is_refused(agree, field, given):
     def question(unit):
@@ -141,7 +161,7 @@ def test_a_config_at_the_edge_is_taken(agree, given):
     agree.on(f"ModelConfig({shown(given)}), all else small", lambda unit: read(unit.ModelConfig(**SMALL | given)))
 
 
-@check("ModelConfig", "property")
+@check("ModelConfig", "property", "refusals")
 def test_a_config_stays_as_it_is(agree):
     def question(unit):
         unit.ModelConfig(**SMALL).d_model = 32
@@ -175,21 +195,34 @@ def test_parameters_keep_shape_dtype_and_identity(agree, dtype):
 
 @check("init_weights", "numerics")
 @pytest.mark.parametrize("options", BLOCKS.values(), ids=list(BLOCKS))
-@pytest.mark.parametrize(("num_layers", "given"), [(1, {}), (3, {}), (12, {"std": 0.5})], ids=str)
-def test_every_kind_of_parameter_starts_as_documented(agree, rand, options, num_layers, given):
+@pytest.mark.parametrize("num_layers", [1, 3, 12])
+def test_every_kind_of_parameter_starts_as_documented(agree, rand, options, num_layers):
     seed = rand.seed()
 
     def question(unit):
         found = {}
         for part in (block_of(unit, **options), lower(unit, "embedding").Embedding(60, 32)):
-            unit.init_weights(part, num_layers, **given, generator=seeded(seed))
-            found |= start_of(part, given.get("std", 0.02), num_layers)
+            unit.init_weights(part, num_layers, generator=seeded(seed))
+            found |= start_of(part, 0.02, num_layers)
         return found
 
-    agree.on(f"a block ({shown(options)}) and an Embedding after init_weights({num_layers}, {given})", question)
+    agree.on(f"a block ({shown(options)}) and an Embedding after init_weights({num_layers})", question)
 
 
-@check("init_weights", "numerics")
+@check("init_weights", "numerics", "options")
+@pytest.mark.parametrize("std", [0.5, 1e-3])
+def test_the_standard_deviation_is_the_given_one(agree, rand, std):
+    seed = rand.seed()
+
+    def question(unit):
+        block = block_of(unit)
+        unit.init_weights(block, 3, std=std, generator=seeded(seed))
+        return start_of(block, std, 3)
+
+    agree.on(f"a block after init_weights(3, std={std})", question)
+
+
+@check("init_weights", "numerics", "options")
 def test_a_parameter_of_three_axes_is_a_matrix_too(agree, rand):
     seed = rand.seed()
 
@@ -250,8 +283,16 @@ def logits_agree(agree, rand, given):
     agree_on(agree, "TransformerLM on ids=(2, 5)", given, lambda unit, _: built(unit, given)(ids.clone()).detach())
 
 
-@check("TransformerLM", "numerics")
-@of_models()
+def of_models_by_criterion():
+    """The same check for all models, under the criterion that each is about."""
+    criterion = {"learned": (), "sizes": (), "llama": ()} | dict.fromkeys(
+        ("sinusoidal", "rope", "no position"), ("positions",)
+    )
+    rows = [(name, check("TransformerLM", "numerics", *criterion.get(name, ("options",)))) for name in MODELS]
+    return pytest.mark.parametrize("given", [pytest.param(MODELS[name], id=name, marks=mark) for name, mark in rows])
+
+
+@of_models_by_criterion()
 def test_the_logits_are_those_of_the_config(agree, rand, given):
     logits_agree(agree, rand, given)
 
@@ -274,7 +315,7 @@ def test_a_model_keeps_its_config_and_nothing_else(agree, rand):
     agree.on("TransformerLM(small) called three times, and the ids of the first", question)
 
 
-@check("TransformerLM", "numerics")
+@check("TransformerLM", "numerics", "start")
 @of_models("learned", "llama")
 def test_a_new_model_starts_as_init_weights_says(agree, rand, given):
     wide = given | {"vocab_size": 40, "max_length": 41, "d_model": 64, "num_layers": 3}  # 1000 numbers a matrix
@@ -302,7 +343,7 @@ def test_gradients_reach_every_parameter(agree, rand, given):
     agree.on(f"the gradients of TransformerLM({shown(given)})", question)
 
 
-@check("TransformerLM", "property")
+@check("TransformerLM", "property", "parameters")
 @pytest.mark.parametrize("tie", [True, False])
 def test_a_tied_head_is_the_table_and_stays_so(agree, tie):
     def answer(unit, config):
@@ -315,7 +356,7 @@ def test_a_tied_head_is_the_table_and_stays_so(agree, tie):
     agree_on(agree, "the head and the table of TransformerLM", SMALL | {"tie_embeddings": tie}, answer)
 
 
-@check("TransformerLM", "property")
+@check("TransformerLM", "property", "refusals")
 @pytest.mark.parametrize("position", ["learned", "sinusoidal", "rope", "none"])
 def test_a_sequence_beyond_max_length_is_refused(agree, position):
     def question(unit):
@@ -326,7 +367,7 @@ def test_a_sequence_beyond_max_length_is_refused(agree, position):
         agree.raises(f"TransformerLM({position=}, max_length=13) on 29 ids", question, ValueError, mentions=number)
 
 
-@check("TransformerLM", "property")
+@check("TransformerLM", "property", "dropout")
 @pytest.mark.parametrize("position", ["learned", "none"])
 def test_dropout_is_in_the_embedding_and_in_the_blocks(agree, rand, position):
     ids = rand.integers(0, 11, 16, 7)
@@ -352,7 +393,7 @@ def test_dropout_is_in_the_embedding_and_in_the_blocks(agree, rand, position):
     agree.on("which sums of 1 (embedding), 10 (attention) and 100 (feed-forward) occur with dropout=0.5", question)
 
 
-@check("TransformerLM", "property")
+@check("TransformerLM", "property", "start")
 @of_models("learned", "llama")
 def test_all_weights_come_from_the_generator(agree, rand, given):
     seed = rand.seed()
@@ -371,10 +412,18 @@ def test_all_weights_come_from_the_generator(agree, rand, given):
 def test_every_parameter_is_counted_once(agree, given):
     def answer(unit, config):
         made = unit.TransformerLM(config)
-        counted = {f"embeddings={flag}": unit.count_parameters(made, embeddings=flag) for flag in (True, False)}
-        return {"by default": unit.count_parameters(made)} | counted
+        return {"by default": unit.count_parameters(made), "all": unit.count_parameters(made, embeddings=True)}
 
     agree_on(agree, "count_parameters(TransformerLM)", given, answer)
+
+
+@check("count_parameters", "numerics", "tables")
+@of_models()
+def test_the_tables_are_left_out_where_it_is_asked(agree, given):
+    def answer(unit, config):
+        return unit.count_parameters(unit.TransformerLM(config), embeddings=False)
+
+    agree_on(agree, "count_parameters(TransformerLM, embeddings=False)", given, answer)
 
 
 @check("count_parameters", "property")
@@ -390,8 +439,14 @@ def test_any_module_can_be_counted_frozen_or_not(agree):
 # estimate_flops
 
 
-@check("estimate_flops", "numerics")
-@of_models()
+def of_costs_by_criterion():
+    """The same check for all models, under the criterion that each is about."""
+    special = ("swiglu", "d_hidden", "num_kv_heads", "tied llama", "llama")
+    marks = {name: check("estimate_flops", "numerics", *(["options"] if name in special else [])) for name in MODELS}
+    return pytest.mark.parametrize("given", [pytest.param(MODELS[name], id=name, marks=marks[name]) for name in MODELS])
+
+
+@of_costs_by_criterion()
 def test_all_matrix_products_are_counted(agree, given):
     def answer(unit, config):
         return {f"length {length}": unit.estimate_flops(config, length) for length in (1, 4, 7)}
@@ -399,7 +454,7 @@ def test_all_matrix_products_are_counted(agree, given):
     agree_on(agree, "estimate_flops", given, answer)
 
 
-@check("estimate_flops", "property")
+@check("estimate_flops", "numerics", "refusals")
 @pytest.mark.parametrize("length", [0, -5, 1025])
 def test_a_length_that_the_model_does_not_take_is_refused(agree, length):
     def question(unit):

@@ -98,4 +98,6 @@ def _module(unit: str, mistake: Mistake) -> ModuleType:
 def _load_mistake(unit: str, mistake: Mistake) -> ModuleType:
     sources = solution_sources()
     mistaken = Source(f"mistakes/{unit}.py", mistake.apply(sources[unit].text))
-    return modules.load("mistaken", {**sources, unit: mistaken}, unit)
+    # The other units compiled, which is done once: a search for a name has a budget, and loads every mistake.
+    others = {name: modules.compiled(source) for name, source in sources.items() if name != unit}
+    return modules.load("mistaken", {**others, unit: mistaken}, unit)
