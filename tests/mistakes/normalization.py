@@ -326,8 +326,8 @@ RESULTS = [
     *_both(
         "values-are-clamped",
         "you limit the normalized values: one large feature may be many times the root mean square.",
-        {GAIN: GAIN.replace("normalized", "normalized.clamp(-3, 3)")},
-        {RMS_CAST: RMS_CAST.replace("scaled", "scaled.clamp(-3, 3)")},
+        {GAIN: GAIN.replace("normalized", "normalized.clamp(-6, 6)")},
+        {RMS_CAST: RMS_CAST.replace("scaled", "scaled.clamp(-6, 6)")},
     ),
     *_both(
         "constant-vector-by-where",
