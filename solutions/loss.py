@@ -29,7 +29,8 @@ def negative_log_likelihood(
 ) -> Float[Tensor, "*batch"]:
     r"""Say for each position how surprising its target was: minus the log-probability that it had been given.
 
-    One value a position, no mean. Any number of leading axes, none or an empty one among them.
+    One value a position, no mean. Any number of leading axes, none or an empty one among them. The memory that it
+    takes grows with the number of positions, not with its square.
 
     Math:
         losses[t] = -log_probabilities[t, targets[t]]   for each position t
@@ -158,7 +159,8 @@ def cross_entropy(
 
     Args:
         logits: The model's scores: finite, of any size. With label_smoothing = 0 a logit of -inf is allowed as well,
-            for a token that cannot come: it changes nothing as long as it is not the target's.
+            for a token that cannot come: it changes nothing as long as it is not the target's. At ignored positions
+            it changes nothing either.
         targets: Ids of the tokens that came, int64, or `ignore_index`.
         ignore_index: Marks the positions that do not count. Any number, a token's id (that of padding) too.
         label_smoothing: From 0 to 1. 0 = none.

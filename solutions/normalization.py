@@ -40,16 +40,17 @@ class LayerNorm(nn.Module):
     Returns:
         From `forward`: a new tensor in the shape and the dtype of `x`, also where the parameters have another dtype;
         `x` itself stays as it was. For float16 and bfloat16 all steps run in float32 (or wider) and only the result
-        is rounded; float32 and float64 run in their own precision. Gradients reach `x`, `weight` and `bias`, through
-        the mean and the variance too.
+        is rounded; float32 and float64 run in their own precision. A NaN in `x` makes its own vector NaN and no other.
+        Gradients reach `x`, `weight` and `bias`, through the mean and the variance too.
 
     Raises:
         ValueError: The last axis of `x` is not of size `d_model`, or `x` has no axis. Raised by `forward`; the
             message gives the size that was expected and the shape that came.
 
     Parameters:
-        weight: Shape (d_model,), the gain. Starts as ones.
-        bias: Shape (d_model,), the offset. Starts as zeros. None where the layer was built with bias=False.
+        weight: Shape (d_model,), the gain. Starts as ones, in torch's default dtype.
+        bias: Shape (d_model,), the offset. Starts as zeros, in torch's default dtype. None where the layer was built
+            with bias=False.
         `state_dict` holds these names and no others.
 
     Example:
@@ -124,18 +125,20 @@ class RMSNorm(nn.Module):
 
     Returns:
         From `forward`: a new tensor in the shape and the dtype of `x`, also where `weight` has another dtype; `x`
-        itself stays as it was. For float16 and bfloat16 all steps run in float32 (or wider); float32 and float64
-        run in their own precision. The multiplication with `weight` comes first here and the cast back to the dtype
-        of `x` is the last step, so that there is one rounding. Llama casts first and then multiplies, which rounds
-        twice (and gives float32 where `weight` is float32); that order is accepted too, as long as the result has the
-        dtype of `x`. Gradients reach `x` and `weight`, through the mean square too.
+        itself stays as it was. For float16 and bfloat16 all steps run in float32 (or wider); float32 and float64 run
+        in their own precision. The multiplication with `weight` comes first here and the cast back to the
+        dtype of `x` is the last step, so that there is one rounding. Llama casts first and then multiplies, which
+        rounds twice (and gives float32 where `weight` is float32); that order is accepted too, as long as the result
+        has the dtype of `x`. A NaN in `x` makes its own vector NaN and no other. Gradients reach `x` and `weight`,
+        through the mean square too.
 
     Raises:
         ValueError: The last axis of `x` is not of size `d_model`, or `x` has no axis. Raised by `forward`; the
             message gives the size that was expected and the shape that came.
 
     Parameters:
-        weight: Shape (d_model,), the gain. Starts as ones. `state_dict` holds this name and no other.
+        weight: Shape (d_model,), the gain. Starts as ones, in torch's default dtype.
+        `state_dict` holds this name and no other.
 
     Example:
         >>> norm = RMSNorm(2)

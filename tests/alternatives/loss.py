@@ -84,7 +84,7 @@ def log_softmax_by_detached_maximum(scores, dim):
 @alternative("log_softmax")
 def log_softmax_in_float64(scores, dim):
     if not scores.dtype.is_floating_point:
-        raise ValueError("whole numbers")
+        raise ValueError(f"whole numbers: {scores.dtype}")
     last = scores.double().movedim(dim, -1)
     last = last - last.max(-1, keepdim=True)[0]
     return (last - torch.log(torch.einsum("...j->...", last.exp()))[..., None]).movedim(-1, dim).to(scores.dtype)
@@ -105,7 +105,7 @@ def log_softmax_row_by_row(scores, dim):
 def log_softmax_by_quotients(scores, dim):
     """Adds log(1 / sum) instead of subtracting log(sum)."""
     if not scores.dtype.is_floating_point:
-        raise ValueError("whole numbers")
+        raise ValueError(f"whole numbers: {scores.dtype}")
     upcast = _wide(scores)
     shifted = upcast - upcast.amax(dim, keepdim=True)
     return (shifted + torch.log(1 / shifted.exp().sum(dim, keepdim=True))).to(scores.dtype)
@@ -124,7 +124,7 @@ def log_softmax_in_base_two(scores, dim):
 @alternative("log_softmax")
 def log_softmax_by_sorted_sum(scores, dim):
     if not scores.dtype.is_floating_point:
-        raise ValueError("whole numbers")
+        raise ValueError(f"whole numbers: {scores.dtype}")
     upcast = _wide(scores)
     top = upcast.sort(dim, descending=True).values
     first = top.narrow(dim, 0, 1)
@@ -142,13 +142,13 @@ def cross_entropy_by_weights(logits, targets, ignore_index=-100, label_smoothing
     losses = negative_log_likelihood(logp, targets.where(counts, 0))
     if label_smoothing:
         losses = torch.lerp(losses, -logp.mean(-1), label_smoothing)
-    return ((losses * counts).sum() / counts.sum().clamp(min=1)).to(logits.dtype)
+    return (losses.where(counts, 0).sum() / counts.sum().clamp(min=1)).to(logits.dtype)
 
 
 @alternative("cross_entropy")
 def cross_entropy_by_log_sum(logits, targets, ignore_index=-100, label_smoothing=0.0):
     if not logits.dtype.is_floating_point:
-        raise ValueError("whole numbers")
+        raise ValueError(f"whole numbers: {logits.dtype}")
     _refuse(logits, targets, ignore_index)
     flat, ids = _wide(logits).reshape(-1, logits.shape[-1]), targets.reshape(-1)
     flat, ids = flat[ids != ignore_index], ids[ids != ignore_index]
@@ -178,7 +178,7 @@ def cross_entropy_by_soft_targets(logits, targets, ignore_index=-100, label_smoo
 @alternative("cross_entropy")
 def cross_entropy_token_by_token(logits, targets, ignore_index=-100, label_smoothing=0.0):
     if not logits.dtype.is_floating_point:
-        raise ValueError("whole numbers")
+        raise ValueError(f"whole numbers: {logits.dtype}")
     _refuse(logits, targets, ignore_index)
     total, count = _wide(logits)[..., :0].sum(), 0
     rows = zip(logits.reshape(-1, logits.shape[-1]), targets.reshape(-1).tolist(), strict=True)

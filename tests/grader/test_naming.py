@@ -136,6 +136,11 @@ def test_matches_compares_errors_by_type_and_message():
     assert not matches(torch.zeros(1), Raised("ValueError", "no"))
 
 
+def test_an_assert_matches_whatever_its_line_or_words():
+    assert matches(Raised("AssertionError", "assert x.shape[-1] == 4"), Raised("AssertionError", "wrong size"))
+    assert not matches(Raised("AssertionError", "wrong size"), Raised("ValueError", "wrong size"))
+
+
 def test_a_question_is_the_same_for_the_next_unit():
     x = X.clone()
     assert put(lambda unit: unit(x), lambda x: x.mul_(2)).tolist() == (2 * X).tolist()

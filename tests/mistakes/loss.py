@@ -27,6 +27,10 @@ COMMON_MEAN = "mean = (_widen(losses) * num_tokens).sum() / total"
 EXP = "return mean.exp().to(losses.dtype)"
 
 NO_BYTES = "if num_bytes < 1:"
+NO_INTEGERS = """    if not {0}.is_floating_point():
+        raise ValueError(f"{1} needs floating-point {0}, got {{{0}.dtype}}")
+"""
+
 BITS = "bits_per_token = _widen(loss) / math.log(2)"
 RATIO = "return (bits_per_token * (num_tokens / num_bytes)).to(loss.dtype)"
 
@@ -95,6 +99,38 @@ NEGATIVE_LOG_LIKELIHOOD = [
         {OUTSIDE: "outside = torch.zeros_like(targets, dtype=torch.bool)"},
     ),
     _nll(
+        "targets-clamped",
+        "you clamp the targets into the vocabulary, so a target outside it is accepted as another token: refuse it with a ValueError.",
+        {OUTSIDE: f"targets = targets.clamp(0, vocab - 1)\n    {OUTSIDE}"},
+    ),
+    _nll(
+        "targets-in-32-bits",
+        "you cast the targets to 32 bits: an id beyond 2^31 is accepted as another one, refuse it with a ValueError.",
+        {OUTSIDE: f"targets = targets.int().long()\n    {OUTSIDE}"},
+    ),
+    _nll(
+        "no-position-crashes",
+        "you take the maximum of the targets: where there is no position, that raises RuntimeError or IndexError.",
+        {OUTSIDE: f"targets.max()\n    {OUTSIDE}"},
+    ),
+    _nll(
+        "mean",
+        "you take the mean of the losses: each position has one of its own.",
+        {NLL_RETURN: "return -picked.mean()"},
+    ),
+    _nll(
+        "flat",
+        "your losses have a single axis: they have the shape of the targets.",
+        {NLL_RETURN: "return -picked.reshape(-1)"},
+    ),
+    _nll(
+        "diagonal-of-all-pairs",
+        "you look up every target for every position and take the diagonal: 100,000 positions would need 40 GB.",
+        {
+            NLL_RETURN: "return -log_probabilities.reshape(-1, vocab)[:, targets.reshape(-1)].diagonal().reshape(targets.shape)"
+        },
+    ),
+    _nll(
         "unchecked-shapes",
         "you do not check the shapes: with fewer targets than positions, gather answers for the first positions only.",
         {NLL_CHECK: "pass"},
@@ -148,6 +184,21 @@ LOG_SOFTMAX = [
         {WIDE: "wide = scores"},
     ),
     _log_softmax(
+        "nan-is-hidden",
+        "you replace NaN by a number: where all scores are -inf there is no probability to share out, and the result is NaN.",
+        {DIFFERENCE: "return (shifted - log_sum).nan_to_num(nan=float('-inf'), neginf=float('-inf')).to(scores.dtype)"},
+    ),
+    _log_softmax(
+        "scores-are-clamped",
+        "you limit the scores instead of subtracting their maximum: what lies beyond the limit is wrong.",
+        {SHIFTED: "shifted = wide.clamp(-80, 80)"},
+    ),
+    _log_softmax(
+        "takes-integers",
+        "you accept a tensor of integers, and the result is cut off to whole numbers: refuse it with a ValueError.",
+        {NO_INTEGERS.format("scores", "log_softmax"): ""},
+    ),
+    _log_softmax(
         "not-cast-back",
         "your result stays in float32: cast it back to the dtype of `scores`.",
         {DIFFERENCE: "return shifted - log_sum"},
@@ -160,6 +211,59 @@ CROSS_ENTROPY = [
         "sums-in-half-precision",
         "you add up the losses in half precision: a few thousand of them exceed 65504 in float16. Widen before log_softmax, cast back after the mean.",
         {LOGP: LOGP.replace("_widen(logits[kept])", "logits[kept]")},
+    ),
+    _ce(
+        "minus-100-too",
+        "you leave out the targets -100 as well where ignore_index is another number: refuse them with a ValueError.",
+        {KEPT: "kept = (targets != ignore_index) & (targets != -100)"},
+    ),
+    _ce(
+        "index-zero-is-none",
+        "you take ignore_index=0 for none (`if ignore_index` or `ignore_index or -100`): 0 is an id like any other.",
+        {KEPT: "kept = targets != (ignore_index or -100)"},
+    ),
+    _ce(
+        "targets-in-32-bits",
+        "you cast the targets to 32 bits: an id beyond 2^31 is accepted as another one, or no longer ignored.",
+        {KEPT: f"targets = targets.int().long()\n    {KEPT}"},
+    ),
+    _ce(
+        "ignored-times-zero",
+        "you multiply the losses of ignored positions by 0: where such a loss is inf, 0 * inf is NaN. Leave them out.",
+        {
+            KEPT: """counted = (targets != ignore_index).reshape(-1)
+    targets = targets.masked_fill(targets == ignore_index, 0)
+    kept = torch.ones_like(targets, dtype=torch.bool)""",
+            MEAN: "return ((losses * counted).sum() / counted.sum().clamp(min=1)).to(logits.dtype)",
+        },
+    ),
+    _ce(
+        "empty-is-refused",
+        "you refuse a batch in which every token is ignored (ValueError): the loss is 0 there.",
+        {LOGP: f"if not kept.any(): raise ValueError('no tokens')\n    {LOGP}"},
+    ),
+    _ce(
+        "one-axis-too-many",
+        "your loss has an axis of size 1: it is a tensor without axes.",
+        {MEAN: f"{MEAN}.reshape(1)"},
+    ),
+    _ce(
+        "logits-are-clamped",
+        "you limit the logits: what lies beyond the limit is wrong, and gets no gradient.",
+        {LOGP: LOGP.replace("_widen(logits[kept])", "_widen(logits[kept]).clamp(-50, 50)")},
+    ),
+    _ce(
+        "losses-are-limited",
+        "you limit how unlikely a token may be: an unlikely target's loss is too small, and gets no gradient.",
+        {LOGP: f"{LOGP}.clamp(min=-20)"},
+    ),
+    _ce(
+        "takes-integers",
+        "you accept a tensor of integers, and the result is cut off to whole numbers: refuse it with a ValueError.",
+        {
+            NO_INTEGERS.format("logits", "cross_entropy"): "",
+            LOGP: LOGP.replace("_widen(logits[kept])", "_widen(logits[kept]) * 1.0"),
+        },
     ),
     _ce(
         "always-minus-100",
@@ -249,6 +353,11 @@ CROSS_ENTROPY = [
         {SMOOTHED: SMOOTHED.replace("(1 - label_smoothing) * ", "")},
     ),
     _ce(
+        "smoothing-detached",
+        "no gradient flows through the smoothing's part of your loss (detach, .data or no_grad).",
+        {UNIFORM: f"{UNIFORM}.detach()"},
+    ),
+    _ce(
         "zero-times-infinity",
         "without smoothing you multiply its term with 0: where a logit is -inf, 0 * inf is NaN. Leave the term out.",
         {ASKED: "if True:"},
@@ -299,6 +408,16 @@ PERPLEXITY = [
         "you raise 2 to the mean loss: the losses are natural logarithms, so the base is e.",
         {EXP: EXP.replace("exp()", "exp2()")},
     ),
+    _perplexity(
+        "limited",
+        "you limit the mean loss before the exponential: a hopeless model's perplexity is as large as it is.",
+        {EXP: EXP.replace("mean.exp()", "mean.clamp(max=20).exp()")},
+    ),
+    _perplexity(
+        "a-batch-of-nothing-is-refused",
+        "you refuse losses of which one batch has no tokens (ValueError): such a batch has no weight.",
+        {NO_TOKENS: "if total < 1 or bool((num_tokens == 0).any()):"},
+    ),
     _perplexity("of-nothing", "without any token you divide 0 by 0: raise a ValueError.", {NO_TOKENS: "if False:"}),
 ]
 
@@ -308,6 +427,26 @@ BITS_PER_BYTE = [
         "upside-down",
         "your ratio is upside down: tokens stand above, bytes below.",
         {RATIO: RATIO.replace("num_tokens / num_bytes", "num_bytes / max(num_tokens, 1)")},
+    ),
+    _bits(
+        "times-log-two",
+        "you multiply by log(2), which makes the number smaller: nats to bits is a division.",
+        {BITS: BITS.replace("/", "*")},
+    ),
+    _bits(
+        "per-token",
+        "your value is in bits per token: multiply by num_tokens and divide by num_bytes.",
+        {RATIO: "return bits_per_token.to(loss.dtype)"},
+    ),
+    _bits(
+        "whole-division",
+        "you divide by `//`, which gives whole numbers: tokens are fewer than bytes, so that is 0.",
+        {RATIO: RATIO.replace("num_tokens / num_bytes", "num_tokens // num_bytes")},
+    ),
+    _bits(
+        "no-tokens-refused",
+        "you refuse a text without tokens (ValueError): only num_bytes has to be 1 or more.",
+        {NO_BYTES: "if num_bytes < 1 or num_tokens < 1:"},
     ),
     _bits(
         "half-precision",
@@ -354,24 +493,4 @@ MISTAKES = [
     *always("cross_entropy"),
     *always("perplexity", without=("detached",)),
     *always("bits_per_byte", without=("detached",)),
-]
-
-MISTAKES += [
-    Mistake(
-        "log-softmax-takes-integers",
-        "log_softmax",
-        "you accept a tensor of integers, and the result is cut off to whole numbers: refuse it with a ValueError.",
-        {
-            '    if not scores.is_floating_point():\n        raise ValueError(f"log_softmax needs floating-point scores, got {scores.dtype}")\n': ""
-        },
-    ),
-    Mistake(
-        "cross-entropy-takes-integers",
-        "cross_entropy",
-        "you accept a tensor of integers, and the result is cut off to whole numbers: refuse it with a ValueError.",
-        {
-            '    if not logits.is_floating_point():\n        raise ValueError(f"cross_entropy needs floating-point logits, got {logits.dtype}")\n': "",
-            "log_softmax(_widen(logits[kept]), dim=-1)": "log_softmax(_widen(logits[kept]) * 1.0, dim=-1)",
-        },
-    ),
 ]

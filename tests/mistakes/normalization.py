@@ -23,6 +23,9 @@ RMS_CAST = "return (scaled * self.weight).to(x.dtype)"
 RMS_CHECK = '_check_last_axis(x, self.d_model, "RMSNorm")'
 RMS_WEIGHT = "self.weight = nn.Parameter(torch.ones(d_model))  # the only"
 
+RUNNING = """self.running = {0}.detach() if self.training or not hasattr(self, "running") else self.running
+        {0} = {0} if self.training or self.running.shape != {0}.shape else self.running"""
+
 Edits = dict[str, str]
 
 
@@ -230,6 +233,11 @@ WEIGHT = [
         'self.register_buffer("weight", torch.ones(d_model))',
     ),
     *_weight(
+        "weight-is-float64",
+        "your weight is float64: parameters have torch's default dtype, float32 unless somebody has set another.",
+        "self.weight = nn.Parameter(torch.ones(d_model, dtype=torch.float64))",
+    ),
+    *_weight(
         "extra-state",
         "your state_dict holds more than the parameters: keep eps as a plain attribute, or as a buffer with persistent=False.",
         'self.register_buffer("epsilon", torch.tensor(eps))\n        self.weight = nn.Parameter(torch.ones(d_model))',
@@ -283,7 +291,69 @@ OFFSETS = [
     ),
 ]
 
+
+def _result(id: str, says: str, line: str) -> list[Mistake]:
+    """What is done with the right result of either layer, which is called `out`."""
+    rms = "out = (scaled * self.weight).to(x.dtype)"
+    return _both(id, says, {LAYER_CAST: f"out = out.to(x.dtype)\n        {line}"}, {RMS_CAST: f"{rms}\n        {line}"})
+
+
+RESULTS = [
+    *_result(
+        "detached-in-evaluation",
+        "after eval() no gradient flows through your {} (no_grad or detach): it does the same in training and in evaluation.",
+        "return out if self.training else out.detach()",
+    ),
+    *_result(
+        "result-is-kept",
+        "your {} keeps its result and hands the same tensor out again: whoever writes into it changes the next answer.",
+        """if getattr(self, "last", None) is not x:
+            self.last, self.kept = x, out
+        return self.kept""",
+    ),
+    *_both(
+        "running-statistics",
+        "after eval() your {} uses a running mean of earlier calls, as batch normalization does: each vector has its own statistics, always.",
+        {VARIANCE: f"{VARIANCE}\n        {RUNNING.format('variance')}"},
+        {MEAN_SQUARE: f"{MEAN_SQUARE}\n        {RUNNING.format('mean_square')}"},
+    ),
+    *_both(
+        "nan-is-hidden",
+        "you replace NaN by 0 (nan_to_num): a vector with a NaN in it must stay NaN, or nobody finds the cause.",
+        {GAIN: GAIN.replace("normalized", "normalized.nan_to_num()")},
+        {RMS_CAST: RMS_CAST.replace("scaled", "scaled.nan_to_num()")},
+    ),
+    *_both(
+        "values-are-clamped",
+        "you limit the normalized values: one large feature may be many times the root mean square.",
+        {GAIN: GAIN.replace("normalized", "normalized.clamp(-6, 6)")},
+        {RMS_CAST: RMS_CAST.replace("scaled", "scaled.clamp(-6, 6)")},
+    ),
+    *_both(
+        "constant-vector-by-where",
+        "you give a constant vector zeros by a condition of its own: no gradient flows there, and eps prevents 0 / 0 already.",
+        {NORMALIZED: f"{NORMALIZED}\n        normalized = torch.where(variance == 0, 0.0, normalized)"},
+        {SCALED: f"{SCALED}\n        scaled = torch.where(mean_square == 0, 0.0, scaled)"},
+    ),
+]
+
 DTYPES = [
+    *_both(
+        "dtype-of-the-weight",
+        "you compute in the dtype of the weight: a float64 x loses half of its digits where the weight is float32.",
+        {LAYER_WIDEN: "        wide = x.to(torch.promote_types(self.weight.dtype, torch.float32))"},
+        {RMS_WIDEN: "        wide_x = x.to(torch.promote_types(self.weight.dtype, torch.float32))"},
+    ),
+    _layer(
+        "rounds-twice",
+        "you cast back to the dtype of x before weight and bias are applied: that rounds twice, cast at the very end.",
+        {NORMALIZED: f"{NORMALIZED}\n        normalized = normalized.to(x.dtype)"},
+    ),
+    _layer(
+        "bfloat16-not-widened",
+        "you widen float16 only: bfloat16 has 8 significant bits, too few for a sum of squares.",
+        {LAYER_WIDEN: "        wide = x.float() if x.dtype == torch.float16 else x"},
+    ),
     *_both(
         "no-upcast",
         "your statistics stay in half precision, where squares beyond 65504 are inf (float16) or keep 8 bits (bfloat16): compute in float32.",
@@ -391,6 +461,7 @@ MISTAKES = [
     *EPS,
     *WEIGHT,
     *OFFSETS,
+    *RESULTS,
     *DTYPES,
     *CALLS,
     *SHORTCUTS,

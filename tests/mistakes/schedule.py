@@ -184,6 +184,11 @@ WARMUP = [
         {WARM_FACTOR: "return (step + 1) // warmup_steps"},
     ),
     _warm(
+        "no-warmup-refused",
+        "you refuse warmup_steps=0 (ValueError): without a warmup every step has factor 1.",
+        {WARM_STEP: WARM_STEP.replace("warmup_steps, 0)", "warmup_steps, 1)")},
+    ),
+    _warm(
         "negative-step-taken",
         "you take a negative step as if it were one: raise ValueError.",
         {WARM_STEP: WARM_STEP.replace('    _at_least("step", step, 0)\n', "")},
@@ -257,6 +262,30 @@ END = [
         "your schedule gives 0 after the end: it stays at min_lr.",
         {PROGRESS: f"{PROGRESS}\n    if step >= total_steps:\n        return 0.0"},
         {SHARE: f"{SHARE}\n    if steps_down >= decay_steps:\n        return 0.0"},
+    ),
+    *_both(
+        "past-the-end-refused",
+        "you refuse a step past the end of the run (ValueError): such a step has min_lr.",
+        {COSINE_TOTAL: f"{COSINE_TOTAL}\n    _at_least('total_steps', total_steps, step)"},
+        {DECAY_LENGTH: f"{DECAY_LENGTH}\n    _at_least('step', warmup_steps + stable_steps + decay_steps - step, 0)"},
+    ),
+    *_both(
+        "relative-to-max-lr",
+        "you divide min_lr by max_lr, which may be 0 for parameters that are frozen (ZeroDivisionError).",
+        {COSINE_LR: "return max_lr * (min_lr / max_lr + (1 - min_lr / max_lr) * height)"},
+        {DECAY_LR: "return max_lr * (1 - (1 - min_lr / max_lr) * share)"},
+    ),
+    *_both(
+        "min-lr-zero-is-none",
+        "you take min_lr=0 for none given (`min_lr or ...`): 0 is a learning rate like any other.",
+        {COSINE_LR: f"min_lr = min_lr or max_lr / 10\n    {COSINE_LR}"},
+        {DECAY_LR: f"min_lr = min_lr or max_lr / 10\n    {DECAY_LR}"},
+    ),
+    *_both(
+        "rounded",
+        "you round the learning rate: 6 places are too few for one of 0.0003, which then goes down in jumps.",
+        {COSINE_LR: COSINE_LR.replace("return ", "return round(") + ", 6)"},
+        {DECAY_LR: DECAY_LR.replace("return ", "return round(") + ", 6)"},
     ),
     *_both(
         "ends-at-zero",
@@ -362,7 +391,7 @@ WAVE = [
     ),
     _cosine(
         "divides-by-zero",
-        "you refuse a total_steps below warmup_steps, but not one that is equal: no step is left then, and you divide by 0.",
+        "you refuse a total_steps below warmup_steps, but not one that is equal: no step is left then, and you divide by 0 (ZeroDivisionError).",
         {COSINE_TOTAL: '_at_least("total_steps", total_steps, warmup_steps)'},
     ),
 ]
@@ -404,6 +433,16 @@ LINE = [
         {SHARE: f"{SHARE}\n    share = math.sqrt(share)"},
     ),
     _decay(
+        "no-plateau-refused",
+        "you refuse stable_steps=0 (ValueError): the descent then follows the warmup.",
+        {DECAY_LENGTH: f"{DECAY_LENGTH}\n    _at_least('stable_steps', stable_steps, 1)"},
+    ),
+    _decay(
+        "falls-at-once",
+        "you jump to min_lr at the end of the plateau: the learning rate sinks in a straight line.",
+        {SHARE: "share = 1.0"},
+    ),
+    _decay(
         "negative-plateau-taken",
         "you take a negative stable_steps, which shortens the warmup: raise ValueError.",
         {DECAY_NAMES: DECAY_NAMES.replace(', "stable_steps": stable_steps', "")},
@@ -415,7 +454,7 @@ LINE = [
     ),
     _decay(
         "divides-by-zero",
-        "you refuse a negative decay_steps, but not 0, by which you then divide.",
+        "you refuse a negative decay_steps, but not 0, by which you then divide (ZeroDivisionError).",
         {DECAY_LENGTH: '_at_least("decay_steps", decay_steps, 0)'},
     ),
 ]
