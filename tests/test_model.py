@@ -138,7 +138,7 @@ WRONG = {
 }
 REFUSED = [(name, {name: value}) for name, values in WRONG.items() for value in values]
 # Each value is right, but not with the other: the field that the message begins with, and both of them.
-REFUSED += [("num_heads", {"num_kv_heads": heads}) for heads in (3, 8)]
+REFUSED += [("num_heads", {"num_kv_heads": heads}) for heads in (8, 3)]
 REFUSED += [("d_model", {"d_model": 20, "position": "rope"})]
 
 
@@ -259,7 +259,7 @@ def test_a_projection_is_known_by_its_name_alone(agree, rand):
 def test_buffers_keep_what_they_hold(agree):
     def question(unit):
         model = unit.TransformerLM(unit.ModelConfig(**SMALL, position="sinusoidal"))
-        unit.init_weights(model, 2)
+        unit.init_weights(model, 2, generator=seeded(3))
         return {name: buffer.detach() for name, buffer in model.named_buffers()}
 
     agree.on("the buffers of a sinusoidal TransformerLM after init_weights", question)
@@ -310,7 +310,7 @@ def test_one_text_has_a_score_at_every_position_too(agree, rand, train):
 
 
 def prefixes(unit, given, train, batch):
-    """The logits of texts, and of the same texts with another end; what is drawn for both is the same."""
+    """Which of 6 positions change when the last two ids do; what dropout draws is the same."""
     model = built(unit, given).train(train)
     ids = (torch.arange(batch * 6).reshape(batch, 6) * 5) % given["vocab_size"]
     ends = []
@@ -318,10 +318,7 @@ def prefixes(unit, given, train, batch):
         torch.default_generator.manual_seed(8)
         changed = torch.cat([ids[:, :4], (ids[:, 4:] + 3 * shift) % given["vocab_size"]], dim=1)
         ends.append(model(changed).detach())
-    earlier, later = (
-        (one - other).abs().amax(dim=(0, 2)) for one, other in [[e[:, :4] for e in ends], [e[:, 4:] for e in ends]]
-    )
-    return {"earlier positions change": (earlier > 1e-9).tolist(), "later ones do": (later > 1e-9).tolist()}
+    return ((ends[0] - ends[1]).abs().amax(dim=(0, 2)) > 1e-9).tolist()
 
 
 AHEAD = [

@@ -71,7 +71,7 @@ CONFIG = [
     _config("zero-size", "your check lets a size or count of 0 pass.", {SIZE: SIZE.replace("1", "0")}),
     _config(
         "none-compared",
-        "your check compares None with a number: num_kv_heads and d_hidden may be None.",
+        "your check crashes where num_kv_heads or d_hidden is None, which both may be: it compares None with a number.",
         {SIZE: "if size < 1:"},
     ),
     _config(
@@ -90,22 +90,22 @@ CONFIG = [
     _config("any-word", "your config takes any word for position, norm and the like.", {WORDS: "if False:"}),
     _config(
         "heads-not-divisible",
-        "your config does not see that d_model is not divisible by num_heads.",
+        "your config accepts a d_model that is not divisible by num_heads.",
         {"if config.d_model % config.num_heads:": "if False:"},
     ),
     _config(
         "kv-heads-compared",
-        "num_kv_heads only has to be no more than num_heads in your config: it must divide num_heads.",
+        "your config accepts every num_kv_heads up to num_heads: it must divide num_heads.",
         {" and config.num_heads % config.num_kv_heads:": " and config.num_kv_heads > config.num_heads:"},
     ),
     _config(
         "kv-heads-not-divisible",
-        "your config does not see that num_heads is not divisible by num_kv_heads.",
+        "your config accepts a num_kv_heads that does not divide num_heads.",
         {" and config.num_heads % config.num_kv_heads:": " and False:"},
     ),
     _config(
         "rope-of-d-model",
-        "your config asks for an even d_model where position is rope: it is the features of a head that are paired.",
+        "your config accepts rope with an odd number of features per head: an even d_model is not enough, since it is the features of a head that are paired.",
         {' == "rope" and d_head % 2:': ' == "rope" and config.d_model % 2:'},
     ),
     _config(
@@ -179,6 +179,7 @@ CONFIG = [
             GPT2: "sizes.update(changes)\n        return cls(**sizes)",
         },
         append="_GPT2 = {}",
+        stateful=True,
     ),
     _config(
         "hidden-by-float",
