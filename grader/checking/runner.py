@@ -289,7 +289,9 @@ class Runner:
         allowance = self._allowances[check.exercise.name]
         if check.unit.whole or allowance.left() <= 0:
             return None
-        suspects = diagnosis.suspects(check.unit, check.exercise, below(check.unit, check.exercise), self.named)
+        found = diagnosis.suspects(check.unit, check.exercise, below(check.unit, check.exercise), self.named)
+        # To load the mistakes of a unit takes longer than to ask them, and is done once: no submission pays for it.
+        suspects = (replace(suspect, loading=allowance.pausing) for suspect in found)
         ask = partial(self._ask_more, check, body, error.asked)
         evidence = Evidence(tuple(self._passed[check.exercise.name]), own_line, ask)
         try:
