@@ -79,7 +79,7 @@ NORMS = [
     ),
     _norm(
         "returns-the-class",
-        "your make_norm returns the class itself: call it, with d_model and the rest.",
+        "your make_norm returns the class itself, which crashes when it is used as a layer: call it, with d_model and the rest.",
         {LAYERNORM: "return LayerNorm", RMSNORM: "return RMSNorm"},
     ),
     _norm(
