@@ -81,8 +81,9 @@ class Embedding(nn.Module):
         generator: Source of the initial weights. None = torch's global one; given one, the global one is not touched.
 
     Returns:
-        From `forward`: for each id its row, in a new axis behind those of `ids`, so that ids of shape (2, 3) give
-        (2, 3, d_model); no axes and empty ones are fine. The dtype is that of `weight`, and no number is rounded.
+        From `forward`: for each id the row that `weight` has at that moment, in a new axis behind those of `ids`, so
+        that ids of shape (2, 3) give (2, 3, d_model); no axes and empty ones are fine. The dtype is that of `weight`,
+        and no number is rounded.
         Gradients reach `weight`: a row gets the sum of the gradients of all places where its token stands, and the
         rows of other tokens get 0.
 

@@ -41,7 +41,8 @@ def sinusoidal_encoding(length: int, d_model: int, base: float = 10000.0) -> Flo
         base: How much slower the clocks become: the wavelengths go from 2 pi to nearly 2 pi * base.
 
     Returns:
-        A new float32 tensor, one row a position. Nothing in it is learned: it asks for no gradient.
+        A new tensor in each call, float32 unless torch's default dtype has been changed, one row a position. Nothing
+        in it is learned: it asks for no gradient.
 
     Example:
         >>> sinusoidal_encoding(3, 5, base=100.0)
@@ -140,10 +141,11 @@ def rope_frequencies(
     Args:
         d_head: Features of one head; even.
         base: How much slower the pairs become. Models for long texts take a larger one (Llama 3: 500000).
-        dtype: In which they are wanted, float32 or float64; the latter for a model that runs in float64.
+        dtype: The dtype of the result, float32 or float64; the latter for a model that runs in float64. Numbers that
+            are computed in float32 and then converted are accepted in either case.
 
     Returns:
-        A new tensor of that dtype with d_head / 2 numbers, from 1 downwards.
+        A new tensor of that dtype in each call, with d_head / 2 numbers, from 1 downwards.
 
     Raises:
         ValueError: d_head is odd, so that a feature has no partner. The message gives d_head.
@@ -191,13 +193,15 @@ def apply_rope(
         base: As for `rope_frequencies`.
 
     Returns:
-        A new tensor in the shape and dtype of `x`; `x` itself stays as it was. Angles, sines and cosines are computed
-        in float32 or wider whatever the dtype of `x` is. For an `x` in float64 angles in float32 are accepted, though
-        float64 is better; float16 and bfloat16 are widened and cast back at the end.
+        A new tensor in the shape and dtype of `x` and on its device, where `positions` are too; `x` itself stays as
+        it was. Angles, sines and cosines are computed in float32 or wider whatever the dtype of `x` is. For an `x` in
+        float64 angles in float32 are accepted, though float64 is better; float16 and bfloat16 are widened and cast
+        back at the end.
 
     Raises:
         ValueError: `x` is not floating point; the message gives its dtype.
-        ValueError: d_head is odd (the message gives it), or `positions` is neither (seq,) nor (batch, seq).
+        ValueError: d_head is odd (the message gives it), or `positions` is neither (seq,) nor (batch, seq). A single
+            row, (1, seq), does not stand for a batch of several sequences: for that there is (seq,).
 
     Example:
         >>> x = torch.tensor([[1.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]])
@@ -244,10 +248,11 @@ def alibi_bias(
     Args:
         num_heads: How many heads attention has, 1 or more.
         query_length: How many queries there are, 0 or more.
-        key_length: How many keys there are. None = as many as queries.
+        key_length: How many keys there are, 0 or more. None = as many as queries.
 
     Returns:
-        A new float32 tensor: 0 where query and key are at the same position, negative elsewhere.
+        A new tensor in each call, float32 unless torch's default dtype has been changed: 0 where query and key are at
+        the same position, negative elsewhere.
 
     Raises:
         ValueError: There are more queries than keys.

@@ -94,7 +94,7 @@ class CharTokenizer:
         """Turn ids into text.
 
         Args:
-            ids: Ids of the vocabulary; none gives "".
+            ids: Ids of the vocabulary, in anything that can be walked over once; none gives "".
 
         Returns:
             As many characters as there are ids.
@@ -152,7 +152,7 @@ def split_special_tokens(text: str, special_tokens: Sequence[str]) -> list[str]:
 
     Args:
         text: Any text; "" gives [].
-        special_tokens: Distinct and not empty, in any order. () means that there are none.
+        special_tokens: Distinct and not empty, in any order. () means that there are none. A list stays as it is.
 
     Returns:
         The pieces from left to right. A special token is a piece of its own, and the text between two of them is one
@@ -246,7 +246,8 @@ def train_bpe(
     r"""Learn a vocabulary: start from single bytes, merge the most frequent pair, repeat.
 
     1. Take the special tokens out (`split_special_tokens`): nothing is learned from them or merged across them.
-    2. Cut each other piece (`pretokenize`), turn every word into the ids of its UTF-8 bytes, count equal words.
+    2. Cut each other piece (`pretokenize`), turn every word into the ids of its UTF-8 bytes, count equal words: a
+       piece that occurs three times counts three times.
     3. Find the pair with the highest count. Of equally frequent pairs take the smallest as Python compares tuples of
        ids: the smaller first id, then the smaller second id. This depends on the words and their counts alone, never on
        their order in the text or in a dict, and as ids grow with age it prefers the older tokens.
@@ -264,7 +265,7 @@ def train_bpe(
     Args:
         text: What to learn from. "" gives the bytes and the special tokens.
         vocab_size: How many tokens to have in the end: bytes, merges and special tokens together.
-        special_tokens: Distinct and not empty.
+        special_tokens: Distinct and not empty. A list stays as it is.
 
     Returns:
         The vocabulary from id to bytes: 0 to 255 are the single bytes in order (id 97 is b"a"), then the merged tokens
@@ -305,8 +306,9 @@ def apply_merges(word: bytes, ranks: Mapping[tuple[bytes, bytes], int]) -> list[
     is cut exactly as it was there.
 
     A word may be long: a text without spaces, a web address, a DNA sequence. Looking through the whole word for each
-    merge takes n^2 steps for n bytes, and 30,000 letters take many seconds. You need about n log n: twice the length
-    may take little more than twice the steps. A merge changes only the pairs on its two sides; update those alone.
+    merge takes n^2 steps for n bytes, and 30,000 letters take many seconds. Part of the exercise is to take about
+    n log n: a heap of the pairs that can be merged, and links from each token to its neighbours, since a merge changes
+    only the pairs on its two sides. Twice the length may take little more than twice the steps.
 
     Math:
         (a, b) = argmin of ranks[a, b] over the neighbours (a, b) that are in ranks
@@ -360,7 +362,7 @@ def stream_pretokens(chunks: Iterable[str], special_tokens: Sequence[str] = ()) 
 
     Args:
         chunks: The text, in parts of any length, empty ones too. Read once, from left to right; it may never end.
-        special_tokens: Distinct and not empty, in any order.
+        special_tokens: Distinct and not empty, in any order. A list stays as it is.
 
     Returns:
         An iterator over the pieces from left to right. None is empty.
@@ -420,7 +422,9 @@ class BPETokenizer:
     Pitfalls:
         * One emoji is four bytes and often several tokens: join the bytes of all tokens, then decode once.
         * A model may well produce half a character. Decoding must not fail on it: errors="replace" puts U+FFFD there.
-        * Text repeats its words: remember the ids of a word that you have cut, but not of every word for ever.
+        * Text repeats its words: remember the ids of a word that you have cut, but of 2,000 words at most. A stream
+          that never ends never stops bringing new ones.
+        * A pretoken that is a token of the vocabulary is not always that token: only the merges decide.
         * In `encode_iterable`, neither read all chunks first nor encode each chunk by itself.
 
     Source:
@@ -471,7 +475,8 @@ class BPETokenizer:
         """Turn ids into text.
 
         Args:
-            ids: Any ids of the vocabulary, also such as make no whole character; none gives "".
+            ids: Any ids of the vocabulary, also such as make no whole character, in anything that can be walked over
+                once; none gives "".
 
         Returns:
             The text, with U+FFFD where the bytes are no UTF-8, as Python's `errors="replace"` puts it. Special tokens

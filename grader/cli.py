@@ -18,7 +18,7 @@ app = typer.Typer(
     cls=terminal.Commands,
     help="Write your own LLM: see how far you are, get a hint, grade a submission.",
     epilog="Begin with `grader`, then `pytest -k tokenizer`. Exit codes: 0 done, 1 something did not pass, "
-    "2 wrong usage, 3 the grader's own fault.",
+    "2 wrong usage, 3 the grader's own fault, 4 a submission could not be read.",
     no_args_is_help=False,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -56,11 +56,13 @@ def progress(
     seed: Seed = 0,
 ) -> None:
     """Your scorecard: a bar a unit, your points, and the next thing to do."""
+    terminal.refuse_unknown(unit)  # first, since what follows imports torch
     from grader import reports, workbench
-
-    results = _grade(target, unit, seed, require_isolation=False)
     from grader.checking.target import resolve
 
+    with terminal.usage_errors():
+        submission = resolve(target)
+    results = _grade(submission, unit, seed, require_isolation=False)
     console.print(reports.scorecard(results))
     console.print()
     console.print(workbench.what_next(results, resolve(target)))
@@ -123,12 +125,16 @@ def grade(
             )
             _grade_class(asked)
     terminal.refuse_idle(context, _OF_A_CLASS, "is for a class: say with --out where its grades go")
-    graded = _grade(str(path), unit, seed, require_isolation)
+    graded = _grade(_handed_in(path), unit, seed, require_isolation)
     if json is not None:
         try:
             results.write_atomically(json, results.to_json(graded))
         except OSError as error:
             terminal.stop(f"{json} cannot be written: {error.strerror}")
+    if graded.submission.problem:
+        terminal.stop(f"unreadable: {graded.submission.problem}", 4)
+    for note in graded.submission.notes:
+        console.print(note, style="yellow", markup=False)
     console.print(reports.failures(graded))
     console.print(reports.scorecard(graded))
     if graded.isolation != "confined":
@@ -158,16 +164,25 @@ def reset(exercise: Annotated[str, typer.Argument(help="An exercise, or a whole 
     console.print(f"{exercise} in {file} is a stub again." + (f" What you had: {kept}" if kept else ""))
 
 
-def _grade(target: str, units: list[str] | None, seed: int | None, require_isolation: bool) -> Any:
-    terminal.refuse_unknown(units)  # first, since what follows imports torch
-    from grader.checking import suite
+def _handed_in(path: Path) -> Any:
+    """What one learner handed in, read in a confined process; the kit's own folders by their names."""
     from grader.checking.target import resolve
+    from grader.intake.collect import single
+
+    if str(path) in ("exercises", "solutions"):
+        return resolve(str(path))
+    if not path.exists():
+        terminal.stop(f"{path} is not there. Give the learner's folder, archive, notebook or file.")
+    return single(path).read()
+
+
+def _grade(submission: Any, units: list[str] | None, seed: int | None, require_isolation: bool) -> Any:
+    from grader.checking import suite
     from grader.grade import grade
     from grader.isolation import confine
     from grader.isolation.pool import Pool, supported
 
-    with terminal.usage_errors():
-        submission = resolve(target)
+    terminal.refuse_unknown(units)
     missing = confine.available()
     if require_isolation and missing:
         terminal.stop("--require-isolation: " + "; ".join(missing))
@@ -201,7 +216,10 @@ def _grade_class(asked: Any) -> None:
         console.print(f"Stopped. What is graded is in {asked.out}; the same command goes on.")
         raise typer.Exit(1) from None
     console.print(f"{counts}. Grades: {asked.out / 'grades.csv'}, the class: {asked.out / 'class.html'}", markup=False)
-    raise typer.Exit(3 if counts.faulty else 0)
+    if counts.unread:
+        listed = ", ".join(counts.unread[:10]) + (", ..." if len(counts.unread) > 10 else "")
+        console.print(f"{len(counts.unread)} could not be read: {listed}. The reasons are in grades.csv.", markup=False)
+    raise typer.Exit(3 if counts.faulty else 4 if counts.unread else 0)
 
 
 def _stop(results: Any) -> None:

@@ -19,7 +19,10 @@ from grader.results import write_atomically
 from grader.scoring import score_exercise
 
 FOLDER = Path(__file__).parents[1] / "tests" / "mistakes" / "costs"
-_HEAD = "# Mistake = the criteria that it costs. Recorded by `grader selfcheck {unit} --record`; selfcheck compares.\n"
+_HEAD = (
+    "# Mistake = the criteria that it costs. Recorded by `grader selfcheck {unit} --record`; selfcheck compares.\n"
+    "# unnamed: mistakes that fail, but that no message tells by name yet. The list is to become shorter.\n"
+)
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,12 @@ class Cost:
     Args:
         criteria: Those that are lost, in the order of the rubric.
         share: Of the exercise's points, from 0 to 1.
+        named: Whether a message tells the mistake by name.
     """
 
     criteria: tuple[str, ...]
     share: float
+    named: bool
 
     def problem(self, exercise: Exercise, stated: tuple[str, ...] | None) -> str:
         """What is wrong with this cost, as a sentence; empty where nothing is.
@@ -51,25 +56,42 @@ class Cost:
         return "" if self.criteria == stated else f"costs {list(self.criteria)}, recorded is {list(stated)}"
 
 
-def measure(exercise: Exercise, outcomes: Sequence[Outcome]) -> Cost:
-    """The cost of a mistake, from the outcomes of all checks of its exercise."""
+def measure(exercise: Exercise, outcomes: Sequence[Outcome], mistake: str) -> Cost:
+    """The cost of a mistake, from the outcomes of the checks of its exercise."""
     result = score_exercise(exercise, outcomes)
     lost = tuple(criterion.criterion for criterion in result.criteria if criterion.status != "passed")
-    return Cost(lost, 1 - result.score / result.max_score)
+    named = any(outcome.mistake == mistake for outcome in outcomes)
+    return Cost(lost, 1 - result.score / result.max_score, named)
 
 
-def stated(unit: str) -> dict[str, tuple[str, ...]]:
-    """Id of each known mistake of a unit to the criteria that it is said to cost."""
+@dataclass(frozen=True)
+class Stated:
+    """What is recorded of a unit's known mistakes.
+
+    Args:
+        criteria: Id of each to the criteria that it costs.
+        unnamed: Ids of those that fail, but that no message tells by name yet.
+    """
+
+    criteria: Mapping[str, tuple[str, ...]]
+    unnamed: frozenset[str]
+
+
+def stated(unit: str) -> Stated:
+    """What is recorded of a unit."""
     file = FOLDER / f"{unit}.toml"
     facts = tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    return {id: tuple(criteria) for id, criteria in facts.items()}
+    criteria = {id: tuple(names) for id, names in facts.get("costs", {}).items()}
+    return Stated(criteria, frozenset(facts.get("unnamed", ())))
 
 
 def record(unit: str, found: Mapping[str, Cost]) -> None:
-    """Write down what each known mistake of a unit costs."""
+    """Write down what each known mistake of a unit costs, and which are not named."""
+    unnamed = [id for id, cost in found.items() if not cost.named]
     lines = [f"{json.dumps(id)} = {json.dumps(list(cost.criteria))}\n" for id, cost in found.items()]
     FOLDER.mkdir(exist_ok=True)
-    write_atomically(FOLDER / f"{unit}.toml", _HEAD.format(unit=unit) + "".join(lines))
+    head = f"{_HEAD.format(unit=unit)}unnamed = {json.dumps(unnamed)}\n\n[costs]\n"
+    write_atomically(FOLDER / f"{unit}.toml", head + "".join(lines))
 
 
 def distribution(costs: Sequence[Cost]) -> str:

@@ -82,7 +82,9 @@ def faulted(submission: Submission, units: Sequence[str], seed: int, said: str) 
 def _results(submission: Submission, units: list[UnitResult], seed: int, pool: Pool | None, seconds: float) -> Results:
     return Results(
         kit=Kit(__version__, kit_digest()),
-        submission=SubmissionId(submission.name, submission.sha256),
+        submission=SubmissionId(
+            submission.name, submission.sha256, submission.status, submission.problem, list(submission.notes)
+        ),
         isolation=isolation_of(pool),
         seed=seed,
         seconds=round(seconds, 3),

@@ -65,6 +65,7 @@ def selfcheck(
         console.print(f"seed {round_seed}: {listed}; {wrong} wrong")
         measured = [finding.cost for finding in found if finding.cost is not None]
         console.print(f"  what the mistakes cost of their exercise: {costs.distribution(measured)}")
+        console.print(f"  {sum(not cost.named for cost in measured)} of {len(measured)} fail without their name")
     if record:
         _record(found)
     raise typer.Exit(1 if wrong else 0)

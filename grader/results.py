@@ -95,10 +95,21 @@ class Kit:
 
 @dataclass(frozen=True, config=_strict)
 class SubmissionId:
-    """The submission that was graded: its name, and a digest of its files."""
+    """The submission that was graded.
+
+    Args:
+        name: The learner, or the folder.
+        sha256: A digest of its files.
+        status: `unreadable`: nothing of it could be read; `missing`: nothing was handed in.
+        problem: Why nothing could be read; empty where something could.
+        notes: Which files were chosen and which were left out, as sentences.
+    """
 
     name: str
     sha256: str
+    status: Literal["read", "unreadable", "missing"] = "read"
+    problem: str = ""
+    notes: list[str] = Field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True, config=_strict)

@@ -54,7 +54,7 @@ def selfcheck(units: Sequence[str] | None = None, seed: int = 0) -> Iterator[Fin
             yield from _solution(unit, seed)
             stated = costs.stated(unit.name)
             for mistake in diagnosis.known_mistakes(unit.name):
-                yield _mistake(unit, mistake, seed, stated.get(mistake.id))
+                yield _mistake(unit, mistake, seed, stated)
             for alternative in diagnosis.known_alternatives(unit.name):
                 yield Finding(unit.name, f"alternative {alternative.name}", _alternative(unit, alternative, seed))
 
@@ -112,14 +112,15 @@ def _stub(unit: Unit, seed: int) -> Iterator[Finding]:
         yield Finding(unit.name, f"stub {outcome.check}", "" if outcome.status == "todo" else f"is {outcome.status}")
 
 
-def _mistake(unit: Unit, mistake: Mistake, seed: int, stated: tuple[str, ...] | None) -> Finding:
+def _mistake(unit: Unit, mistake: Mistake, seed: int, stated: costs.Stated) -> Finding:
     what = f"mistake {mistake.id}"
     if mistake.exercise not in {exercise.name for exercise in unit.exercises}:
         return Finding(unit.name, what, f"there is no exercise {mistake.exercise}")
     exercise = unit.exercise(mistake.exercise)
     outcomes = list(_until_named(unit, mistake, seed))
-    cost = costs.measure(exercise, outcomes)
-    return Finding(unit.name, what, _naming_problem(mistake, outcomes) or cost.problem(exercise, stated), cost)
+    cost = costs.measure(exercise, outcomes, mistake.id)
+    problem = _naming_problem(mistake, outcomes, mistake.id in stated.unnamed)
+    return Finding(unit.name, what, problem or cost.problem(exercise, stated.criteria.get(mistake.id)), cost)
 
 
 def _until_named(unit: Unit, mistake: Mistake, seed: int) -> Iterator[Outcome]:
@@ -148,13 +149,13 @@ def _until_named(unit: Unit, mistake: Mistake, seed: int) -> Iterator[Outcome]:
         runner.target.close()
 
 
-def _naming_problem(mistake: Mistake, outcomes: Sequence[Outcome]) -> str:
+def _naming_problem(mistake: Mistake, outcomes: Sequence[Outcome], excused: bool) -> str:
     wrong = [outcome for outcome in outcomes if outcome.status != "passed"]
     if broken := [outcome for outcome in wrong if outcome.status == "error"]:
         return f"the grader fails on it: {broken[0].message}"
     if not wrong:
         return "passes every check"
-    if any(outcome.mistake == mistake.id for outcome in wrong):
+    if excused or any(outcome.mistake == mistake.id for outcome in wrong):
         return ""
     named = dict.fromkeys(outcome.mistake or outcome.check for outcome in wrong)
     return f"fails without its name; named instead: {', '.join(named)}"

@@ -15,7 +15,7 @@ from grader.submission import Submission
 from grader.terminal import console
 
 if TYPE_CHECKING:  # what reads submissions is loaded when it is needed
-    from grader.batch.intake import Entry
+    from grader.intake.collect import Entry
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -29,8 +29,8 @@ def add_commands(app: typer.Typer) -> None:
         html: Annotated[Path | None, typer.Option(help="Write a page with the lines side by side, too.")] = None,
     ) -> None:
         """Which submissions are suspiciously alike, without what was handed out; nothing is run."""
-        from grader.batch.intake import collect
         from grader.batch.similarity import alike
+        from grader.intake.collect import collect
         from grader.reports.alike import alike_html, alike_text
         from grader.results import write_atomically
 

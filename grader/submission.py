@@ -13,12 +13,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Literal
 
 from grader.isolation.described import syntax_help
 from grader.isolation.modules import Source
 
 MAX_BYTES = 256 << 10  # eight times the longest unit; one of 1 MiB may take 600 MB to parse
 MAX_FILES = 200
+MAX_NESTING = 1000  # levels of the tree; Python itself gives up at about 3,000, and walkers that recurse much earlier
 # Python knows more, among them some that are no text (rot13) or take minutes to decode (punycode).
 ENCODINGS = re.compile(r"utf-8(-sig)?|ascii|iso-?8859-\d+|cp\d+|mac-roman|koi8-[ru]|gb\w+|big5\w*|euc_\w+|shift_\w+")
 KIT = Path(__file__).parents[1]
@@ -85,6 +87,14 @@ def parse(text: str) -> ast.Module:
         return ast.parse(text)
 
 
+def too_deep(tree: ast.AST) -> bool:
+    """Whether a tree is nested deeper than any code that a person writes; found without recursion, in linear time."""
+    level, depth = [tree], 0
+    while level and depth <= MAX_NESTING:
+        level, depth = [child for node in level for child in ast.iter_child_nodes(node)], depth + 1
+    return bool(level)
+
+
 def _bound_names(body: list[ast.stmt]) -> Iterator[str]:
     for statement in body:
         for node in ast.walk(statement):
@@ -115,11 +125,15 @@ class Submission:
         name: The learner, or the folder.
         files: Module name to file.
         problem: Why nothing of it could be read, as a sentence; empty where something could.
+        notes: What was chosen among several files and what was left out, as sentences.
+        missing: Nothing was handed in at all.
     """
 
     name: str
     files: Mapping[str, File]
     problem: str = ""
+    notes: tuple[str, ...] = ()
+    missing: bool = False
 
     @property
     def sha256(self) -> str:
@@ -128,6 +142,19 @@ class Submission:
         for name, file in sorted(self.files.items()):
             digest.update(f"{name}\0{file.problem}\0{len(file.text)}\0{file.text}".encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
+
+    @property
+    def status(self) -> Literal["read", "unreadable", "missing"]:
+        """Whether there is something to grade."""
+        if self.missing:
+            return "missing"
+        return "unreadable" if self.problem else "read"
+
+    @property
+    def digest(self) -> str:
+        """A digest of all that is known of it: what was found and left out, too."""
+        facts = [self.sha256, self.status, self.problem, *self.notes]
+        return hashlib.sha256("\0".join(facts).encode("utf-8", "surrogatepass")).hexdigest()
 
     def file(self, unit: str) -> File:
         """The file of a unit; where there is none, one that says so."""
@@ -185,7 +212,8 @@ def from_bytes(shown: str, raw: bytes) -> File:
         if ENCODINGS.fullmatch(codecs.lookup(encoding).name) is None:
             return File(shown, "", f"{name} names the encoding {encoding[:40]}: save the file as UTF-8.")
         text = io.TextIOWrapper(io.BytesIO(raw), encoding).read()
-        parse(text)
+        if too_deep(parse(text)):
+            return File(shown, "", f"{name} nests more than {MAX_NESTING} levels deep: split the expression up.")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         return File(shown, "", f"{name} line {line} is not UTF-8: save the file in that encoding.")

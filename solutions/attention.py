@@ -99,7 +99,7 @@ def causal_mask(
         device: Where the mask is made. None = torch's default.
 
     Returns:
-        A boolean tensor, True = may attend. Its last row is True throughout.
+        A new boolean tensor, True = may attend. Its last row is True throughout.
 
     Raises:
         ValueError: There are more queries than keys.
@@ -126,12 +126,12 @@ def scaled_dot_product_attention(
     query: Float[Tensor, "*batch q_len d_head"],
     key: Float[Tensor, "*batch k_len d_head"],
     value: Float[Tensor, "*batch k_len d_value"],
-    mask: Bool[Tensor, "*#batch q_len k_len"] | None = None,
+    mask: Bool[Tensor, "*#batch #q_len k_len"] | None = None,
 ) -> tuple[Float[Tensor, "*batch q_len d_value"], Float[Tensor, "*batch q_len k_len"]]:
     r"""Mix the values, weighting each by how well its key matches the query.
 
     In float16 a score above 65504 is inf. So that half precision survives large scores, compute the scores and their
-    softmax in float32 where the inputs are float16 or bfloat16, and cast the results back; float64 stays float64.
+    softmax in float32 where the inputs are float16 or bfloat16, and cast the results back.
 
     Math:
         weights = softmax(Q K^T / sqrt(d_head) + M),  M[i, j] = 0 where mask[i, j], else -inf
@@ -141,7 +141,8 @@ def scaled_dot_product_attention(
         query: What each position looks for.
         key: What each position offers; at least one. Query, key and value share one dtype.
         value: What is passed on where query and key match.
-        mask: True = may attend. None = everything is visible. Its leading axes may be missing or 1.
+        mask: True = may attend. None = everything is visible. It broadcasts to (*batch, q_len, k_len) as torch always
+            does: leading axes may be missing, and any of them, as q_len, may be 1.
 
     Returns:
         The mixed values and the weights, whose rows sum to 1; both in the dtype of `query`. A hidden key has a weight
@@ -298,7 +299,7 @@ class MultiHeadAttention(nn.Module):
             (The dropout draws from the global one.)
 
     Raises:
-        ValueError: d_model is not divisible by num_heads. Raised by the constructor.
+        ValueError: d_model is not divisible by num_heads (0 divides nothing). Raised by the constructor.
 
     Parameters:
         q_proj: `Linear` from d_model to d_model, as `embedding.Linear` starts it: q_proj.weight, and q_proj.bias where
@@ -528,7 +529,7 @@ def sliding_window_mask(
         device: Where the mask is made. None = torch's default.
 
     Returns:
-        A boolean tensor, True = may attend.
+        A new boolean tensor, True = may attend.
 
     Raises:
         ValueError: window is less than 1, or there are more queries than keys.

@@ -168,7 +168,7 @@ class TokenDataset:
 
     Args:
         tokens: The text, a tensor of any dtype of whole numbers or an array of any (uint16 too), with one axis. It is
-            kept as it is, and neither copied, converted nor read.
+            kept as it is: the constructor neither copies, converts nor reads it.
         length: How many positions the model sees at once, 1 or more.
 
     Returns:
@@ -273,13 +273,13 @@ class ShufflingLoader:
 
     Args:
         dataset: What has a `len` and gives a pair of tensors for `dataset[i]`, i = 0 .. len - 1: a `TokenDataset`, or
-            a list of pairs. A window is read when its batch is handed out, no earlier.
+            a list of pairs. A window is read when its batch is handed out, no earlier. It stays as it is.
         batch_size: How many windows a batch has, 1 or more.
         seed: 0 or more. The same seed gives the same batches, another seed gives another order.
 
     Returns:
         `len(loader)`: the number of batches an epoch, B.
-        `iter(loader)`: an iterator without end over batches, each the inputs and the targets, stacked to
+        `iter(loader)`: an iterator without end over batches, each the inputs and the targets, stacked to new tensors
         (batch_size, length) with row r of both from the same window. It goes on behind the last batch that the loader
         has handed out, whichever iterator that was: leaving a `for` loop and entering another one skips and repeats
         nothing.
@@ -313,7 +313,7 @@ class ShufflingLoader:
         * A generator function stops at `yield` until the next batch is asked for: count before it, or a state that is
           taken between two batches is one batch behind, and a resumed run sees a batch twice.
         * Skipping by drawing and throwing away batches works, and reads gigabytes to get where a division would.
-        * `random.shuffle` and `torch.randperm` without a generator change what the rest of the run draws.
+        * `random.shuffle`, `np.random` and `torch.randperm` without a generator change what the rest of the run draws.
 
     Source:
         Bottou 2012, Stochastic Gradient Descent Tricks, section 5.1 (shuffle). https://leon.bottou.org/papers/bottou-tricks-2012

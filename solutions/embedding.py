@@ -82,8 +82,9 @@ class Embedding(nn.Module):
         generator: Source of the initial weights. None = torch's global one; given one, the global one is not touched.
 
     Returns:
-        From `forward`: for each id its row, in a new axis behind those of `ids`, so that ids of shape (2, 3) give
-        (2, 3, d_model); no axes and empty ones are fine. The dtype is that of `weight`, and no number is rounded.
+        From `forward`: for each id the row that `weight` has at that moment, in a new axis behind those of `ids`, so
+        that ids of shape (2, 3) give (2, 3, d_model); no axes and empty ones are fine. The dtype is that of `weight`,
+        and no number is rounded.
         Gradients reach `weight`: a row gets the sum of the gradients of all places where its token stands, and the
         rows of other tokens get 0.
 
@@ -212,7 +213,7 @@ class Linear(nn.Module):
         self.weight = nn.Parameter(init_normal((out_features, in_features), std, generator=generator))
         # Zeros are fine for the bias: the random weights already make the outputs differ from one another.
         # register_parameter takes None too: the name exists then, but neither optimizer nor state_dict sees it.
-        self.register_parameter("bias", nn.Parameter(torch.zeros(out_features)) if bias else None)
+        self.register_parameter("bias", nn.Parameter(torch.zeros(out_features, dtype=torch.float32)) if bias else None)
 
     def forward(self, x: Float[Tensor, "*batch in_features"]) -> Float[Tensor, "*batch out_features"]:
         """Map the last axis.

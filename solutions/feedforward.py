@@ -39,7 +39,8 @@ def relu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         x: Floating point, any number of axes, none or an empty one among them.
 
     Returns:
-        A new tensor in the shape and dtype of `x`; `x` itself stays as it was. The gradient of an element is 1 where
+        A new tensor in the shape and dtype of `x` and on its device; `x` itself stays as it was. No number that is
+        kept loses a digit. The gradient of an element is 1 where
         x > 0 and 0 where x < 0. At exactly 0 there is no derivative: torch takes 0 there, and here any number from 0
         to 1 will do.
 
@@ -82,8 +83,8 @@ def gelu(x: Float[Tensor, "*shape"], approximate: str = "none") -> Float[Tensor,
         approximate: Which of the two formulas: "none" (the exact one) or "tanh".
 
     Returns:
-        A new tensor in the shape and dtype of `x`; `x` itself stays as it was. float16 and bfloat16 are computed in
-        float32 (or wider) and rounded once, at the end; float32 and float64 in their own precision.
+        A new tensor in the shape and dtype of `x` and on its device; `x` itself stays as it was. float16 and bfloat16
+        are computed in float32 (or wider) and rounded once, at the end; float32 and float64 in their own precision.
 
     Raises:
         ValueError: `x` is not floating point; the message gives its dtype.
@@ -140,9 +141,9 @@ def silu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         x: Floating point, any number of axes, none or an empty one among them.
 
     Returns:
-        A new tensor in the shape and dtype of `x`; `x` itself stays as it was. Value and gradient are finite for
-        every finite `x`. float16 and bfloat16 are computed in float32 (or wider) and rounded once, at the end;
-        float32 and float64 in their own precision.
+        A new tensor in the shape and dtype of `x` and on its device; `x` itself stays as it was. Value and gradient
+        are finite for every finite `x`. float16 and bfloat16 are computed in float32 (or wider) and rounded once, at
+        the end; float32 and float64 in their own precision.
 
     Raises:
         ValueError: `x` is not floating point; the message gives its dtype.
@@ -186,12 +187,13 @@ class Dropout(nn.Module):
     Args:
         p: Probability of dropping an element, in [0, 1). 0 drops nothing.
         generator: Source of the draws, on the device of the inputs. None = torch's global one; given one, the global
-            one is not touched, and the draws go on where the last call left the generator.
+            one is not touched, and the draws go on where the last call left the generator. In evaluation nothing is
+            drawn.
 
     Returns:
-        From `forward`: a tensor in the shape and dtype of `x`, which itself stays as it was. In evaluation, and for
-        p = 0, it may be `x` itself or a copy. The gradient of an element is the factor that the element got: 0 where
-        it was dropped, else 1 / (1 - p).
+        From `forward`: a tensor in the shape and dtype of `x` and on its device; `x` itself stays as it was. In
+        evaluation, and for p = 0, it may be `x` itself or a copy. The gradient of an element is the factor that the
+        element got: 0 where it was dropped, else 1 / (1 - p).
 
     Raises:
         ValueError: p is not in [0, 1); raised by the constructor, and the message gives the p that came. p = 1 is
@@ -278,8 +280,8 @@ class FeedForward(nn.Module):
         share one dtype. Gradients reach `x` and every parameter.
 
     Raises:
-        ValueError: `activation` is none of the four, or `dropout` is not in [0, 1). Raised by the constructor; the
-            message gives what came.
+        ValueError: `activation` is none of the four, or `dropout` is below 0 or above 1 (1 itself may be refused too,
+            as by `Dropout`). Raised by the constructor; the message gives what came.
 
     Parameters:
         up_proj: `Linear` from d_model to d_hidden, as `embedding.Linear` starts it: up_proj.weight, and up_proj.bias

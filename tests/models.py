@@ -72,13 +72,6 @@ def batches_of(rand, sizes=UNEQUAL):
     return [batch(rand, *size) for size in sizes]
 
 
-def counted(items, seen):
-    """The items; `seen` grows by one for each that is taken."""
-    for item in items:
-        seen.append(1)
-        yield item
-
-
 def give_gradients(model):
     """Ones, as if somebody had called backward before."""
     for parameter in model.parameters():
@@ -97,10 +90,12 @@ def loss_without_dropout(unit, model, inputs, targets):
         return lower(unit, "loss").cross_entropy(model.eval()(inputs), targets).item()
 
 
-def check_each(exercise, **cases):
-    """A check for each case, of the kind under which it is listed."""
+def check_each(exercise, *criterion, **cases):
+    """A check for each case, of the kind under which it is listed; it belongs to the criterion, if one is named."""
     listed = [(case, given, kind) for kind, those in cases.items() for case, given in those.items()]
-    listed = [pytest.param(case, given, marks=check(exercise, kind), id=case) for case, given, kind in listed]
+    listed = [
+        pytest.param(case, given, marks=check(exercise, kind, *criterion), id=case) for case, given, kind in listed
+    ]
     return pytest.mark.parametrize(("case", "given"), listed)
 
 
@@ -108,7 +103,7 @@ def compared(found, wanted):
     """What became of an entry, in words."""
     if same(found, wanted):
         return "right"
-    if same(found, "missing"):
-        return "missing"
+    if found is None or same(found, "missing"):
+        return "missing" if found is not None else "None"
     # A mistake is recognised by this word: a seed in place of a generator's state is not just anything.
     return "a number" if isinstance(found, int) and not isinstance(wanted, int) else "something else"

@@ -5,6 +5,7 @@ import math
 import torch
 
 from grader.checking import lower
+from grader.checking.observation import noise
 
 
 def seeded(seed):
@@ -75,3 +76,69 @@ def drawing(draw, seed):
         "the global generator is left alone": untouched,
         "without a generator, two calls differ": not torch.equal(draw(None), draw(None)),
     }
+
+
+def generators_drawn_from(measure, build):
+    """Which generators `build` draws from: called with one of its own, and with None."""
+    mine = seeded(1)
+    given = measure(lambda: build(mine), mine=mine).drew
+    none = measure(lambda: build(None)).drew
+    called = {"mine": "the given one", "torch": "torch's global one"}
+
+    def words(drew):
+        return " and ".join(called.get(name, f"that of {name}") for name in sorted(drew)) or "none that others know"
+
+    return {"given a generator, it draws from": words(given), "given None, it draws from": words(none)}
+
+
+def scale(values, std):
+    """Mean, standard deviation and tails in words, so that other random numbers give the same ones.
+
+    Of 24000 normal numbers, the mean is off by 0.05 std, the deviation by 4 % or the kurtosis by 0.4 once in 10^9
+    samples or less: these are 7, 8 and 12 times what chance does.
+    """
+    z = values.detach().double() / std
+    spread = z.std().item()
+    kurtosis = (z - z.mean()).div(spread or 1).pow(4).mean().item()
+    times = f"{std * spread:.1g}, which is {spread:.1g} times the documented one"
+    return {
+        "mean": "about 0" if abs(z.mean().item()) < 0.05 else f"about {z.mean().item():.1g} standard deviations",
+        "standard deviation": "the documented one" if abs(spread - 1) < 0.04 else f"about {times}",
+        "tails": "normal" if abs(kurtosis - 3) < 0.4 else f"a kurtosis of about {kurtosis:.2g}, where normal has 3",
+    }
+
+
+def texture(values, std):
+    """Whether a table of (300, 80) holds independent normal numbers of this standard deviation, in words."""
+    values = values.detach()
+    sizes = values.norm(dim=1) / values.norm() * len(values) ** 0.5
+    return {
+        # Unequal neighbours anywhere: no row and no column is a copy of another.
+        "rows differ": bool((values[1:] != values[:-1]).any(1).all()),
+        # 80 numbers a row: of 300 normal rows, one is outside these bounds in less than 1 of 10^12 samples.
+        "every row is as large as the rest": bool(((sizes > 0.4) & (sizes < 1.8)).all()),
+        "columns differ": bool((values[:, 1:] != values[:, :-1]).any(0).all()),
+        **scale(values, std),
+    }
+
+
+def results_of_new_weights(module, *args):
+    """What a module gives with three sets of weights: written in place, as training does, and put in their place.
+
+    Raises:
+        KeyError: It has no parameters.
+    """
+    if not list(module.parameters()):
+        raise KeyError("there are no parameters")
+    results = []
+    for step in range(3):
+        for index, (_, parameter) in enumerate(sorted(module.named_parameters())):
+            new = noise(parameter.shape, 10 * step + index).to(parameter.dtype)
+            if step == 2:  # as `.to` does
+                parameter.data = new
+            else:
+                with torch.no_grad():
+                    parameter.copy_(new)
+        longer = [torch.cat([argument] * (step + 1)) for argument in args]  # another shape: not a result kept by shape
+        results.append(module(*longer).detach())
+    return {f"with weights number {number}": result for number, result in enumerate(results, 1)}

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.checking import check
+from grader.checking import check, read_only
 from tests.strategies import seeds
 
 AFTER_SEED_5 = torch.rand((), generator=torch.Generator().manual_seed(5)).item()
@@ -20,16 +20,28 @@ def text(rand, size, low=0, high=200):
 
 
 TOKENS = [
-    *((dtype, False) for dtype in ("int32", "int16", "uint8")),
-    *((d, True) for d in ("uint16", "int64", "uint8")),
+    *((dtype, False) for dtype in ("int64", "int32", "int16", "uint8")),
+    *((dtype, True) for dtype in ("int64", "uint32", "uint16", "uint8")),
 ]
 
 
 def tokens_of(rand, size, dtype, array):
-    """Tokens as an array or a tensor, near the upper end of what the dtype holds."""
-    high = min(1 << 20, torch.iinfo(getattr(torch, dtype)).max)
+    """Tokens as an array or a tensor, near the upper end of what the dtype holds: beyond 2^32 for int64."""
+    high = min(0x123_4567_89AB, np.iinfo(dtype).max)
     tokens = text(rand, size, high - 90, high).numpy().astype(dtype)
     return tokens if array else torch.from_numpy(tokens)
+
+
+def large(size=500_000):
+    """An array and a tensor of so many bytes: what is made of all of it is seen, what is made of a window is not."""
+    return {"array": np.arange(size, dtype=np.uint8), "tensor": torch.arange(size).to(torch.uint8)}
+
+
+def bytes_made(measure, work):
+    """How much a piece of work makes of 500 kB of tokens, in steps that tell a copy from a conversion to int64."""
+    cost = measure(work)
+    most = max(cost.largest, cost.memory)
+    return "little" if most < 300_000 else "as much as a copy" if most < 2_000_000 else "more than a copy"
 
 
 def seeded(seed):
@@ -43,10 +55,9 @@ def pairs(count):
 
 def refused(name, given, *args, says):
     """A call that is refused, and what the message must mention: for tokens, their number or their shape."""
-    kind = "shape" if isinstance(given, tuple) else "property"
     first = pairs(given) if name == "ShufflingLoader" else torch.ones(given, dtype=torch.int64)
     call = f"{name}({given}{' windows' if name == 'ShufflingLoader' else ' tokens'}, {', '.join(map(str, args))})"
-    return pytest.param(name, (first, *args), call, says.split(), id=call, marks=check(name, kind))
+    return pytest.param(name, (first, *args), call, says.split(), id=call, marks=check(name, "property", "refusals"))
 
 
 NO_AXIS = {"train_val_split": (0.5,), "get_batch": (2, 3), "TokenDataset": (3,)}
@@ -89,13 +100,13 @@ def split(unit, count, fraction):
 
 
 @check("train_val_split", "numerics")
-@pytest.mark.parametrize(("size", "fraction"), [(20, 0.25), (7, 0.5), (11, 0.1), (10, 0.7)], ids=str)
+@pytest.mark.parametrize(("size", "fraction"), [(20, 0.25), (8, 0.5), (30, 0.1), (10, 0.7)], ids=str)
 @pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.uint8], ids=str)
 def test_split_puts_the_end_aside(agree, rand, size, fraction, dtype):
     agree("train_val_split", text(rand, size).to(dtype), fraction)
 
 
-@check("train_val_split", "numerics")
+@check("train_val_split", "numerics", "rounding")
 def test_split_rounds_as_documented(agree):
     cases = [(100, 0.29), (10, 0.25), (14, 0.25), (9, 0.3), (10, 0.14), (10, 0.16), (5, 0.5), (90, 0.95)]
     agree("train_val_split", torch.arange(60))  # a tenth, unless told otherwise
@@ -104,8 +115,8 @@ def test_split_rounds_as_documented(agree):
 
 @check("train_val_split", "property")
 def test_split_forgets_earlier_calls(agree, rand):
-    texts = text(rand, 57), text(rand, 57)  # a size that no other check has
-    agree.on("train_val_split of two texts of 57", lambda unit: [unit.train_val_split(tokens, 0.5) for tokens in texts])
+    texts = text(rand, 64), text(rand, 64)  # a size that no other check has
+    agree.on("train_val_split of two texts of 64", lambda unit: [unit.train_val_split(tokens, 0.5) for tokens in texts])
 
 
 @check("train_val_split", "property")
@@ -118,16 +129,27 @@ def test_split_loses_nothing_and_gives_nothing_twice(unit, size, fraction, seed)
     )
 
 
-@check("train_val_split", "property")
+@check("train_val_split", "efficiency")
 def test_split_of_an_array_is_two_views(agree):
     def question(unit):
         half, _ = unit.train_val_split(np.arange(40_000, 40_040, dtype=np.uint16), 0.5)
         train, val = unit.train_val_split(half, 0.25)
         before = [train.tolist(), val.tolist()]
         half.fill(7)  # what is a view of it changes with it
-        return {"the parts": before, "after a change of what was split": [train.tolist(), val.tolist()]}
+        after = [train.tolist(), val.tolist()]
+        return {"the parts": before, "after a change of what was split": after, "bytes a token": val.itemsize}
 
     agree.on("train_val_split of an array", question)
+
+
+@check("train_val_split", "efficiency")
+def test_split_copies_nothing(agree, measure):
+    def question(unit):
+        made = {kind: bytes_made(measure, lambda t=t: unit.train_val_split(t, 0.4)) for kind, t in large().items()}
+        train, val = unit.train_val_split(torch.arange(500), 0.4)
+        return {"the parts of 500 tokens": [train, val], "made of 500 kB": made}
+
+    agree.on("train_val_split of 500 kB of tokens", question)
 
 
 # get_batch
@@ -154,7 +176,7 @@ def test_batch_of_the_only_window(agree, rand, batch_size, length):
     agree("get_batch", tokens, batch_size, length, generator=seeded(3), device="cpu")
 
 
-@check("get_batch", "numerics")
+@check("get_batch", "stability")
 @pytest.mark.parametrize(("dtype", "array"), TOKENS)
 def test_batch_is_int64_for_tokens_of_any_kind(agree, rand, dtype, array):
     tokens = tokens_of(rand, 6, dtype, array)
@@ -202,9 +224,11 @@ def test_batch_forgets_earlier_calls(agree, rand):
     agree.on("get_batch of two texts of 53", lambda unit: [unit.get_batch(tokens, 2, 52) for tokens in texts])
 
 
-@check("get_batch", "property")
-def test_batch_draws_from_its_generator(agree, rand):
+@check("get_batch", "property", "generator")
+@pytest.mark.parametrize("array", [True, False], ids=["array", "tensor"])
+def test_batch_draws_from_its_generator(agree, rand, array):
     tokens, seed = text(rand, 150), rand.seed()
+    tokens = tokens.numpy() if array else tokens
 
     def question(unit):
         def batch(state, generator):
@@ -212,16 +236,80 @@ def test_batch_draws_from_its_generator(agree, rand):
             return unit.get_batch(tokens, 30, 4, generator=generator)[0]
 
         first, again = batch(4, seeded(seed)), batch(5, seeded(seed))
-        after, used = torch.rand(()).item(), seeded(seed)
+        used = seeded(seed)
         torch.rand(7, generator=used)
         return {
             "the same generator gives the same windows": torch.equal(first, again),
             "one that has drawn before gives others": not torch.equal(first, batch(4, used)),
-            "the global generator is left alone": after == AFTER_SEED_5,
-            "without one, two batches differ": not torch.equal(*(unit.get_batch(tokens, 30, 4)[0] for _ in range(2))),
         }
 
     agree.on("get_batch with a generator", question)
+
+
+@check("get_batch", "property")
+def test_batch_is_another_each_time(agree, rand):
+    tokens, seed = text(rand, 150), rand.seed()
+
+    def question(unit):
+        generator = seeded(seed)
+        with_one = [unit.get_batch(tokens, 30, 4, generator=generator)[0] for _ in range(2)]
+        without = [unit.get_batch(tokens, 30, 4)[0] for _ in range(2)]
+        return {"with one generator": not torch.equal(*with_one), "without": not torch.equal(*without)}
+
+    agree.on("whether two batches of get_batch(150 tokens, 30, 4) differ", question)
+
+
+@check("get_batch", "property", "generator")
+def test_batch_draws_from_no_other_generator(agree, measure):
+    def question(unit):
+        def drew(tokens, **given):
+            mine = seeded(8)
+            given = {name: mine if value == "mine" else value for name, value in given.items()}
+            return sorted(measure(lambda: unit.get_batch(tokens, 9, 4, **given), mine=mine).drew)
+
+        return {
+            f"{kind}, {given or 'no generator'}": drew(tokens, **given)
+            for kind, tokens in {"array": np.arange(150), "tensor": torch.arange(150)}.items()
+            for given in ({"generator": "mine"}, {"generator": None}, {})
+        }
+
+    agree.on("which generators get_batch draws from", question)
+
+
+@check("get_batch", "property", "device")
+def test_batch_is_put_on_its_device(agree):
+    def question(unit):
+        def devices(tokens, device):
+            return [part.device.type for part in unit.get_batch(tokens, 3, 4, device=device)]
+
+        return {
+            f"{kind}, {device!r}": devices(tokens, device)
+            for kind, tokens in {"array": np.arange(50), "tensor": torch.arange(50)}.items()
+            for device in ("meta", torch.device("meta"), "cpu", None)
+        }
+
+    agree.on("where get_batch puts inputs and targets", question)
+
+
+@check("get_batch", "stability")
+@pytest.mark.parametrize("array", [True, False], ids=["array", "tensor"])
+def test_batch_is_no_view_of_the_text(agree, overwrite, array):
+    tokens = np.arange(6) if array else torch.arange(6)
+
+    def question(unit):
+        overwrite(unit.get_batch(tokens, 1, 5, generator=seeded(3)))
+        return unit.get_batch(tokens, 1, 5, generator=seeded(3))
+
+    agree.on("get_batch(6 tokens, 1, 5) after somebody has written into the batch before", question)
+
+
+@check("get_batch", "efficiency")
+def test_get_batch_converts_no_more_than_its_windows(agree, measure):
+    def question(unit):
+        made = {kind: bytes_made(measure, lambda t=t: unit.get_batch(t, 2, 8)) for kind, t in large().items()}
+        return {"rows of a batch of 30": len(unit.get_batch(torch.arange(6), 30, 4)[0]), "made of 500 kB": made}
+
+    agree.on("get_batch of 500 kB of tokens", question)
 
 
 # TokenDataset
@@ -253,26 +341,52 @@ def test_dataset_cuts_the_text_where_documented(agree, rand, size, length):
     agree.on(call, lambda unit: windows_of(unit.TokenDataset(tokens, length)))
 
 
-@check("TokenDataset", "numerics")
+@check("TokenDataset", "stability")
 @pytest.mark.parametrize(("dtype", "array"), TOKENS)
 def test_dataset_gives_int64_for_tokens_of_any_kind(agree, rand, dtype, array):
     tokens = tokens_of(rand, 9, dtype, array)
     agree.on(f"the windows of {dtype} tokens", lambda unit: windows_of(unit.TokenDataset(tokens, 4)))
 
 
-@check("TokenDataset", "numerics")
-@pytest.mark.parametrize("dtype", [None, "int32", "uint8"])
+@check("TokenDataset", "efficiency")
+@pytest.mark.parametrize("dtype", [None, "int64", "int32", "uint8"])
 def test_dataset_of_a_file(agree, rand, folder, dtype):
-    tokens = text(rand, 11, high=250) if dtype == "uint8" else text(rand, 11, 65_400, 65_536)
+    low = {"uint8": 0, "int64": 1 << 33}.get(dtype, 65_400)
+    tokens = text(rand, 11, low, low + 136)
     path, given = str(write(folder, tokens, dtype or "uint16")), {"dtype": dtype} if dtype else {}
     call = f"the windows of a file of {dtype or 'uint16'}"
     agree.on(call, lambda unit: windows_of(unit.TokenDataset.from_file(path, 3, **given)))
 
 
-@check("TokenDataset", "property")
-@pytest.mark.parametrize("dtype", ["int64", "int32"])
-def test_dataset_gives_windows_of_their_own(agree, overwrite, rand, dtype):
+@check("TokenDataset", "efficiency")
+def test_dataset_opens_a_file_for_reading_alone(agree, rand, folder):
+    path = str(write(folder, text(rand, 11, 100, 40_000), "uint16"))
+
+    def question(unit):
+        with read_only(folder):
+            return windows_of(unit.TokenDataset.from_file(path, 3))
+
+    agree.on("the windows of a file that may be read but not written", question)
+
+
+@check("TokenDataset", "property", "refusals")
+@pytest.mark.parametrize(("size", "length"), [(3, 3), (41, 77)], ids=str)
+def test_dataset_refuses_a_file_without_a_window(agree, folder, size, length):
+    path = str(write(folder, torch.arange(size), "uint16"))
+    call = f"TokenDataset.from_file(a file of {size} tokens, {length})"
+    for said in (size, length + 1):
+        agree.raises(
+            call, lambda unit: windows_of(unit.TokenDataset.from_file(path, length)), ValueError, mentions=str(said)
+        )
+
+
+@check("TokenDataset", "stability")
+@pytest.mark.parametrize(
+    ("dtype", "array"), [("int64", False), ("int32", False), ("int64", True)], ids=["int64", "int32", "array"]
+)
+def test_dataset_gives_windows_of_their_own(agree, overwrite, rand, dtype, array):
     tokens = text(rand, 9).to(getattr(torch, dtype))
+    tokens = tokens.numpy() if array else tokens
 
     def question(unit):
         dataset = unit.TokenDataset(tokens, 4)
@@ -282,7 +396,7 @@ def test_dataset_gives_windows_of_their_own(agree, overwrite, rand, dtype):
     agree.on(f"window 0 of {dtype} tokens after somebody has written into it", question)
 
 
-@check("TokenDataset", "property")
+@check("TokenDataset", "property", "indices")
 @pytest.mark.parametrize("size", [10, 11, 12])
 def test_dataset_counts_negative_numbers_from_the_end(agree, rand, size):
     tokens = text(rand, size)
@@ -294,7 +408,7 @@ def test_dataset_counts_negative_numbers_from_the_end(agree, rand, size):
     agree.on(f"windows of TokenDataset({size} tokens, 3)", question)
 
 
-@check("TokenDataset", "property")
+@check("TokenDataset", "property", "indices")
 @pytest.mark.parametrize("index", [3, 4, 77, -4, -5, -77])
 def test_dataset_has_no_window_beyond_its_ends(agree, index):
     call, tokens = f"TokenDataset(12 tokens, 3)[{index}]", torch.arange(12)
@@ -316,16 +430,17 @@ def test_dataset_does_not_read_a_file_before_it_must(agree, rand, folder):
     agree.on("windows of a file that was changed after it was opened", question)
 
 
-@check("get_batch", "property")
-@pytest.mark.parametrize("array", [True, False])
-def test_get_batch_converts_no_more_than_its_windows(agree, measure, array):
-    tokens = np.zeros(500_000, dtype=np.uint8) if array else torch.zeros(500_000, dtype=torch.uint8)
-
+@check("TokenDataset", "efficiency")
+def test_dataset_converts_no_more_than_a_window(agree, measure):
     def question(unit):
-        cost = measure(lambda: unit.get_batch(tokens, 2, 8))
-        return {"makes less than 400 kB of 500 kB of tokens": max(cost.largest, cost.memory) < 400_000}
+        made = {}
+        for kind, tokens in large().items():
+            dataset = unit.TokenDataset(tokens, 400)
+            made[f"by the constructor, {kind}"] = bytes_made(measure, lambda t=tokens: unit.TokenDataset(t, 400))
+            made[f"by dataset[7], {kind}"] = bytes_made(measure, lambda d=dataset: d[7])
+        return made
 
-    agree.on(f"get_batch of a large {'array' if array else 'tensor'}", question)
+    agree.on("what TokenDataset makes of 500 kB of tokens", question)
 
 
 # ShufflingLoader
@@ -381,6 +496,56 @@ def test_loader_hands_out_no_window_twice_an_epoch(agree, count, batch_size):
 
 
 @check("ShufflingLoader", "property")
+def test_loader_has_another_order_each_epoch(agree, rand):
+    seed = int(rand.integers(1, 1000))
+
+    def question(unit):
+        first, second, third = walk(make(unit, 40, 40, seed=seed), 3)
+        turned = [first[i:] + first[:i] for i in range(40)]
+        return {
+            "an epoch is shuffled": first != sorted(first),
+            "three epochs, three orders": len({tuple(order) for order in (first, second, third)}),
+            "not one order, begun elsewhere": second not in turned and third not in turned,
+        }
+
+    agree.on("the order of ShufflingLoader(40 windows, 40)", question)
+
+
+@check("ShufflingLoader", "property")
+def test_loader_mixes_windows_from_everywhere_into_a_batch(agree):
+    def question(unit):
+        batches, couples = walk(make(unit, 120, 12, seed=6), 10), walk(make(unit, 40, 2, seed=6), 20)
+        return {
+            "no batch is 12 neighbours": all(max(batch) - min(batch) > 11 for batch in batches),
+            "batches of 2 come in the order of the text": couples == sorted(couples),
+            "most batches of 2 hold neighbours": sum(abs(a - b) == 1 and min(a, b) % 2 == 0 for a, b in couples) > 10,
+        }
+
+    agree.on("the batches of ShufflingLoader(120 windows, 12)", question)
+
+
+@check("ShufflingLoader", "property", "order")
+def test_loader_has_another_order_for_each_seed(agree, rand):
+    seed = int(rand.integers(1, 1000))
+
+    # The last as from a clock (time.time_ns), where a product is soon more than a generator takes.
+    seeds = [0, *range(seed, seed + 5), 1_800_000_000_123_456_789]
+
+    def question(unit):
+        def order(**given):
+            return [index for batch in walk(make(unit, 40, 4, **given), 10) for index in batch]
+
+        default, *others = (order(**given) for given in ({}, *({"seed": s} for s in seeds)))
+        return {
+            "an epoch is shuffled": default != sorted(default),
+            "seven seeds, seven orders": len(set(map(tuple, others))),
+            "the default seed is 0": default == others[0],
+        }
+
+    agree.on("the order of ShufflingLoader(40 windows, 4) with seven seeds", question)
+
+
+@check("ShufflingLoader", "property", "order")
 def test_loader_order_depends_on_seed_and_epoch_alone(agree, rand):
     seed = int(rand.integers(1, 1000))
 
@@ -396,7 +561,29 @@ def test_loader_order_depends_on_seed_and_epoch_alone(agree, rand):
     agree.on("ShufflingLoader with a seed, beside another", question)
 
 
-@check("ShufflingLoader", "property")
+@check("ShufflingLoader", "property", "order")
+def test_loader_draws_from_no_global_generator(agree, measure):
+    def question(unit):
+        batches = iter(make(unit, 6, 3))
+        return sorted({name for _ in range(3) for name in measure(lambda: next(batches)).drew})
+
+    agree.on("which global generators three batches of ShufflingLoader draw from", question)
+
+
+@check("ShufflingLoader", "property", "laziness")
+def test_loader_leaves_the_dataset_as_it_was(agree, overwrite):
+    windows = pairs(6)
+
+    def question(unit):
+        loader = unit.ShufflingLoader(windows, 1)
+        batches = list(islice(loader, 6))
+        overwrite(batches)
+        return sorted(walk(loader, 6))
+
+    agree.on("a list of windows, and the next epoch, after somebody has written into all batches", question)
+
+
+@check("ShufflingLoader", "property", "resume")
 def test_loader_goes_on_with_a_new_iterator_and_counts_epochs(agree):
     def question(unit):
         whole, loader = walk(make(unit), 15), make(unit)
@@ -405,7 +592,7 @@ def test_loader_goes_on_with_a_new_iterator_and_counts_epochs(agree):
     agree.on("epoch; with which batch the 1st, 2nd, 3rd iterator begins, left after 5 each; epoch then", question)
 
 
-@check("ShufflingLoader", "property")
+@check("ShufflingLoader", "property", "resume")
 @pytest.mark.parametrize("seed", [{}, {"seed": 7}], ids=["seed 0", "seed 7"])
 def test_loader_resumes_with_the_batch_that_would_have_come(agree, seed):
     def question(unit):
@@ -422,35 +609,7 @@ def test_loader_resumes_with_the_batch_that_would_have_come(agree, seed):
     agree.on("batch with which it goes on after 0, 1, ... 7 batches, 3 an epoch; epoch; are 4 right; epoch", question)
 
 
-@check("ShufflingLoader", "property")
-def test_loader_has_another_order_each_epoch_and_seed(agree, rand):
-    seed = int(rand.integers(1, 1000))
-
-    # The last as from a clock (time.time_ns), where a product is soon more than a generator takes.
-    seeds = [0, *range(seed, seed + 5), 1_800_000_000_123_456_789]
-
-    def question(unit):
-        first, second, third = walk(make(unit, 40, 40, seed=seed), 3)
-        default, *others = (walk(make(unit, 40, 40, **s), 1)[0] for s in ({}, *({"seed": s} for s in seeds)))
-        pairs_of_two = walk(make(unit, 40, 2, seed=seed), 20)
-        turned = [first[i:] + first[:i] for i in range(40)]
-        return {
-            "an epoch is shuffled": first != sorted(first),
-            "batches of 2 come in the order of the text": pairs_of_two == sorted(pairs_of_two),
-            "batches of 2 hold neighbours of the text": sum(
-                abs(one - other) == 1 and min(one, other) % 2 == 0 for one, other in pairs_of_two
-            )
-            > 10,
-            "three epochs, three orders": len({tuple(order) for order in (first, second, third)}),
-            "not one order, begun elsewhere": second not in turned and third not in turned,
-            "seven seeds, seven orders": len(set(map(tuple, others))),
-            "the default seed is 0": default == others[0],
-        }
-
-    agree.on("the order of ShufflingLoader(40 windows, 40)", question)
-
-
-@check("ShufflingLoader", "property")
+@check("ShufflingLoader", "property", "refusals")
 @pytest.mark.parametrize(
     ("count", "batch_size", "says"), [(71, 12, "60 71"), (49, 12, "60 49"), (60, 13, "12 13"), (60, 11, "12 11")]
 )
@@ -463,7 +622,24 @@ def test_loader_refuses_the_state_of_other_sizes(agree, count, batch_size, says)
         agree.raises(call, question, ValueError, mentions=said)
 
 
-@check("ShufflingLoader", "property")
+@check("ShufflingLoader", "property", "resume")
+def test_loader_resumes_from_a_loader_that_has_resumed(agree):
+    def question(unit):
+        whole, state = walk(make(unit, seed=7), 12), make(unit, seed=7).state_dict()
+        found = []
+        for seed in range(4):
+            loader = make(unit, seed=seed)
+            loader.load_state_dict(state)
+            found.append((loader.epoch, walk(loader, 2) == whole[2 * seed : 2 * seed + 2], loader.epoch))
+            state = loader.state_dict()
+        return found
+
+    agree.on(
+        "four loaders, each with the state of the one before after two batches: epoch; are both right; epoch", question
+    )
+
+
+@check("ShufflingLoader", "property", "resume")
 def test_loader_takes_the_state_of_hundreds_of_windows(agree):
     # From 257 on Python makes a whole number anew: two that are equal are `==`, and no longer `is`.
     def question(unit):
@@ -475,7 +651,7 @@ def test_loader_takes_the_state_of_hundreds_of_windows(agree):
     agree.on("epoch of a loader with 300 windows, 260 at a time, with the state of another after a batch", question)
 
 
-@check("ShufflingLoader", "property")
+@check("ShufflingLoader", "property", "resume")
 def test_loader_state_is_plain_and_a_copy(agree):
     def question(unit):
         loader = make(unit)
@@ -503,22 +679,59 @@ def test_loader_reads_the_windows_of_the_next_batch_only(agree, done):
     agree.on(f"the batch after {done} others, where a dataset has no other windows", question)
 
 
+@check("ShufflingLoader", "efficiency")
+def test_loader_reads_a_window_when_its_batch_is_due(agree, rand, folder):
+    texts = [text(rand, 25, low, low + 9_000) for low in (100, 10_000, 20_000)]
+
+    def question(unit):
+        path = write(folder, texts[0], "uint16")
+        loader = unit.ShufflingLoader(unit.TokenDataset.from_file(str(path), 4), 1)
+        batches, found = iter(loader), []
+        for tokens in (texts[1], texts[2], texts[2]):
+            with path.open("r+b") as file:  # in place: what is mapped shows it, what was read does not
+                file.write(tokens.numpy().astype("uint16").tobytes())
+            found.append([int(part.min()) // 10_000 for part in next(batches)])
+        return found
+
+    agree.on("which of three texts, written into the file one after another, three batches are of", question)
+
+
+@check("ShufflingLoader", "efficiency")
+def test_loader_reads_no_window_again_to_resume(agree, measure):
+    def question(unit):
+        loader, lines = make(unit, 100, 1), []
+        for more in (5, 295):
+            walk(loader, more)
+            state, resumed = loader.state_dict(), make(unit, 100, 1)
+
+            def resume(state=state, resumed=resumed):
+                resumed.load_state_dict(state)
+                return next(iter(resumed))
+
+            lines.append(measure(resume).lines)
+        return {"runs at most 200 lines of Python more": lines[1] - lines[0] <= 200}
+
+    agree.on("resuming after 300 batches, compared with 5", question)
+
+
 @check("ShufflingLoader", "shortcut")
 def test_loader_is_written_by_hand(agree):
     agree.on("the first batch of ShufflingLoader(2 windows, 2)", lambda unit: sorted(walk(make(unit, 2, 2), 1)[0]))
 
 
-@check("ShufflingLoader", "property")
-def test_loader_is_as_it_was_after_it_refused_a_state(agree):
+@check("ShufflingLoader", "property", "refusals")
+@pytest.mark.parametrize(("count", "batch_size"), [(32, 5), (31, 4), (33, 4)], ids=str)
+def test_loader_is_as_it_was_after_it_refused_a_state(agree, count, batch_size):
     def build(unit):
-        loader = make(unit, count=32, batch_size=4, seed=3)
+        loader, other = make(unit, count=32, batch_size=4, seed=3), make(unit, count, batch_size, seed=8)
         walk(loader, 3)
-        return loader, make(unit, count=32, batch_size=5, seed=8).state_dict()
+        walk(other, 10)
+        return loader, other.state_dict()
 
     agree.unchanged(
-        "ShufflingLoader.load_state_dict of another batch size",
+        f"ShufflingLoader.load_state_dict of {count} windows, {batch_size} at a time, into 32, 4 at a time",
         build,
-        look=lambda both: both[0].state_dict(),
+        look=lambda both: (both[0].state_dict(), both[0].epoch),
         call=lambda both: both[0].load_state_dict(both[1]),
         error=ValueError,
     )

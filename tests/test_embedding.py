@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grader.checking import check, default_dtype
-from tests.starts import drawing
+from tests.starts import drawing, generators_drawn_from, results_of_new_weights, scale, seeded, texture
 from tests.strategies import normal, seeds
 
 # Class, its arguments, the shape of its weight, and the documented standard deviation of the weight. The sizes differ,
@@ -18,67 +18,18 @@ WIDE = {
 DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
 
 
-def of_each(kind):
+def of_each(kind, *criterion):
     """The same check for either layer, under the layer's own name."""
-    return pytest.mark.parametrize("layer", [pytest.param(name, marks=check(name, kind)) for name in WIDE])
-
-
-def seeded(seed):
-    return torch.Generator().manual_seed(seed)
-
-
-def scale(values, std):
-    """Mean, standard deviation and tails in words, so that other random numbers give the same ones.
-
-    Of 24000 normal numbers, the mean is off by 0.05 std, the deviation by 4 % or the kurtosis by 0.4 once in 10^9
-    samples or less: these are 7, 8 and 12 times what chance does.
-    """
-    z = values.detach().double() / std
-    spread = z.std().item()
-    kurtosis = (z - z.mean()).div(spread or 1).pow(4).mean().item()
-    return {
-        "mean over std": "0" if abs(z.mean().item()) < 0.05 else f"about {z.mean().item():.1g}",
-        "standard deviation": "the documented one" if abs(spread - 1) < 0.04 else f"about {spread:.1g} times as large",
-        "tails": "normal" if abs(kurtosis - 3) < 0.4 else f"a kurtosis of about {kurtosis:.2g}, where normal has 3",
-    }
-
-
-def filling(draw, seed, std):
-    """What can be seen of a table that `draw` fills with a generator, or with None.
-
-    Args:
-        draw: From a generator to a tensor of (300, 80).
-        seed: For generators.
-        std: The documented standard deviation.
-    """
-    first = draw(seeded(seed)).detach()
-    sizes = first.norm(dim=1) / first.norm() * len(first) ** 0.5
-    return {
-        **drawing(draw, seed),
-        # Unequal neighbours anywhere: no row and no column is a copy of another.
-        "rows differ": bool((first[1:] != first[:-1]).any(1).all()),
-        # 80 numbers a row: of 300 normal rows, one is outside these bounds in less than 1 of 10^12 samples.
-        "every row is as large as the rest": bool(((sizes > 0.4) & (sizes < 1.8)).all()),
-        "columns differ": bool((first[:, 1:] != first[:, :-1]).any(0).all()),
-        **scale(first, std),
-    }
+    layers = [pytest.param(name, marks=check(name, kind, *criterion)) for name in WIDE]
+    return pytest.mark.parametrize("layer", layers)
 
 
 # init_normal
 
 
-@check("init_normal", "property")
-def test_init_normal_is_float32_whatever_the_default_dtype(agree):
-    def question(unit):
-        with default_dtype(torch.float64):
-            return str(unit.init_normal((3, 4), 0.5, generator=seeded(1)).dtype)
-
-    agree.on("the dtype of init_normal((3, 4), 0.5) after torch.set_default_dtype(torch.float64)", question)
-
-
 @check("init_normal", "shape")
 @pytest.mark.parametrize("shape", [(5,), (3, 4), (4, 1), (2, 3, 5), (0, 4)], ids=str)
-def test_init_normal_makes_the_shape_it_is_told(agree, rand, shape):
+def test_init_normal_makes_the_shape_it_is_told(agree, shape):
     def question(unit):
         out = unit.init_normal(shape, 0.5, generator=seeded(1))
         return {"shape": tuple(out.shape), "dtype": str(out.dtype), "requires_grad": out.requires_grad}
@@ -86,15 +37,29 @@ def test_init_normal_makes_the_shape_it_is_told(agree, rand, shape):
     agree.on(f"init_normal(shape={shape}, std=0.5)", question)
 
 
+@check("init_normal", "shape")
+def test_init_normal_is_float32_whatever_the_default_dtype(agree):
+    def question(unit):
+        with default_dtype(torch.float64):
+            first, second = (unit.init_normal((300, 80), 0.5, generator=seeded(1)) for _ in range(2))
+        return {
+            "dtype": str(first.dtype),
+            "asks for a gradient": first.requires_grad,
+            **texture(first, 0.5),
+            "the same generator gives the same numbers": torch.equal(first, second),
+        }
+
+    agree.on("init_normal((300, 80), 0.5) after torch.set_default_dtype(torch.float64)", question)
+
+
 @check("init_normal", "numerics")
 @pytest.mark.parametrize("std", [0.02, 0.3, 2.5])
 def test_init_normal_draws_normal_numbers_of_the_scale_it_is_told(agree, rand, std):
     seed = rand.seed()
-
-    def question(unit):
-        return filling(lambda generator: unit.init_normal((300, 80), std, generator=generator), seed, std)
-
-    agree.on(f"init_normal(shape=(300, 80), std={std})", question)
+    agree.on(
+        f"init_normal(shape=(300, 80), std={std})",
+        lambda unit: texture(unit.init_normal((300, 80), std, generator=seeded(seed)), std),
+    )
 
 
 @check("init_normal", "numerics")
@@ -106,7 +71,24 @@ def test_init_normal_needs_no_generator(agree):
     agree.on("init_normal((300, 80), 0.3) without a generator", question)
 
 
-@check("init_normal", "numerics")
+@check("init_normal", "numerics", "generator")
+def test_init_normal_follows_the_generator(agree, rand):
+    seed = rand.seed()
+    agree.on(
+        "init_normal(shape=(30, 8), std=0.3) with and without a generator",
+        lambda unit: drawing(lambda generator: unit.init_normal((30, 8), 0.3, generator=generator), seed),
+    )
+
+
+@check("init_normal", "numerics", "generator")
+def test_init_normal_draws_from_one_generator_and_no_other(agree, measure):
+    def question(unit):
+        return generators_drawn_from(measure, lambda g: unit.init_normal((3, 4), 0.3, generator=g))
+
+    agree.on("init_normal((3, 4), 0.3)", question)
+
+
+@check("init_normal", "numerics", "generator")
 def test_init_normal_keeps_nothing_from_an_earlier_call(agree):
     def question(unit):
         first, second = (unit.init_normal((2, 3), 0.3, generator=seeded(seed)) for seed in (3, 4))
@@ -133,18 +115,48 @@ def test_init_normal_is_written_by_hand(agree):
 # How both layers start
 
 
-@of_each("numerics")
-def test_a_new_layer_draws_its_weight(agree, rand, layer):
-    init, shape, std = WIDE[layer]
+def built(unit, layer, generator, **options):
+    """A new layer whose weight is (300, 80).
+
+    Raises:
+        ValueError: Its weight has another shape.
+    """
+    init, shape, _ = WIDE[layer]
+    module = getattr(unit, layer)(**init, **options, generator=generator)
+    if module.weight.shape != shape:
+        raise ValueError(f"the weight has shape {tuple(module.weight.shape)}, expected {shape}")
+    return module
+
+
+OPTIONS = [("Embedding", {}), ("Linear", {}), ("Linear", {"bias": False})]
+STARTS = [pytest.param(n, o, marks=check(n, "numerics", "start"), id="-".join([n, *o])) for n, o in OPTIONS]
+of_each_start = pytest.mark.parametrize(("layer", "options"), STARTS)
+
+
+@of_each_start
+def test_a_new_weight_is_normal_with_the_documented_deviation(agree, rand, layer, options):
+    seed, std = rand.seed(), WIDE[layer][2]
+    agree.on(
+        f"the weight of a new {layer} of 300 rows of 80 numbers",
+        lambda unit: texture(built(unit, layer, seeded(seed), **options).weight, std),
+    )
+
+
+@of_each_start
+def test_a_new_weight_follows_the_generator(agree, rand, layer, options):
     seed = rand.seed()
+    agree.on(
+        f"the weight of a new {layer} with and without a generator",
+        lambda unit: drawing(lambda generator: built(unit, layer, generator, **options).weight.detach(), seed),
+    )
 
-    def question(unit):
-        built = getattr(unit, layer)(**init)
-        if built.weight.shape != shape:
-            return f"a weight of shape {tuple(built.weight.shape)}"
-        return filling(lambda generator: getattr(unit, layer)(**init, generator=generator).weight, seed, std)
 
-    agree.on(f"the weight of a new {layer}({', '.join(f'{k}={v}' for k, v in init.items())})", question)
+@of_each_start
+def test_a_new_weight_is_drawn_from_one_generator_and_no_other(agree, measure, layer, options):
+    agree.on(
+        f"a new {layer}",
+        lambda unit: generators_drawn_from(measure, lambda generator: built(unit, layer, generator, **options)),
+    )
 
 
 def parameters_of(layer, *sizes, **options):
@@ -166,7 +178,7 @@ def parameters_of(layer, *sizes, **options):
     return question
 
 
-@of_each("numerics")
+@of_each("numerics", "start")
 def test_a_new_layer_has_the_documented_parameters(agree, layer):
     agree.on(f"{layer}(5, 3), just built", parameters_of(layer, 5, 3))
 
@@ -194,10 +206,25 @@ def test_nothing_is_kept_from_an_earlier_call(agree, layer):
     agree.on(f"{layer}(9, 4) called twice, with another input of the same shape", question)
 
 
+@of_each("numerics")
+def test_new_weights_are_used_at_the_next_call(agree, layer):
+    x = torch.tensor([[2, 0], [1, 2]]) if layer == "Embedding" else normal(1, 2, 5)
+    agree.on(
+        f"{layer}(5, 3), called after each change of its weights",
+        lambda unit: results_of_new_weights(getattr(unit, layer)(5, 3).double(), x),
+    )
+
+
 def loaded(module):
-    """The module with fixed float64 parameters."""
-    module = module.double()
-    for index, (_, parameter) in enumerate(sorted(module.named_parameters())):
+    """The module with fixed float64 parameters.
+
+    Raises:
+        KeyError: It has no parameters.
+    """
+    parameters = sorted(module.double().named_parameters())
+    if not parameters:
+        raise KeyError("there are no parameters")
+    for index, (_, parameter) in enumerate(parameters):
         parameter.data = normal(100 + index, *parameter.shape)
     return module
 
@@ -236,23 +263,26 @@ def test_Embedding_takes_ids_that_leave_out_the_largest(agree):
     agree_on_rows(agree, 7, 3, torch.tensor([[2, 0], [1, 2]]))
 
 
-@check("Embedding", "numerics")
-@pytest.mark.parametrize("dtype", [torch.int32, torch.int16, torch.uint8], ids=str)
+@check("Embedding", "shape")
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int16, torch.int8, torch.uint8], ids=str)
 def test_Embedding_takes_ids_of_any_integer_dtype(agree, dtype):
-    agree_on_rows(agree, 300, 3, torch.tensor([[2, 0, 1], [1, 200 if dtype == torch.uint8 else 299, 1]]).to(dtype))
+    largest = min(299, torch.iinfo(dtype).max)
+    agree_on_rows(agree, 300, 3, torch.tensor([[2, 0, 1], [1, largest, 1]]).to(dtype))
 
 
-@check("Embedding", "numerics")
+@check("Embedding", "shape")
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_Embedding_returns_the_dtype_of_its_weight(agree, rand, dtype):
     agree_on_rows(agree, 7, 5, rand.integers(0, 7, 2, 3), dtype=dtype, gradients=False)
 
 
-@check("Embedding", "numerics")
-@pytest.mark.parametrize("id", [37, 41, -1, -37, -38])
-def test_Embedding_refuses_an_id_outside_the_table(agree, id):
+# 2^32 is 0 and 2^32 + 1 is 1 in 32 bits.
+@check("Embedding", "numerics", "refusals")
+@pytest.mark.parametrize("training", [True, False], ids=["in training", "in evaluation"])
+@pytest.mark.parametrize("id", [37, 41, -1, -37, -38, 2**32, 2**32 + 1])
+def test_Embedding_refuses_an_id_outside_the_table(agree, id, training):
     def question(unit):
-        return loaded(unit.Embedding(37, 5))(torch.tensor([[0, 1], [id, 2]]))
+        return loaded(unit.Embedding(37, 5)).train(training)(torch.tensor([[0, 1], [id, 2]]))
 
     for number in (id, 37):
         agree.raises(f"Embedding(37, 5) on ids with {id} among them", question, IndexError, mentions=str(number))
@@ -299,11 +329,12 @@ def test_Linear_takes_a_transposed_x(agree, rand):
     agree_on_map(agree, 6, rand(4, 3, 2).transpose(0, 2))
 
 
-@check("Linear", "shape")
+@check("Linear", "shape", "refusals")
+@pytest.mark.parametrize("training", [True, False], ids=["in training", "in evaluation"])
 @pytest.mark.parametrize(("size", "shape"), [(37, (2, 41)), (37, (2, 3, 1)), (1, (2, 3, 41)), (37, (37, 5)), (37, ())])
-def test_Linear_refuses_a_last_axis_of_another_size(agree, size, shape):
+def test_Linear_refuses_a_last_axis_of_another_size(agree, size, shape, training):
     def question(unit):
-        return loaded(unit.Linear(size, 5))(torch.ones(shape).double())
+        return loaded(unit.Linear(size, 5)).train(training)(torch.ones(shape).double())
 
     for number in (size, *shape[-1:]):
         what = f"Linear({size}, 5) on an x of shape {shape}"
@@ -316,13 +347,13 @@ def test_Linear_multiplies_by_its_weight_and_adds_its_bias(agree, rand, in_featu
     agree_on_map(agree, out_features, rand(2, 4, in_features))
 
 
-@check("Linear", "numerics")
+@check("Linear", "numerics", "start")
 @pytest.mark.parametrize(("in_features", "out_features"), [(5, 3), (4, 4)])
 def test_Linear_without_bias_adds_nothing(agree, rand, in_features, out_features):
     agree_on_map(agree, out_features, rand(2, in_features), bias=False)
 
 
-@check("Linear", "numerics")
+@check("Linear", "numerics", "start")
 def test_Linear_without_bias_has_a_weight_and_no_bias(agree):
     def question(unit):
         built = parameters_of("Linear", 5, 3, bias=False)(unit)
@@ -331,7 +362,7 @@ def test_Linear_without_bias_has_a_weight_and_no_bias(agree):
     agree.on("Linear(5, 3, bias=False), just built", question)
 
 
-@check("Linear", "numerics")
+@check("Linear", "shape")
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_Linear_returns_the_dtype_of_its_input(agree, rand, dtype):
     # Small numbers: half precision then rounds within its tolerance, whatever the order of the sum.
@@ -339,10 +370,14 @@ def test_Linear_returns_the_dtype_of_its_input(agree, rand, dtype):
 
 
 @check("Linear", "gradient")
-@pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("shape", [(2, 3, 5), (4, 4), (5,)], ids=str)
-def test_Linear_passes_gradients_to_its_input_and_parameters(agree, rand, shape, bias):
-    agree_on_map(agree, 4, rand(*shape), bias=bias)
+def test_Linear_passes_gradients_to_its_input_and_parameters(agree, rand, shape):
+    agree_on_map(agree, 4, rand(*shape))
+
+
+@check("Linear", "gradient", "start")
+def test_Linear_without_bias_passes_gradients_too(agree, rand):
+    agree_on_map(agree, 4, rand(2, 3, 5), bias=False)
 
 
 @check("Linear", "property")

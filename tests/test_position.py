@@ -7,61 +7,93 @@ from hypothesis import strategies as st
 
 from grader.checking import check
 from grader.checking.compare import Tolerance
+from tests.starts import drawing, generators_drawn_from, results_of_new_weights, seeded, texture
 from tests.strategies import normal, seeds, sizes
 
 SINUSOIDAL, LEARNED, FREQUENCIES = "sinusoidal_encoding", "LearnedPositionalEmbedding", "rope_frequencies"
 ROPE, ALIBI = "apply_rope", "alibi_bias"
 # Angles in float32 turn a float64 x by a little more or less than angles in float64.
 TURNED = Tolerance(1e-4, 1e-4)
-# With this base and 8 features the frequencies are 1, 1/4, 1/16, 1/64: exact in every dtype, however they are computed.
-ROUND_BASE = 256.0
 
 
 def near(one, other, atol=1e-4):
     return torch.allclose(one.double(), other.double(), rtol=1e-4, atol=atol)
 
 
+def agree_on_table(agree, name, *arguments, tolerance=None):
+    """The same numbers as the reference's, in any dtype: what the dtype is has a check of its own."""
+    what = f"{name}({', '.join(map(str, arguments))})"
+    agree.on(what, lambda unit: getattr(unit, name)(*arguments).detach().float(), tolerance=tolerance)
+
+
 # What three of the functions have in common
 
-CALLS = {
-    SINUSOIDAL: [(13, 8, ROUND_BASE), (13, 8, 16.0), (14, 8, 16.0)],
-    FREQUENCIES: [(32, ROUND_BASE), (32, 16.0)],
-    ALIBI: [(2, 13, 15), (2, 13, 14), (4, 13, 14)],
+# Two calls that differ in one argument alone, and the criterion that this argument belongs to.
+PAIRS = {
+    SINUSOIDAL: ("base", (13, 8, 256.0), (13, 8, 16.0)),
+    FREQUENCIES: ("base", (32, 256.0), (32, 16.0)),
+    ALIBI: ("queries", (2, 13, 15), (2, 13, 14)),
 }
+FRESH = {SINUSOIDAL: (14, 8), FREQUENCIES: (34,), ALIBI: (2, 14)}
+of_each_table = pytest.mark.parametrize("name", [pytest.param(n, marks=check(n, "numerics", "fresh")) for n in FRESH])
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=check(name, "numerics")) for name in CALLS])
+@pytest.mark.parametrize("name", [pytest.param(n, marks=check(n, "numerics", PAIRS[n][0])) for n in PAIRS])
 def test_nothing_is_kept_from_an_earlier_call(agree, name):
+    _, *calls = PAIRS[name]
     agree.on(
-        f"{name} called with {', then '.join(map(str, CALLS[name]))}",
-        lambda unit: {str(arguments): getattr(unit, name)(*arguments) for arguments in CALLS[name]},
+        f"{name} called with {' and then with '.join(map(str, calls))}",
+        lambda unit: {str(arguments): getattr(unit, name)(*arguments).float() for arguments in calls},
     )
+
+
+@of_each_table
+def test_what_was_given_away_is_not_given_again(agree, overwrite, name):
+    arguments = FRESH[name]
+
+    def question(unit):
+        overwrite(getattr(unit, name)(*arguments))
+        return getattr(unit, name)(*arguments).float()
+
+    agree.on(f"{name}{arguments} after its first result was written into", question)
+
+
+@of_each_table
+def test_the_result_is_a_float32_tensor_without_a_gradient(agree, name):
+    arguments = FRESH[name]
+
+    def question(unit):
+        result = getattr(unit, name)(*arguments)
+        return {"dtype": str(result.dtype), "asks for a gradient": result.requires_grad}
+
+    agree.on(f"{name}{arguments}", question)
 
 
 # sinusoidal_encoding
 
 
+@check(SINUSOIDAL, "numerics")
+@pytest.mark.parametrize(("length", "d_model"), [(6, 8), (5, 4), (3, 16), (20, 6), (40, 2)])
+def test_sinusoidal_encoding_alternates_sines_and_cosines(agree, length, d_model):
+    agree_on_table(agree, SINUSOIDAL, length, d_model)
+
+
 @check(SINUSOIDAL, "shape")
-@pytest.mark.parametrize(("length", "d_model"), [(5, 6), (3, 7), (1, 4), (2, 1), (0, 4), (4, 2)])
-def test_sinusoidal_encoding_has_a_row_a_position(agree, length, d_model):
-    agree(SINUSOIDAL, length, d_model)
+@pytest.mark.parametrize(("length", "d_model"), [(3, 7), (20, 5), (1, 9), (2, 1), (1, 4), (0, 4), (0, 3)])
+def test_sinusoidal_encoding_of_odd_sizes_and_short_texts(agree, length, d_model):
+    agree_on_table(agree, SINUSOIDAL, length, d_model)
 
 
-@check(SINUSOIDAL, "numerics")
-@pytest.mark.parametrize(("length", "d_model"), [(6, 8), (5, 4), (3, 16), (20, 5), (20, 9)])
-def test_sinusoidal_encoding_of_even_and_odd_size(agree, length, d_model):
-    agree(SINUSOIDAL, length, d_model, ROUND_BASE)
+@check(SINUSOIDAL, "shape")
+def test_sinusoidal_encoding_has_no_last_position(agree):
+    # Angles in float32 are known to 1e-3 there.
+    agree_on_table(agree, SINUSOIDAL, 9000, 4, tolerance=Tolerance(1e-2, 1e-2))
 
 
-@check(SINUSOIDAL, "numerics")
-@pytest.mark.parametrize("base", [(), (2.0,), (300.0,), (1e6,)])
+@check(SINUSOIDAL, "numerics", "base")
+@pytest.mark.parametrize("base", [2.0, 300.0, 1e6])
 def test_sinusoidal_encoding_takes_the_base_it_is_given(agree, base):
-    agree(SINUSOIDAL, 40, 6, *base)
-
-
-@check(SINUSOIDAL, "numerics")
-def test_sinusoidal_encoding_asks_for_no_gradient(agree):
-    agree.on("sinusoidal_encoding(3, 4).requires_grad", lambda unit: unit.sinusoidal_encoding(3, 4).requires_grad)
+    agree_on_table(agree, SINUSOIDAL, 40, 6, base)
 
 
 @check(SINUSOIDAL, "property")
@@ -92,15 +124,22 @@ INIT = {"max_length": 11, "d_model": 5}
 
 
 @check(LEARNED, "shape")
-@pytest.mark.parametrize("shape", [(2, 3, 5), (1, 11, 5), (4, 1, 5), (2, 0, 5)], ids=str)
+@pytest.mark.parametrize("shape", [(2, 3, 5), (1, 11, 5), (4, 1, 5), (2, 0, 5), (0, 3, 5)], ids=str)
 def test_LearnedPositionalEmbedding_keeps_the_shape(agree, rand, shape):
     agree.module(LEARNED, INIT, rand(*shape))
 
 
 @check(LEARNED, "shape")
-def test_LearnedPositionalEmbedding_refuses_positions_that_it_does_not_have(agree):
+@pytest.mark.parametrize(("seq", "offset"), [(1, 10), (4, 7), (0, 11)])
+def test_LearnedPositionalEmbedding_takes_what_ends_at_its_end(agree, rand, seq, offset):
+    agree.module(LEARNED, INIT, rand(2, seq, 5), offset)
+
+
+@check(LEARNED, "shape", "refusals")
+@pytest.mark.parametrize("training", [True, False], ids=["in training", "in evaluation"])
+def test_LearnedPositionalEmbedding_refuses_positions_that_it_does_not_have(agree, training):
     def outcome(unit, seq, offset):
-        module = unit.LearnedPositionalEmbedding(**INIT)
+        module = unit.LearnedPositionalEmbedding(**INIT).train(training)
         module.weight.data = normal(1, 11, 5).float()
         try:
             return module(torch.zeros(2, seq, 5), offset).detach()
@@ -114,7 +153,7 @@ def test_LearnedPositionalEmbedding_refuses_positions_that_it_does_not_have(agre
     )
 
 
-@check(LEARNED, "shape")
+@check(LEARNED, "shape", "refusals")
 @pytest.mark.parametrize(("seq", "offset", "said"), [(12, 0, "11"), (3, -7, "-7")])
 def test_LearnedPositionalEmbedding_says_what_it_refuses(agree, seq, offset, said):
     agree.raises(
@@ -126,10 +165,19 @@ def test_LearnedPositionalEmbedding_says_what_it_refuses(agree, seq, offset, sai
 
 
 @check(LEARNED, "numerics")
-@pytest.mark.parametrize(("shape", "offset"), [((2, 3, 5), 4), ((2, 1, 5), 10), ((4, 4, 5), 7), ((4, 4, 5), 0)])
+@pytest.mark.parametrize(("shape", "offset"), [((2, 3, 5), 4), ((2, 1, 5), 9), ((4, 4, 5), 6), ((4, 4, 5), 0)])
 def test_LearnedPositionalEmbedding_begins_at_the_offset(agree, rand, shape, offset):
-    agree.module(LEARNED, INIT, rand(*shape), offset=offset)
+    agree.module(LEARNED, INIT, rand(*shape), offset=offset, train=True)
     agree.module(LEARNED, INIT, rand(*shape), offset)
+
+
+@check(LEARNED, "numerics")
+def test_LearnedPositionalEmbedding_uses_new_weights_at_the_next_call(agree):
+    x = normal(1, 2, 3, 5)
+    agree.on(
+        "LearnedPositionalEmbedding(11, 5), called after each change of its weights",
+        lambda unit: results_of_new_weights(unit.LearnedPositionalEmbedding(**INIT).double(), x),
+    )
 
 
 @check(LEARNED, "numerics")
@@ -145,7 +193,7 @@ def test_LearnedPositionalEmbedding_keeps_nothing_from_an_earlier_call(agree):
     agree.on("LearnedPositionalEmbedding(11, 5) called four times, with other vectors or offsets", question)
 
 
-@check(LEARNED, "numerics")
+@check(LEARNED, "numerics", "start")
 def test_LearnedPositionalEmbedding_has_the_documented_parameter(agree):
     def question(unit):
         module = unit.LearnedPositionalEmbedding(**INIT)
@@ -157,30 +205,34 @@ def test_LearnedPositionalEmbedding_has_the_documented_parameter(agree):
     agree.on("LearnedPositionalEmbedding(11, 5), just built", question)
 
 
-@check(LEARNED, "numerics")
-def test_LearnedPositionalEmbedding_draws_its_weight_from_the_generator(agree):
-    def draw(unit, seed):
-        generator = torch.Generator().manual_seed(seed)
-        return unit.LearnedPositionalEmbedding(64, 128, generator=generator).weight.detach().double()
+def weight_from(unit, generator):
+    return unit.LearnedPositionalEmbedding(300, 80, generator=generator).weight.detach()
 
-    def facts(unit):
-        torch.default_generator.manual_seed(5)
-        first = draw(unit, 1)
-        untouched = torch.rand(()).item() == torch.rand((), generator=torch.Generator().manual_seed(5)).item()
-        second = draw(unit, 1)
-        plain = [unit.LearnedPositionalEmbedding(64, 128).weight.detach() for _ in range(2)]
-        # Bounds at six standard errors or more of 8192 numbers.
-        return {
-            "the same seed gives the same weight": torch.equal(first, second),
-            "another seed gives another weight": not torch.equal(first, draw(unit, 2)),
-            "without a generator, every module is different": not torch.equal(*plain),
-            "the global generator was left alone": untouched,
-            "the standard deviation is 0.02": abs(first.std().item() / 0.02 - 1) < 0.06,
-            "the mean is 0": abs(first.mean().item()) < 0.0015,
-            "it is normal (kurtosis 3)": abs(((first / first.std()) ** 4).mean().item() - 3) < 0.5,
-        }
 
-    agree.on("the initial weight of LearnedPositionalEmbedding(64, 128)", facts)
+@check(LEARNED, "numerics", "start")
+def test_LearnedPositionalEmbedding_starts_small_and_normal(agree, rand):
+    seed = rand.seed()
+    agree.on(
+        "the initial weight of LearnedPositionalEmbedding(300, 80)",
+        lambda unit: texture(weight_from(unit, seeded(seed)), 0.02),
+    )
+
+
+@check(LEARNED, "numerics", "start")
+def test_LearnedPositionalEmbedding_follows_the_generator(agree, rand):
+    seed = rand.seed()
+    agree.on(
+        "the initial weight of LearnedPositionalEmbedding(300, 80) with and without a generator",
+        lambda unit: drawing(lambda generator: weight_from(unit, generator), seed),
+    )
+
+
+@check(LEARNED, "numerics", "start")
+def test_LearnedPositionalEmbedding_draws_from_one_generator_and_no_other(agree, measure):
+    agree.on(
+        "a new LearnedPositionalEmbedding(300, 80)",
+        lambda unit: generators_drawn_from(measure, lambda generator: weight_from(unit, generator)),
+    )
 
 
 @check(LEARNED, "gradient")
@@ -203,7 +255,7 @@ def test_LearnedPositionalEmbedding_gives_the_same_in_two_parts(unit, seed, befo
 
 
 @check(LEARNED, "stability")
-@pytest.mark.parametrize("x_dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("x_dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16], ids=str)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_LearnedPositionalEmbedding_returns_the_dtype_of_x(agree, rand, x_dtype, dtype):
     agree.module(LEARNED, INIT, rand(2, 3, 5).to(x_dtype), dtype=dtype, gradients=False)
@@ -221,20 +273,31 @@ def test_LearnedPositionalEmbedding_is_written_by_hand(agree, rand):
 @check(FREQUENCIES, "shape")
 @pytest.mark.parametrize("d_head", [2, 6, 8, 64])
 def test_rope_frequencies_has_one_number_a_pair(agree, d_head):
-    agree(FREQUENCIES, d_head)
+    agree_on_table(agree, FREQUENCIES, d_head)
 
 
-@check(FREQUENCIES, "shape")
+@check(FREQUENCIES, "numerics")
+@pytest.mark.parametrize("d_head", [4, 12, 10, 128])
+def test_rope_frequencies_fall_from_1(agree, d_head):
+    agree_on_table(agree, FREQUENCIES, d_head)
+
+
+@check(FREQUENCIES, "numerics", "refusals")
 @pytest.mark.parametrize("d_head", [7, 41])
 def test_rope_frequencies_refuses_an_odd_head(agree, d_head):
     agree.raises(f"rope_frequencies({d_head})", lambda unit: unit.rope_frequencies(d_head), ValueError, str(d_head))
 
 
-@check(FREQUENCIES, "numerics")
-@pytest.mark.parametrize("arguments", [(8, ROUND_BASE), (8,), (6, 7.0), (12, 5e5)], ids=str)
-def test_rope_frequencies_takes_the_base_and_the_dtype_it_is_given(agree, arguments):
-    agree(FREQUENCIES, *arguments)
-    agree(FREQUENCIES, *arguments, dtype=torch.float64)
+@check(FREQUENCIES, "numerics", "base")
+@pytest.mark.parametrize("arguments", [(8, 256.0), (6, 7.0), (12, 5e5)], ids=str)
+def test_rope_frequencies_takes_the_base_it_is_given(agree, arguments):
+    agree_on_table(agree, FREQUENCIES, *arguments)
+
+
+@check(FREQUENCIES, "numerics", "fresh")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_rope_frequencies_has_the_dtype_that_is_asked_for(agree, dtype):
+    agree(FREQUENCIES, 12, dtype=dtype)
 
 
 @check(FREQUENCIES, "property")
@@ -262,16 +325,32 @@ def test_apply_rope_keeps_any_leading_axes(agree, rand, shape):
     turn(agree, rand(*shape), [3, 0, 7, 2])
 
 
-EACH = [(2, 3, 6), (2, 5, 3, 6), (2, 2, 3, 6), (2, 3, 3, 6), (2, 4, 5, 3, 6), (2, 4, 1, 2, 3, 6)]
+@check(ROPE, "shape")
+def test_apply_rope_takes_negative_positions(agree, rand):
+    turn(agree, rand(2, 3, 8), [-3, 0, -1])
 
 
 @check(ROPE, "shape")
+def test_apply_rope_takes_a_text_without_tokens(agree, rand):
+    turn(agree, rand(2, 3, 0, 6), torch.zeros(0, dtype=torch.long))
+
+
+EACH = [(2, 3, 6), (2, 5, 3, 6), (2, 2, 3, 6), (2, 3, 3, 6), (2, 4, 5, 3, 6), (2, 4, 1, 2, 3, 6)]
+
+
+@check(ROPE, "shape", "sequences")
 @pytest.mark.parametrize("shape", EACH, ids=str)
 def test_apply_rope_takes_positions_of_each_sequence(agree, rand, shape):
     turn(agree, rand(*shape), [[4, 5, 6], [0, 9, 1]])
 
 
-@check(ROPE, "shape")
+@check(ROPE, "shape", "sequences")
+@pytest.mark.parametrize("shape", [(1, 3, 6), (1, 2, 3, 6)], ids=str)
+def test_apply_rope_takes_positions_of_the_only_sequence(agree, rand, shape):
+    turn(agree, rand(*shape), [[4, 0, 6]])
+
+
+@check(ROPE, "shape", "refusals")
 @pytest.mark.parametrize("d_head", [7, 41])
 def test_apply_rope_refuses_an_odd_head(agree, d_head):
     x, what = torch.ones(2, 3, d_head), f"apply_rope(x=(2, 3, {d_head}), positions=[0, 1, 2])"
@@ -279,9 +358,16 @@ def test_apply_rope_refuses_an_odd_head(agree, d_head):
 
 
 MISFITS = [((2, 3, 6), (1,)), ((2, 3, 6), (4,)), ((2, 3, 6), ()), ((2, 5, 3, 6), (5, 3)), ((3, 6), (3, 3))]
+MISFITS += [
+    ((3, 4, 6), (1, 4)),
+    ((3, 2, 4, 6), (1, 4)),
+    ((2, 3, 6), (2, 1)),
+    ((2, 4, 3, 6), (2, 4, 3)),
+    ((4, 6), (1, 4)),
+]
 
 
-@check(ROPE, "shape")
+@check(ROPE, "shape", "refusals")
 @pytest.mark.parametrize(("shape", "positions"), MISFITS, ids=str)
 def test_apply_rope_refuses_positions_that_do_not_fit(agree, shape, positions):
     x, places = torch.ones(shape), torch.ones(positions, dtype=torch.long)
@@ -289,37 +375,38 @@ def test_apply_rope_refuses_positions_that_do_not_fit(agree, shape, positions):
 
 
 @check(ROPE, "numerics")
-@pytest.mark.parametrize("positions", [[0, 1, 2], [9, 0, 2], [7, 8, 9], [-3, 0, -1], [[4, 5, 6], [0, 9, 1]]], ids=str)
-def test_apply_rope_turns_by_round_frequencies(agree, rand, positions):
-    turn(agree, rand(2, 4, 3, 8), positions, ROUND_BASE)
+@pytest.mark.parametrize("positions", [[0, 1, 2], [9, 0, 2], [7, 8, 9], [5, 5, 5]], ids=str)
+@pytest.mark.parametrize("d_head", [8, 4])
+def test_apply_rope_turns_each_vector_by_its_position(agree, rand, positions, d_head):
+    turn(agree, rand(2, 4, 3, d_head), positions)
 
 
-@check(ROPE, "numerics")
-@pytest.mark.parametrize("base", [(), (7.0,), (5e5,)])
+@check(ROPE, "numerics", "base")
+@pytest.mark.parametrize("base", [7.0, 256.0, 5e5])
 def test_apply_rope_takes_the_base_it_is_given(agree, rand, base):
-    turn(agree, rand(2, 4, 12), [1, 30, 6, 17], *base)
+    turn(agree, rand(2, 4, 12), [1, 30, 6, 17], base)
 
 
-@check(ROPE, "numerics")
+@check(ROPE, "shape")
 @pytest.mark.parametrize("dtype", [torch.int32, torch.int16, torch.uint8], ids=str)
 def test_apply_rope_takes_any_integer_dtype_and_a_transposed_x(agree, rand, dtype):
-    turn(agree, rand(2, 3, 4, 8).transpose(1, 2), torch.tensor([5, 0, 12], dtype=dtype), ROUND_BASE)
+    turn(agree, rand(2, 3, 4, 8).transpose(1, 2), torch.tensor([5, 0, 12], dtype=dtype))
 
 
 @check(ROPE, "numerics")
 def test_apply_rope_keeps_nothing_from_an_earlier_call(agree):
-    calls = [(1, [0, 1, 2], ROUND_BASE), (1, [7, 1, 3], ROUND_BASE), (2, [7, 1, 3], 16.0)]
+    calls = [(1, [0, 1, 2]), (1, [7, 1, 3]), (2, [7, 1, 3])]
 
     def question(unit):
-        return {str(call): unit.apply_rope(normal(call[0], 3, 8), torch.tensor(call[1]), call[2]) for call in calls}
+        return {str(call): unit.apply_rope(normal(call[0], 3, 8), torch.tensor(call[1])) for call in calls}
 
     agree.on("apply_rope called three times, with other arguments of the same shapes", question, tolerance=TURNED)
 
 
 @check(ROPE, "gradient")
-@pytest.mark.parametrize("positions", [[5, 0, 12], [[5, 0, 12], [1, 2, 3]]], ids=str)
-def test_apply_rope_passes_its_gradient_to_x(agree, rand, positions):
-    turn(agree, rand(2, 4, 3, 8), positions, ROUND_BASE)
+@pytest.mark.parametrize("d_head", [8, 2])
+def test_apply_rope_passes_its_gradient_to_x(agree, rand, d_head):
+    turn(agree, rand(2, 4, 3, d_head), [5, 0, 12])
 
 
 @check(ROPE, "property")
@@ -359,51 +446,104 @@ ROUNDED = {torch.float16: Tolerance(4e-3, 8e-3), torch.bfloat16: Tolerance(3e-2,
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32], ids=str)
 @pytest.mark.parametrize("positions", [[1, 3, 0, 2], [257, 511, 1023, 63], [2049, 4099, 1001, 7777]], ids=str)
 def test_apply_rope_has_exact_angles_in_every_dtype(agree, rand, dtype, positions):
-    turn(agree, rand(2, 4, 8).to(dtype), positions, ROUND_BASE, tolerance=ROUNDED.get(dtype, Tolerance(1e-2, 1e-2)))
+    turn(agree, rand(2, 4, 8).to(dtype), positions, tolerance=ROUNDED.get(dtype, Tolerance(1e-2, 1e-2)))
+
+
+@check(ROPE, "stability")
+def test_apply_rope_keeps_nothing_in_half_precision(agree, rand):
+    # 14 features, which no other check has: whatever is kept of them was made for the first of the two.
+    x, positions = rand(3, 14).float(), torch.tensor([257, 100, 63])
+
+    def question(unit):
+        unit.apply_rope(x.to(torch.bfloat16), positions)
+        return unit.apply_rope(x, positions)
+
+    agree.on("apply_rope of float32 vectors after bfloat16 ones", question, tolerance=Tolerance(1e-2, 1e-2))
+
+
+@check(ROPE, "stability")
+def test_apply_rope_works_on_the_device_of_x(agree):
+    x, positions = (torch.ones(shape, device="meta") for shape in ((2, 3, 6), (3,)))
+
+    def question(unit):
+        try:
+            return str(unit.apply_rope(x, positions.long()).device)
+        except (RuntimeError, NotImplementedError) as error:
+            if "expected device" in str(error) or "same device" in str(error):
+                raise RuntimeError("tensors of two devices meet: x is on one, the other is made on the CPU") from None
+            return "meta"  # it looks at the numbers, of which there are none here
+
+    agree.on("the device of apply_rope(x, positions) where both are on another device than the CPU", question)
+
+
+@check(ROPE, "stability", "refusals")
+def test_apply_rope_refuses_whole_numbers(agree):
+    whole = torch.tensor([[1, 2], [3, 4]])
+    agree.raises(
+        "apply_rope of int64 tensors",
+        lambda unit: unit.apply_rope(whole, torch.arange(2)),
+        ValueError,
+        mentions="int64",
+    )
 
 
 # alibi_bias
 
 
 @check(ALIBI, "shape")
-@pytest.mark.parametrize(("heads", "queries", "keys"), [(2, 3, None), (4, 2, 5), (1, 1, 1), (2, 0, 3), (3, 4, 6)])
+@pytest.mark.parametrize(("heads", "queries", "keys"), [(2, 3, None), (1, 1, 1), (2, 0, 0), (2, 0, None)])
 def test_alibi_bias_has_a_table_a_head(agree, heads, queries, keys):
-    agree(ALIBI, heads, queries, keys)
+    agree_on_table(agree, ALIBI, heads, queries, keys)
 
 
 @check(ALIBI, "numerics")
-@pytest.mark.parametrize("heads", [1, 2, 4, 8, 16, 3, 5, 6, 7, 12, 20])
-def test_alibi_bias_has_the_slopes_of_the_paper(agree, heads):
-    agree(ALIBI, heads, 5)
+@pytest.mark.parametrize("heads", [1, 2, 4, 8, 16])
+def test_alibi_bias_falls_with_the_distance(agree, heads):
+    agree_on_table(agree, ALIBI, heads, 5)
 
 
-@check(ALIBI, "numerics")
-@pytest.mark.parametrize(("queries", "keys"), [(1, 6), (3, 7), (4, 5)])
+@check(ALIBI, "numerics", "heads")
+@pytest.mark.parametrize("heads", [3, 5, 6, 7, 12, 20])
+def test_alibi_bias_has_the_published_slopes_of_any_number_of_heads(agree, heads):
+    agree_on_table(agree, ALIBI, heads, 5)
+
+
+@check(ALIBI, "numerics", "queries")
+@pytest.mark.parametrize(("queries", "keys"), [(1, 6), (3, 7), (4, 5), (3, 3), (0, 3)])
 def test_alibi_bias_puts_fewer_queries_at_the_end_of_the_keys(agree, queries, keys):
-    agree(ALIBI, 4, queries, keys)
+    agree_on_table(agree, ALIBI, 4, queries, keys)
 
 
-@check(ALIBI, "numerics")
-@pytest.mark.parametrize(("queries", "keys"), [(6, 3), (1, 0)])
+@check(ALIBI, "numerics", "refusals")
+@pytest.mark.parametrize(("queries", "keys"), [(6, 3), (2, 1)])
 def test_alibi_bias_refuses_more_queries_than_keys(agree, queries, keys):
     agree.raises(f"alibi_bias(2, {queries}, {keys})", lambda unit: unit.alibi_bias(2, queries, keys), ValueError)
 
 
+@check(ALIBI, "numerics", "refusals")
+def test_alibi_bias_takes_0_keys_for_a_number(agree):
+    def question(unit):
+        # The first call tells code that takes 0 for None from code that ignores key_length.
+        return [unit.alibi_bias(2, 1, keys).shape[-1] for keys in (3, 0)]
+
+    agree.raises("alibi_bias(2, 1, 3), then alibi_bias(2, 1, 0)", question, ValueError)
+
+
 @check(ALIBI, "property")
-@given(heads=st.integers(1, 12), queries=st.integers(1, 6), more=st.integers(0, 6))
-def test_alibi_bias_falls_by_the_slope_at_each_step(unit, heads, queries, more):
-    bias = unit.alibi_bias(heads, queries, queries + more)
-    call = f"position.alibi_bias({heads}, {queries}, {queries + more})"
+@given(heads=st.sampled_from([1, 2, 4, 8]), queries=st.integers(1, 6))
+def test_alibi_bias_falls_by_the_slope_at_each_step(unit, heads, queries):
+    bias = unit.alibi_bias(heads, queries)
+    call = f"position.alibi_bias({heads}, {queries})"
     rows = torch.arange(queries)
-    assert not bias[:, rows, rows + more].any(), f"{call}: at its own position a query must lose nothing"
-    rises = [bool((bias[:, i, : i + more + 1].diff(dim=-1) > 0).all()) for i in range(queries)]
+    assert not bias[:, rows, rows].any(), f"{call}: at its own position a query must lose nothing"
+    rises = [bool((bias[:, i, : i + 1].diff(dim=-1) > 0).all()) for i in range(queries)]
     assert all(rises), f"{call}: the further back a key is, the more it must lose"
-    assert near(bias, unit.alibi_bias(heads, queries + more)[:, more:]), (
+
+
+@check(ALIBI, "property", "queries")
+@given(heads=st.integers(1, 12), queries=st.integers(1, 6), more=st.integers(0, 6))
+def test_alibi_bias_of_the_last_queries_is_the_end_of_the_whole(unit, heads, queries, more):
+    call = f"position.alibi_bias({heads}, {queries}, {queries + more})"
+    assert near(unit.alibi_bias(heads, queries, queries + more), unit.alibi_bias(heads, queries + more)[:, more:]), (
         f"{call}: should be the last {queries} rows of position.alibi_bias({heads}, {queries + more})"
     )
-
-
-@check("apply_rope", "stability")
-def test_apply_rope_refuses_integer_tensors(agree):
-    whole = torch.tensor([[1, 2], [3, 4]])
-    agree.raises("apply_rope of int64 tensors", lambda unit: unit.apply_rope(whole, torch.arange(2)), ValueError)

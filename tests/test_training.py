@@ -1,5 +1,6 @@
 """Checks of training: one update from many micro-batches, evaluation without a trace, exact resume, and the loop."""
 
+import copy
 import io
 import itertools
 from fractions import Fraction
@@ -7,7 +8,7 @@ from fractions import Fraction
 import pytest
 import torch
 
-from grader.checking import check, lower
+from grader.checking import Counting, check, lower
 from tests.models import (
     UNEQUAL,
     batch,
@@ -15,7 +16,6 @@ from tests.models import (
     build,
     check_each,
     compared,
-    counted,
     freeze_some,
     give_gradients,
     loss_without_dropout,
@@ -34,34 +34,40 @@ STATEFUL = ("model", "optimizer", "loader")
 
 
 def step_question(batches, *, prepare=lambda model: None, rule="SGD", times=1, **options):
-    """What train_step returns, what it makes of the model, and what it leaves of the batches."""
+    """What the steps make of the model."""
 
     def question(unit):
         model = build(unit)
         optimizer = optimizer_of(unit, model, rule)
         prepare(model)
-        given = [(inputs.clone(), targets.clone()) for inputs, targets in batches]
-        results = [unit.train_step(model, optimizer, given, **options) for _ in range(times)]
-        left = all(same(one, other) for one, other in zip(given, batches, strict=True))
-        return {"the result": results, "parameters": values_of(model), "batches are as they were": left}
+        for _ in range(times):
+            unit.train_step(model, optimizer, batches, **options)
+        return values_of(model)
 
     return question
 
 
+def enlarge(model):
+    """So that gradients are longer than 1, which is how far they are clipped by default."""
+    for parameter in model.parameters():
+        parameter.data.mul_(3)
+
+
 UPDATES = {  # sizes of the micro-batches, and options
     "max_norm=0.02": (UNEQUAL, {"max_norm": 0.02}),
-    "one micro-batch": ([(3, 5, 0)], {"max_norm": None}),
-    "ignored targets": ([(3, 5, 4)], {"max_norm": None}),
-    "three equal micro-batches": ([(2, 5, 0)] * 3, {"max_norm": None}),
-    "unequal micro-batches": (UNEQUAL, {"max_norm": None}),
-    "max_norm=1e6": (UNEQUAL, {"max_norm": 1e6}),
+    "one micro-batch": ([(3, 5, 0)], {"max_norm": 1e6}),
+    "ignored targets": ([(3, 5, 4)], {"max_norm": 1e6}),
+    "three equal micro-batches": ([(2, 5, 0)] * 3, {"max_norm": 1e6}),
+    "unequal micro-batches": (UNEQUAL, {"max_norm": 1e6}),
     "the max_norm that is default": (UNEQUAL, {}),
 }
 CIRCUMSTANCES = {
-    "two steps": (UNEQUAL, {"max_norm": None, "times": 2}),
+    "two steps": (UNEQUAL, {"max_norm": 1e6, "times": 2}),
     "three steps of AdamW": (UNEQUAL, {"rule": "AdamW", "times": 3}),
-    "gradients of ones from before": (UNEQUAL, {"prepare": give_gradients, "max_norm": None, "times": 2}),
-    "every third parameter frozen": (UNEQUAL, {"prepare": freeze_some, "max_norm": None}),
+}
+CASES = {
+    "max_norm=None": (UNEQUAL, {"max_norm": None, "prepare": enlarge}),
+    "every third parameter frozen": (UNEQUAL, {"prepare": freeze_some, "rule": "AdamW"}),
     "all ignored in the first micro-batch": ([(1, 4, 4), (3, 5, 2)], {}),
     "all ignored in the last micro-batch": ([(3, 5, 2), (1, 4, 4)], {}),
 }
@@ -74,19 +80,51 @@ def test_train_step_makes_the_update_of_the_whole_batch(agree, rand, case, given
 
 
 @check("train_step", "property")
-def test_train_step_trains_in_training_mode(agree, rand):
+@pytest.mark.parametrize("evaluating", ["the whole model", "dropout alone"])
+def test_train_step_trains_in_training_mode(agree, rand, evaluating):
     inputs, targets = batch(rand, 3, 6)
 
     def question(unit):
         model = build(unit, dropout=0.5)
         without = loss_without_dropout(unit, model, inputs, targets)  # which leaves the model in evaluation mode
-        loss = unit.train_step(model, optimizer_of(unit, model), [(inputs, targets)])["loss"]
+        model.training = evaluating == "dropout alone"
+        loss = float(unit.train_step(model, optimizer_of(unit, model), [(inputs, targets)])["loss"])
         return {"dropout was on": abs(loss - without) > 1e-9, "in training mode after it": all(modes_of(model))}
 
-    agree.on("train_step of a model with dropout that was in evaluation mode", question)
+    agree.on(f"train_step of a model with dropout, where {evaluating} was in evaluation mode", question)
 
 
-@check("train_step", "numerics")
+@check("train_step", "property")
+def test_train_step_takes_a_tuple_of_micro_batches(agree, rand):
+    agree.on("train_step of a tuple", step_question(tuple(batches_of(rand))))
+
+
+@check_each("train_step", "cases", property=CASES)
+def test_train_step_in_other_circumstances(agree, rand, case, given):
+    sizes, options = given
+    agree.on(f"train_step: {case}", step_question(batches_of(rand, sizes), **options))
+
+
+@check("train_step", "property", "report")
+@pytest.mark.parametrize("max_norm", [0.02, None])
+@pytest.mark.parametrize("sizes", [[(3, 5, 2)], UNEQUAL, [(3, 5, 2), (1, 4, 4)]], ids=str)
+def test_train_step_reports_loss_and_norm_from_before(agree, rand, sizes, max_norm):
+    batches = batches_of(rand, sizes)
+
+    def question(unit):
+        model = build(unit)
+        return unit.train_step(model, optimizer_of(unit, model), batches, max_norm=max_norm)
+
+    agree.on(f"the dict of train_step(micro-batches of {sizes}, max_norm={max_norm})", question)
+
+
+@check("train_step", "property", "stale")
+def test_train_step_forgets_gradients_from_before(agree, rand):
+    question = step_question(batches_of(rand), prepare=give_gradients, max_norm=1e6, times=2)
+    agree.on("train_step where somebody called backward before", question)
+
+
+@check("train_step", "numerics", "stale")
 def test_train_step_ignores_a_gradient_left_in_a_frozen_parameter(agree, rand):
     batches = batches_of(rand, [(3, 5, 0)])
 
@@ -102,16 +140,35 @@ def test_train_step_ignores_a_gradient_left_in_a_frozen_parameter(agree, rand):
     agree.on("train_step where a frozen parameter that the optimizer does not hold has an old gradient", question)
 
 
-@check("train_step", "property")
+@check("train_step", "efficiency")
+def test_train_step_keeps_one_graph_at_a_time(agree, rand, measure):
+    batches = batches_of(rand, [(4, 7, 0)] * 3)
+
+    def question(unit):
+        def kept(number):
+            model = build(unit)
+            optimizer = optimizer_of(unit, model)
+            return measure(lambda: unit.train_step(model, optimizer, batches[:number])).saved
+
+        return {"three micro-batches keep less than two would": kept(3) < 2 * kept(1)}
+
+    agree.on("what train_step keeps for backward", question)
+
+
+@check("train_step", "property", "refusals")
 @pytest.mark.parametrize("given", ["no micro-batch", "no target that counts"])
 def test_train_step_refuses_a_batch_of_nothing_and_changes_nothing(agree, rand, given):
     batches = [] if given == "no micro-batch" else batches_of(rand, [(1, 5, 5), (1, 4, 4)])
+    before = batches_of(rand)
 
     def question(unit):
         model = build(unit)
         optimizer = optimizer_of(unit, model, "AdamW")
+        unit.train_step(model, optimizer, before)  # so that there is a memory, which moves the model by itself
+        was, state = values_of(model), optimizer.state_dict()["state"][0]["exp_avg"].clone()
         came = outcome_of(lambda: unit.train_step(model, optimizer, batches))
-        return {"train_step": came, "parameters": values_of(model), "state": len(optimizer.state_dict()["state"])}
+        state_stays = same(state, optimizer.state_dict()["state"][0]["exp_avg"])
+        return {"train_step": came, "parameters stay": same(was, values_of(model)), "state stays": state_stays}
 
     agree.on(f"train_step with {given}", question)
 
@@ -121,17 +178,12 @@ def test_train_step_refuses_a_batch_of_nothing_and_changes_nothing(agree, rand, 
 
 @check("evaluate", "numerics")
 @pytest.mark.parametrize("sizes", [[(3, 5, 2)], [(2, 6, 0)] * 2, UNEQUAL, [*UNEQUAL, (1, 3, 3)]], ids=str)
-def test_evaluate_gives_the_mean_over_all_targets_and_touches_nothing(agree, rand, sizes):
+def test_evaluate_gives_the_mean_over_all_targets(agree, rand, sizes):
     batches = batches_of(rand, sizes)
-
-    def question(unit):
-        model = build(unit)
-        give_gradients(model)
-        loss = unit.evaluate(model, (each for each in batches))
-        touched = [name for name, p in model.named_parameters() if not same(p.grad, torch.ones_like(p))]
-        return {"the loss": loss, "parameters": values_of(model), "gradients that it touched": touched}
-
-    agree.on(f"evaluate on batches of (rows, length, ignored) {sizes}", question)
+    agree.on(
+        f"evaluate on batches of (rows, length, ignored) {sizes}",
+        lambda unit: float(unit.evaluate(build(unit), (each for each in batches))),
+    )
 
 
 @check("evaluate", "property")
@@ -140,13 +192,37 @@ def test_evaluate_has_no_dropout(agree, rand):
 
     def question(unit):
         model = build(unit, dropout=0.5)
-        loss = unit.evaluate(model, [(inputs, targets)])
+        loss = float(unit.evaluate(model, [(inputs, targets)]))
         return "without dropout" if abs(loss - loss_without_dropout(unit, model, inputs, targets)) < 1e-6 else "with it"
 
     agree.on("whether evaluate of a model in training mode with dropout=0.5 measures with it", question)
 
 
 @check("evaluate", "property")
+def test_evaluate_takes_a_list(agree, rand):
+    batches = batches_of(rand)
+    agree.on("evaluate of a list", lambda unit: float(unit.evaluate(build(unit), batches)))
+
+
+@check("evaluate", "property", "traces")
+@pytest.mark.parametrize("gradients", [True, False], ids=["with gradients", "without"])
+def test_evaluate_leaves_parameters_and_gradients_as_they_were(agree, rand, gradients):
+    batches = batches_of(rand)
+
+    def question(unit):
+        model = build(unit)
+        if gradients:
+            give_gradients(model)
+        before = values_of(model)
+        unit.evaluate(model, batches)
+        wanted = [torch.ones_like(p) if gradients else None for p in model.parameters()]
+        touched = [not same(p.grad, grad) for p, grad in zip(model.parameters(), wanted, strict=True)]
+        return {"parameters stay": same(before, values_of(model)), "gradients that it touched": sum(touched)}
+
+    agree.on("what evaluate leaves of parameters and gradients", question)
+
+
+@check("evaluate", "property", "traces")
 @pytest.mark.parametrize(
     ("before", "ends"),
     [(mode, "well") for mode in ("training", "evaluation", "mixed")]
@@ -167,7 +243,7 @@ def test_evaluate_leaves_every_part_in_its_mode(agree, rand, before, ends):
     agree.on(f"the modes of a model's parts (before: {before}) after evaluate that ends {ends}", question)
 
 
-@check("evaluate", "property")
+@check("evaluate", "efficiency")
 def test_evaluate_builds_no_graph(agree, rand):
     scores, targets = rand(2, 3, 4), rand.integers(0, 4, 2, 3)
 
@@ -184,19 +260,39 @@ def test_evaluate_builds_no_graph(agree, rand):
     agree.on("evaluate of a model that works in place on its input", question)
 
 
-@check("evaluate", "property")
+@check("evaluate", "efficiency")
 def test_evaluate_walks_a_generator_batch_by_batch(agree, rand):
     batches = batches_of(rand)
     batches[1] = batch(rand, 2, 9)  # longer than the model takes
 
     def question(unit):
-        seen = []
-        return {"came": outcome_of(lambda: unit.evaluate(build(unit), counted(batches, seen))), "taken": len(seen)}
+        given = Counting(batches)
+        return {"came": outcome_of(lambda: unit.evaluate(build(unit), given)), "taken": given.taken}
 
     agree.on("evaluate of a generator of three batches, where the model refuses the second", question)
 
 
-@check("evaluate", "property")
+@check("evaluate", "efficiency")
+def test_evaluate_keeps_the_logits_of_one_batch_at_a_time(agree, rand, measure):
+    batches = batches_of(rand, [(4, 7, 0)] * 6)
+
+    def question(unit):
+        def largest(number):
+            model = build(unit)
+            return measure(lambda: unit.evaluate(model, iter(batches[:number]))).largest
+
+        return {"no storage grows with the number of batches": largest(6) < 2 * largest(1)}
+
+    agree.on("the largest storage of evaluate", question)
+
+
+@check("evaluate", "property", "memory")
+def test_evaluate_returns_a_python_float(agree, rand):
+    batches = batches_of(rand)
+    agree.on("the type of evaluate's result", lambda unit: type(unit.evaluate(build(unit), batches)).__name__)
+
+
+@check("evaluate", "property", "refusals")
 @pytest.mark.parametrize("sizes", [[], [(1, 5, 5)]], ids=["no batch", "no target that counts"])
 def test_evaluate_refuses_to_average_nothing(agree, rand, sizes):
     batches = batches_of(rand, sizes)
@@ -240,54 +336,135 @@ def saved(unit, run, step=4):
     return io.BytesIO(file.getvalue())
 
 
+def written(unit, *, loader=True, generator=True):
+    """What save_checkpoint writes of a run that has trained and drawn, and what it leaves of the run, in words."""
+    run, t = run_of(unit, with_generator=generator), torch_of(unit)
+    advance(unit, run, 2)
+    run |= {} if loader else {"loader": None}
+    give_gradients(run["model"])
+    t.rand(3)  # a state that no seed alone gives
+    if generator:
+        torch.rand(3, generator=run["generator"])
+    random, modes = t.get_rng_state(), modes_of(run["model"])
+    wanted = {name: copy.deepcopy(run[name] and run[name].state_dict()) for name in STATEFUL}
+    wanted |= {"torch_rng": random, "generator": run["generator"].get_state() if generator else None, "step": 2}
+    file = io.BytesIO()
+    unit.save_checkpoint(file, **run, step=2)
+    if file.closed:
+        return {"file": "it was closed"}
+    # Read where it was written: here nothing is unpickled that the code under test has made.
+    found = t.load(io.BytesIO(file.getvalue()), weights_only=True)
+    facts = {name: compared(found.get(name, "missing"), value) for name, value in wanted.items()}
+    there = t.cuda.device_count()
+    facts["cuda_rng"] = same([True] * there, [len(state) > 0 for state in found.get("cuda_rng", "missing")])
+    facts |= {"file": "it is open", "nothing was drawn": same(t.get_rng_state(), random)}
+    facts |= {f"{name} stays": same(run[name] and run[name].state_dict(), wanted[name]) for name in STATEFUL}
+    facts["gradients stay"] = all(same(p.grad, torch.ones_like(p)) for p in run["model"].parameters())
+    return facts | {"modes stay": modes_of(run["model"]) == modes}
+
+
+def of_file(*entries, **run):
+    """The question what of these entries."""
+
+    def question(unit):
+        facts = written(unit, **run)
+        return {entry: facts.get(entry, facts["file"]) for entry in entries}
+
+    return question
+
+
 @check("save_checkpoint", "property")
-@pytest.mark.parametrize("complete", [True, False], ids=["all", "no loader, no generator"])
-def test_save_checkpoint_holds_the_whole_run(agree, complete):
-    def question(unit):
-        run = run_of(unit, with_generator=complete)
-        advance(unit, run, 2)
-        run |= {} if complete else {"loader": None}
-        random = torch_of(unit).get_rng_state()
-        file = io.BytesIO()
-        unit.save_checkpoint(file, **run, step=2)
-        if file.closed:
-            return "the file was closed"
-        # Read where it was written: here nothing is unpickled that the code under test has made.
-        found = torch_of(unit).load(io.BytesIO(file.getvalue()), weights_only=True)
-        wanted = {name: run[name] if run[name] is None else run[name].state_dict() for name in STATEFUL}
-        wanted |= {"generator": run["generator"].get_state() if complete else None, "torch_rng": random, "step": 2}
-        facts = {name: compared(found.get(name, "missing"), value) for name, value in wanted.items()}
-        there = torch_of(unit).cuda.device_count()
-        facts["cuda_rng"] = same([True] * there, [len(state) > 0 for state in found.get("cuda_rng", "missing")])
-        return facts | {"nothing was drawn": same(torch_of(unit).get_rng_state(), random)}
+@pytest.mark.parametrize("entry", [*STATEFUL, "step"])
+def test_save_checkpoint_holds_the_run(agree, entry):
+    agree.on(f"whether {entry!r} in the file is what it should be", of_file(entry))
 
-    agree.on(f"whether each entry of the file is what it should be ({'with' if complete else 'no'} loader)", question)
+
+@check("save_checkpoint", "property", "random")
+@pytest.mark.parametrize("entry", ["torch_rng", "generator", "cuda_rng"])
+def test_save_checkpoint_holds_the_states_of_the_generators(agree, entry):
+    agree.on(f"whether {entry!r} in the file is what it should be, after numbers were drawn", of_file(entry))
+
+
+@check("save_checkpoint", "property", "absent")
+@pytest.mark.parametrize("absent", ["loader", "generator"])
+def test_save_checkpoint_holds_None_for_what_is_absent(agree, absent):
+    question = of_file("model", "loader", "generator", **{absent: False})
+    agree.on(f"whether the file is what it should be without a {absent}", question)
+
+
+TRACES = ["file", "nothing was drawn", *(f"{name} stays" for name in STATEFUL), "gradients stay", "modes stay"]
+
+
+@check("save_checkpoint", "property", "traces")
+def test_save_checkpoint_leaves_file_and_run_as_they_were(agree):
+    agree.on("what save_checkpoint leaves of the file and the run", of_file(*TRACES))
+
+
+def restored(unit):
+    """What load_checkpoint brings back, in words."""
+    run, other, t = run_of(unit), run_of(unit, shift=50), torch_of(unit)
+    advance(unit, other, 1)
+    advance(unit, run, 2)
+    t.rand(3)
+    file = saved(unit, run, step=12)
+    state, following = t.get_rng_state(), next(iter(run["loader"]))
+    drawn = [t.rand(3), t.get_rng_state()][1]
+    facts = {"step": unit.load_checkpoint(file, **other)}
+    now = t.get_rng_state()
+    facts |= {"torch's generator": "as saved" if same(now, state) else "untouched" if same(now, drawn) else "other"}
+    facts |= {"loader": same(next(iter(other["loader"])), following)}
+    facts |= {"optimizer": same(run["optimizer"].state_dict(), other["optimizer"].state_dict())}
+    loaded = values_of(other["model"])
+    facts |= {"parameters": same(values_of(run["model"]), loaded)}
+    advance(unit, other, 1)  # moves what the optimizer holds: the model's own parameters, tied as they were
+    moved = not same(values_of(other["model"]), loaded)
+    facts |= {"the optimizer's next step": "moves the model" if moved else "moves something else"}
+    return facts | {"file open": not file.closed}
+
+
+def of_loaded(part):
+    return lambda unit: restored(unit)[part]
 
 
 @check("load_checkpoint", "property")
-def test_load_checkpoint_brings_everything_back(agree):
-    def question(unit):
-        run, other, t = run_of(unit), run_of(unit, shift=50), torch_of(unit)
-        advance(unit, other, 1)
-        advance(unit, run, 2)
-        file = saved(unit, run, step=12)
-        state, following = t.get_rng_state(), next(iter(run["loader"]))
-        drawn = [t.rand(3), t.get_rng_state()][1]
-        step = unit.load_checkpoint(file, **other)
-        now = t.get_rng_state()
-        facts = {"torch's generator": "as saved" if same(now, state) else "untouched" if same(now, drawn) else "other"}
-        facts |= {"loader": same(next(iter(other["loader"])), following)}
-        facts |= {"optimizer": same(run["optimizer"].state_dict(), other["optimizer"].state_dict())}
-        loaded = values_of(other["model"])
-        facts |= {"parameters": same(values_of(run["model"]), loaded)}
-        advance(unit, other, 1)  # moves what the optimizer holds: the model's own parameters, tied as they were
-        facts |= {"the optimizer's next step moves the model": not same(values_of(other["model"]), loaded)}
-        return facts | {"step": step, "tied": len(loaded) == len(values_of(run["model"])), "file open": not file.closed}
+@pytest.mark.parametrize("part", ["parameters", "optimizer", "loader", "step", "the optimizer's next step"])
+def test_load_checkpoint_brings_the_run_back(agree, part):
+    agree.on(f"{part} after load_checkpoint", of_loaded(part))
 
-    agree.on("whether each part of a run is back after load_checkpoint", question)
+
+def resumed(unit, dropout):
+    """Three steps of a run and of the run that was resumed from its checkpoint: where they part."""
+    options = {"dropout": dropout, "dtype": torch.float32, "with_generator": False}
+    run = run_of(unit, **options)
+    advance(unit, run, 2)
+    file = saved(unit, run, step=2)
+    uninterrupted = advance(unit, run, 3)
+    other = run_of(unit, shift=50, **options)
+    unit.load_checkpoint(file, **other)
+    again = advance(unit, other, 3)
+    first = next((i // 2 for i in range(6) if not same(uninterrupted[i], again[i])), None)
+    return {"first that differs": first, "same parameters": same(values_of(run["model"]), values_of(other["model"]))}
+
+
+RESUMED = "3 steps with dropout={} after load_checkpoint, against the run that was never stopped"
 
 
 @check("load_checkpoint", "property")
+def test_load_checkpoint_resumes_bit_by_bit(agree):
+    agree.on(RESUMED.format(0.0), lambda unit: resumed(unit, 0.0))
+
+
+@check("load_checkpoint", "property", "random")
+def test_load_checkpoint_resumes_bit_by_bit_with_dropout(agree):
+    agree.on(RESUMED.format(0.5), lambda unit: resumed(unit, 0.5))
+
+
+@check("load_checkpoint", "property", "random")
+def test_load_checkpoint_sets_torchs_global_generator(agree):
+    agree.on("torch's global generator after load_checkpoint", of_loaded("torch's generator"))
+
+
+@check("load_checkpoint", "property", "random")
 def test_load_checkpoint_sets_the_generator_to_what_the_file_holds(agree):
     def question(unit):
         # A generator's own state does not come back across the boundary, but torch objects to what is no state.
@@ -306,28 +483,12 @@ def test_load_checkpoint_sets_the_generator_to_what_the_file_holds(agree):
     agree.on("whether load_checkpoint sets the generator, tried with a state that none can have", question)
 
 
-@check("load_checkpoint", "property")
-@pytest.mark.parametrize("dropout", [0.0, 0.5], ids=str)
-def test_load_checkpoint_resumes_bit_by_bit(agree, dropout):
-    def question(unit):
-        options = {"dropout": dropout, "dtype": torch.float32, "with_generator": False}
-        run = run_of(unit, **options)
-        advance(unit, run, 2)
-        file = saved(unit, run, step=2)
-        uninterrupted = advance(unit, run, 3)
-        resumed = run_of(unit, shift=50, **options)
-        unit.load_checkpoint(file, **resumed)
-        again = advance(unit, resumed, 3)
-        first = next((i // 2 for i in range(6) if not same(uninterrupted[i], again[i])), None)
-        return {
-            "first that differs": first,
-            "same parameters": same(values_of(run["model"]), values_of(resumed["model"])),
-        }
-
-    agree.on(f"3 steps with dropout={dropout} after load_checkpoint, against the run that was never stopped", question)
+@check("load_checkpoint", "property", "safety")
+def test_load_checkpoint_leaves_the_file_open(agree):
+    agree.on("whether the file is open after load_checkpoint", of_loaded("file open"))
 
 
-@check("load_checkpoint", "property")
+@check("load_checkpoint", "property", "safety")
 def test_load_checkpoint_refuses_another_model(agree):
     def question(unit):
         run, other = run_of(unit, num_layers=2), run_of(unit)
@@ -338,21 +499,7 @@ def test_load_checkpoint_refuses_another_model(agree):
     agree.raises("load_checkpoint of two layers into a model of one", question, RuntimeError)
 
 
-@check("load_checkpoint", "property")
-@pytest.mark.parametrize("missing", ["loader", "generator"])
-@pytest.mark.parametrize("where", ["in the file", "among the arguments"])
-def test_load_checkpoint_refuses_half_a_run_and_changes_nothing(agree, missing, where):
-    def question(unit):
-        run, other = run_of(unit), run_of(unit, shift=50)
-        (run if where == "in the file" else other)[missing] = None
-        before = values_of(other["model"])
-        came = outcome_of(lambda: unit.load_checkpoint(saved(unit, run), **other))
-        return {"load_checkpoint": came, "parameters stay": same(before, values_of(other["model"]))}
-
-    agree.on(f"load_checkpoint where the {missing} is missing {where}", question)
-
-
-@check("load_checkpoint", "property")
+@check("load_checkpoint", "property", "safety")
 def test_load_checkpoint_runs_no_code_that_is_in_the_file(agree):
     # Whatever is no tensor and no plain value is made by a call that the file names.
     contents = torch.load(agree.truth(lambda unit: saved(unit, run_of(unit))), weights_only=True)
@@ -370,32 +517,70 @@ def test_load_checkpoint_runs_no_code_that_is_in_the_file(agree):
     agree.on("load_checkpoint of a file with a Fraction in it, which is made by a call", question)
 
 
+@check("load_checkpoint", "property", "refusals")
+@pytest.mark.parametrize("missing", ["loader", "generator"])
+@pytest.mark.parametrize("where", ["in the file", "among the arguments"])
+def test_load_checkpoint_refuses_half_a_run_and_changes_nothing(agree, missing, where):
+    def build(unit):
+        run, other = run_of(unit), run_of(unit, shift=50)
+        advance(unit, other, 1)
+        (run if where == "in the file" else other)[missing] = None
+        file = saved(unit, run)
+        return unit, file, other
+
+    def look(built):
+        unit, _, other = built
+        state = {name: other[name] and other[name].state_dict() for name in STATEFUL}
+        return copy.deepcopy(state) | {"torch's generator": torch_of(unit).get_rng_state()}
+
+    agree.unchanged(
+        f"load_checkpoint where the {missing} is missing {where}",
+        build,
+        look,
+        call=lambda built: built[0].load_checkpoint(built[1], **built[2]),
+        error=ValueError,
+    )
+
+
 # train
 
 
-def setup(unit, dropout=0.0):
+def setup(unit, prepare=lambda model: None):
     """A model and an optimizer with two groups of different learning rates."""
-    model, below = build(unit, dropout=dropout), lower(unit, "optim")
+    model, below = build(unit), lower(unit, "optim")
+    prepare(model)
     groups = below.parameter_groups(list(model.named_parameters()), weight_decay=0.1)
     groups[1]["lr"] = 9.0
     return model, below.SGD(groups, lr=7.0, momentum=0.5)
 
 
-def follow(unit, batches, rates, *, limit=None, **options):
-    """All that can be seen of a run: after each record the rates of the groups and what was taken so far."""
-    model, optimizer = setup(unit)
-    taken, asked, seen = [], [], []
-    records = unit.train(model, optimizer, counted(batches, taken), counted(rates, asked), **options)
-    seen.append({"batches taken at first": len(taken), "rates taken at first": len(asked)})
+def follow(unit, batches, rates, *, limit=None, prepare=lambda model: None, **options):
+    """All that can be seen of a run: the steps, the records, and what was taken when."""
+    model, optimizer = setup(unit, prepare)
+    batches, rates = Counting(batches), Counting(rates)
+    steps, records, taken = [], [], []
+    stream = unit.train(model, optimizer, batches, rates, **options)
+    taken.append({"batches": batches.taken, "rates": rates.taken})
+    end = "ended well"
     try:
-        for record in itertools.islice(records, limit):
-            lrs = [group["lr"] for group in optimizer.param_groups]
-            seen.append({"record": record, "lrs": lrs, "batches": len(taken), "rates": len(asked)})
-            seen.append(values_of(model))
-        seen.append("ended well")
+        for record in itertools.islice(stream, limit):
+            steps += [{"lrs": [group["lr"] for group in optimizer.param_groups]}, values_of(model)]
+            records.append(dict(record))
+            taken.append({"batches": batches.taken, "rates": rates.taken})
     except ValueError:
-        seen.append("ended with a ValueError")
-    return [*seen, {"batches taken in the end": len(taken), "rates taken in the end": len(asked)}, values_of(model)]
+        end = "ended with a ValueError"
+    taken.append({"batches": batches.taken, "rates": rates.taken})
+    return {"steps": steps, "in the end": values_of(model), "records": records, "taken": taken, "end": end}
+
+
+def of_run(looks, *args, **options):
+    """The question what of this of a run."""
+
+    def question(unit):
+        seen = follow(unit, *args, **options)
+        return {look: seen[look] for look in looks}
+
+    return question
 
 
 RUNS = {  # number of batches, learning rates, and options
@@ -403,21 +588,50 @@ RUNS = {  # number of batches, learning rates, and options
     "of three steps of 2": (6, [0.5, 0.1, 0.3], {"accumulation_steps": 2}),
     "of two steps of 3": (6, [0.5, 0.1], {"accumulation_steps": 3}),
     "with max_norm=0.02": (3, [0.5, 0.1], {"max_norm": 0.02}),
+    "with max_norm=None": (3, [0.05, 0.01], {"max_norm": None, "prepare": enlarge}),
+    "with learning rates of 0": (4, [0.0, 0.5, 0.0, 0.1], {}),
 }
-ENDS = {
+LAZY = {
+    "of three steps of 2": (6, [0.5, 0.1, 0.3], {"accumulation_steps": 2}),
     "with more batches than are needed": (7, [0.5, 0.1], {"accumulation_steps": 2}),
     "and stop after the second record": (21, [0.5 / n for n in range(1, 9)], {"limit": 2, "accumulation_steps": 2}),
     "without learning rates": (3, [], {}),
+}
+ENDS = {
     "with batches that end between two steps": (2, [0.5, 0.1, 0.3], {"accumulation_steps": 2}),
     "with batches that end in the middle of a step": (3, [0.5, 0.1, 0.3], {"accumulation_steps": 2}),
+    "without batches": (0, [0.5], {}),
 }
 
 
-@check_each("train", numerics=RUNS, property=ENDS)
-def test_train_makes_a_step_for_each_learning_rate(agree, rand, case, given):
+def run_with(rand, given):
     number, rates, options = given
-    batches = batches_of(rand, UNEQUAL * 7)[:number]
-    agree.on(f"train {case}", lambda unit: follow(unit, batches, rates, **options))
+    return batches_of(rand, UNEQUAL * 7)[:number], rates, options
+
+
+@check_each("train", numerics=RUNS)
+def test_train_makes_a_step_for_each_learning_rate(agree, rand, case, given):
+    batches, rates, options = run_with(rand, given)
+    agree.on(f"train {case}", of_run(["steps", "end"], batches, rates, **options))
+
+
+@check_each("train", efficiency=LAZY)
+def test_train_takes_nothing_before_it_is_needed(agree, rand, case, given):
+    batches, rates, options = run_with(rand, given)
+    question = of_run(["taken", "end"], batches, rates, **options)
+    agree.on(f"how much train {case} has taken before each record and in the end", question)
+
+
+@check_each("train", "record", property=RUNS)
+def test_train_yields_what_each_step_reports(agree, rand, case, given):
+    batches, rates, options = run_with(rand, given)
+    agree.on(f"the records of train {case}", of_run(["records"], batches, rates, **options))
+
+
+@check_each("train", "refusals", property=ENDS)
+def test_train_refuses_to_end_before_the_learning_rates(agree, rand, case, given):
+    batches, rates, options = run_with(rand, given)
+    agree.on(f"train {case}", of_run(["end", "steps", "in the end"], batches, rates, **options))
 
 
 @check("train", "property")
@@ -427,8 +641,8 @@ def test_train_goes_through_a_list_once_and_in_training_mode(agree, rand):
     def question(unit):
         model, optimizer = setup(unit)
         seen = []
-        for record in unit.train(model, optimizer, batches, [0.5, 0.1, 0.3]):
-            seen += [record, values_of(model), {"training": all(modes_of(model))}]
+        for _ in unit.train(model, optimizer, batches, [0.5, 0.1, 0.3]):
+            seen += [values_of(model), {"training": all(modes_of(model))}]
             model.eval()
         return seen
 
@@ -443,6 +657,7 @@ def test_train_makes_a_step_of_hundreds_of_batches(agree, rand):
     def question(unit):
         table = lower(unit, "embedding").Embedding(11, 11)  # a model that knows the last token alone
         table.weight.data = torch.zeros(11, 11)
-        return [*unit.train(table, optimizer_of(unit, table), batches, [0.5], accumulation_steps=300), values_of(table)]
+        records = unit.train(table, optimizer_of(unit, table), batches, [0.5], accumulation_steps=300)
+        return [len(list(records)), values_of(table)]
 
     agree.on("train with one step of 300 batches", question)

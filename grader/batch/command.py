@@ -19,10 +19,10 @@ from rich.progress import (
 )
 
 from grader.batch import run
-from grader.batch.intake import collect
 from grader.batch.options import Options, Penalties
 from grader.batch.run import Batch, Counts
 from grader.batch.store import Store
+from grader.intake.collect import collect
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 
 from grader import __version__
 from grader.batch import workers
-from grader.batch.intake import Entry
 from grader.batch.options import Options, Penalties
 from grader.batch.store import Store
 from grader.batch.work import Answer, Job
 from grader.grade import kit_digest
+from grader.intake.collect import Entry
 from grader.reports import class_page, grades_csv, learner_page
 from grader.reports.graded import Graded
 from grader.results import Check, from_json, write_atomically
@@ -28,23 +28,30 @@ class Counts:
         kept: Graded before, and unchanged.
         passed: Graded now, everything right.
         failed: Graded now, something not right.
+        unreadable: Found now, and nothing of it could be read.
+        missing: Nothing was handed in.
         faulty: The grader itself failed.
         total: Of them all.
+        unread: Learners of whose submissions nothing could be read, now or in an earlier run.
     """
 
     total: int
     kept: int = 0
     passed: int = 0
     failed: int = 0
+    unreadable: int = 0
+    missing: int = 0
     faulty: int = 0
+    unread: list[str] = field(default_factory=list)
 
     @property
     def done(self) -> int:
         """How many have a result."""
-        return self.kept + self.passed + self.failed + self.faulty
+        return self.kept + self.passed + self.failed + self.unreadable + self.missing + self.faulty
 
     def __str__(self) -> str:
-        return f"{self.passed} passed, {self.failed} failed, {self.faulty} grader faults, {self.kept} as before"
+        graded = f"{self.passed} passed, {self.failed} failed, {self.unreadable} unreadable, {self.missing} missing"
+        return f"{graded}, {self.faulty} grader faults, {self.kept} as before"
 
 
 @dataclass
@@ -90,7 +97,7 @@ class Batch:
             if self.names and entry.name not in self.names:
                 continue
             submission = entry.read()
-            key = self.options.key(entry.name, submission.sha256, kit)
+            key = self.options.key(entry.name, submission.digest, kit)
             if not self.regrade and self.store.find(entry.name, key):
                 self.counts.kept += 1
                 self.shown(self.counts)
@@ -99,8 +106,11 @@ class Batch:
 
     def _done(self, answer: Answer) -> None:
         self.store.save(answer)
-        statuses = {check.status for check in from_json(answer.document).checks}
+        results = from_json(answer.document)
+        statuses = {check.status for check in results.checks}
         kind = "faulty" if "error" in statuses else "passed" if statuses == {"passed"} else "failed"
+        if kind == "failed" and results.submission.status != "read":
+            kind = results.submission.status
         setattr(self.counts, kind, getattr(self.counts, kind) + 1)
         self.shown(self.counts)
 
@@ -109,7 +119,8 @@ class Batch:
         for entry in self.entries:
             if (results := self.store.results(entry.name)) is not None:
                 score, notes = self.penalties.apply(results.score, *_late_and_attempt(entry))
-                yield Graded(entry.name, results, score, notes)
+                said = [results.submission.problem] if results.submission.problem else []
+                yield Graded(entry.name, results, score, (*said, *notes, *results.submission.notes))
 
     def write_reports(self) -> None:
         """The table, a page a learner, and the page of the class."""
@@ -119,6 +130,7 @@ class Batch:
             write_atomically(file, learner_page(grade))
             pages[grade.name] = f"learners/{file.name}"
             rows.append(_slim(grade))
+        self.counts.unread = [grade.name for grade in rows if grade.status == "unreadable"]
         write_atomically(self.store.folder / "grades.csv", grades_csv(rows))
         made = datetime.datetime.now().astimezone().isoformat(sep=" ", timespec="minutes")
         kit = f"{__version__} ({kit_digest()[:12]})"

@@ -28,6 +28,8 @@ class Job:
         problem: Why nothing of it could be read.
         options: How it is graded.
         kit: Digest of the kit that the sender has.
+        notes: What was chosen and what was left out.
+        missing: Nothing was handed in.
     """
 
     name: str
@@ -36,18 +38,21 @@ class Job:
     problem: str
     options: Options
     kit: str
+    notes: tuple[str, ...] = ()
+    missing: bool = False
 
     @classmethod
     def of(cls, submission: Submission, key: str, options: Options) -> Job:
         """The job of grading this submission."""
         files = {name: (file.path, file.text, file.problem) for name, file in submission.files.items()}
-        return cls(submission.name, key, files, submission.problem, options, kit_digest())
+        said = submission.notes, submission.missing
+        return cls(submission.name, key, files, submission.problem, options, kit_digest(), *said)
 
     @property
     def submission(self) -> Submission:
         """What is graded."""
         files = {name: File(path, text, problem) for name, (path, text, problem) in self.files.items()}
-        return Submission(self.name, files, self.problem)
+        return Submission(self.name, files, self.problem, self.notes, self.missing)
 
     @property
     def seed(self) -> int:

@@ -3,9 +3,19 @@
 import pytest
 
 from grader.checking.lower import lower
-from grader.checking.surroundings import Counting, default_dtype
+from grader.checking.surroundings import Counting, default_dtype, read_only
 from grader.checking.variants import Alternative, Mistake, alternative, always
 
 check = pytest.mark.check
 
-__all__ = ["Alternative", "Counting", "Mistake", "alternative", "always", "check", "default_dtype", "lower"]
+__all__ = [
+    "Alternative",
+    "Counting",
+    "Mistake",
+    "alternative",
+    "always",
+    "check",
+    "default_dtype",
+    "lower",
+    "read_only",
+]

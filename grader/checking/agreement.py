@@ -53,7 +53,13 @@ class Agreement:
         self._passed = passed
 
     def __call__(
-        self, name: str, *args: Any, gradients: bool | None = None, tolerance: Tolerance | None = None, **kwargs: Any
+        self,
+        name: str,
+        *args: Any,
+        gradients: bool | None = None,
+        tolerance: Tolerance | None = None,
+        only: int | None = None,
+        **kwargs: Any,
     ) -> None:
         """The function `name` gives the same on these arguments: values, shapes, dtypes, gradients, no mutation.
 
@@ -63,6 +69,7 @@ class Agreement:
             gradients: Whether the gradients of all float inputs are compared, for random upstream gradients.
                 None: in checks of gradients.
             tolerance: None: by dtype.
+            only: The index of the one result that is compared, where there are several. None: all of them.
             **kwargs: Its keyword arguments.
         """
         gradients = self._gradients if gradients is None else gradients
@@ -73,10 +80,11 @@ class Agreement:
 
         def about(args: Any, kwargs: Any) -> Asked:
             def question(unit: Any) -> Any:
-                return observe(getattr(unit, name), args, kwargs, list(named), gradients=gradients)
+                return observe(_result(getattr(unit, name), only), args, kwargs, list(named), gradients=gradients)
 
             def truth(unit: Any) -> Any:
-                return observe(getattr(unit, name), widened(args), widened(kwargs), list(named), gradients=gradients)
+                whole = _result(getattr(unit, name), only)
+                return observe(whole, widened(args), widened(kwargs), list(named), gradients=gradients)
 
             return self._asked(call, question, truth, dtype, tolerance)
 
@@ -91,6 +99,7 @@ class Agreement:
         tolerance: Tolerance | None = None,
         dtype: torch.dtype = torch.float64,
         train: bool = False,
+        only: int | None = None,
         **kwargs: Any,
     ) -> None:
         """A module with the same weights gives the same: values, gradients of inputs and parameters, no mutation.
@@ -103,6 +112,7 @@ class Agreement:
             tolerance: None: by dtype.
             dtype: Of the weights.
             train: Whether it is in training mode.
+            only: The index of the one result that is compared, where there are several. None: all of them.
             **kwargs: What forward gets by keyword.
         """
         gradients = self._gradients if gradients is None else gradients
@@ -117,7 +127,8 @@ class Agreement:
                 raise TypeError(f"{name} is no nn.Module: write `class {name}(nn.Module):`")
             copy_weights(module, {key: value.to(width) for key, value in weights.items()})
             module.to(width).train(train)
-            return observe(module, args, kwargs, names, dict(module.named_parameters()), gradients=gradients)
+            parameters: dict[str, Tensor] = dict(module.named_parameters())
+            return observe(_result(module, only), args, kwargs, names, parameters, gradients=gradients)
 
         def about(args: Any, kwargs: Any) -> Asked:
             return self._asked(
@@ -255,6 +266,11 @@ class Agreement:
             raise Disagreement(effect, f"{name} {MUST_NOT}: {line}", list(changed))
         if self._passed is not None:
             self._passed(asked)
+
+
+def _result(call: Callable[..., Any], only: int | None) -> Callable[..., Any]:
+    """The same call with only one of its results."""
+    return call if only is None else lambda *args, **kwargs: call(*args, **kwargs)[only]
 
 
 def _dtype_difference(got: Any, expected: Any, dtype: torch.dtype | None) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-SECONDS = 1.0  # of CPU time per exercise; a search that finds something takes milliseconds
+SECONDS = 4.0  # of CPU time per exercise; what has been named once is found again in milliseconds
 Item = TypeVar("Item")
 
 

@@ -101,7 +101,8 @@ def _module(unit: str, mistake: Mistake) -> ModuleType:
 
 def _load_mistake(unit: str, mistake: Mistake) -> ModuleType:
     sources = solution_sources()
-    mistaken = Source(f"mistakes/{unit}.py", mistake.apply(sources[unit].text))
+    # A path of its own: an assertion without a message is told by its line, which is looked up by path.
+    mistaken = Source(f"mistakes/{unit}/{mistake.id}.py", mistake.apply(sources[unit].text))
     # The other units compiled, which is done once: a search for a name has a budget, and loads every mistake.
     others = {name: modules.compiled(source) for name, source in sources.items() if name != unit}
     return modules.load("mistaken", {**others, unit: mistaken}, unit)

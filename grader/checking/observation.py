@@ -127,15 +127,19 @@ def varied(value: Any, number: int) -> Any:
         number: Which variation, from 0 to `VARIATIONS` - 1: two of the same size, one a thousand times smaller, and
             one of whole numbers, in which values are equal.
     """
-    if not any(tensor.is_floating_point() for tensor in flatten(value)):
+    if not any(_has_numbers(tensor) for tensor in flatten(value)):
         return None
     seeds = itertools.count(10 * number)
 
     def change(tensor: Tensor) -> Tensor:
         seed = next(seeds)
-        return _other_numbers(tensor, number, seed) if tensor.is_floating_point() else tensor
+        return _other_numbers(tensor, number, seed) if _has_numbers(tensor) else tensor
 
     return map_tensors(change, value)
+
+
+def _has_numbers(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() and not tensor.is_meta
 
 
 def _other_numbers(tensor: Tensor, number: int, seed: int) -> Tensor:

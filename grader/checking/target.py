@@ -23,7 +23,7 @@ from grader.checking import oracle
 from grader.checking.kept import Kept
 from grader.checking.limit import TookTooLong, limited
 from grader.curriculum import Exercise, Unit, load
-from grader.isolation import modules, proxy, watch
+from grader.isolation import modules, proxy, refusals, watch
 from grader.isolation.charge import TooBusy
 from grader.isolation.client import Job, Session, WorkerEnded
 from grader.isolation.measure import Measured, measuring
@@ -166,6 +166,7 @@ class LocalTarget:
         self._seconds = seconds
         self._endless: dict[str, list[TookTooLong]] = {}
         self._opened: dict[tuple[str, frozenset[str]], ModuleType] = {}
+        self._refused = refusals.watch(file.local_source.path for file in submission.files.values())
 
     @contextmanager
     def limited(self, exercise: Exercise) -> Iterator[None]:
@@ -235,6 +236,7 @@ class LocalTarget:
 
     def close(self) -> None:
         """Forget the learner's packages."""
+        refusals.unwatch(self._refused)
         for package in {self._package, *(self._package_with(given) for _, given in self._opened)}:
             modules.uninstall(package)
 

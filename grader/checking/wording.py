@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import traceback
 from dataclasses import dataclass
 
@@ -57,9 +56,8 @@ class Wording:
         """
         kind = getattr(error, "learner_type", "") or type(error).__name__
         said = f"raised {kind}: {message}".removesuffix(": ")
-        advice = "".join(f"\n  {words}" for words in advices(said))
         place = self.where(error) or None
-        return self.failed(f"{call}{said}{advice}", mistake, place=place, cause=f"{said} {place}")
+        return self.failed(f"{call}{said}", mistake, place=place, cause=f"{said} {place}")
 
     def _beginning(self) -> str:
         unit = self.check.unit
@@ -83,10 +81,3 @@ class Wording:
         known = (mistake for mistake in diagnosis.known_mistakes(unit.name) if mistake.exercise == exercise.name)
         name = shortcut.partition(" ")[0]
         return next((m for m in known if diagnosis.shortcut_of(m, unit.name) == name), None)
-
-
-def advices(said: str) -> list[str]:
-    """What helps against an error for which Python's own words are of little help."""
-    if re.search(r"CUDA|NVIDIA|\bcuda\b|\bmps\b", said):
-        return ["There is no GPU here. Take the device from the input, as in x.device."]
-    return []

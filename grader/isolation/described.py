@@ -7,11 +7,13 @@ import io
 import sys
 import traceback
 
+from grader.isolation import refusals
+
 
 def described(error: BaseException, limit: int = 2000) -> str:
     """The message of an exception with what Python adds to it when it prints one: the name that was meant.
 
-    An `assert` without a message is described by its line.
+    An `assert` without a message is described by its line. What comes from the sandbox carries advice.
 
     Args:
         error: The exception; what its class does when it is asked for its message may fail too.
@@ -26,6 +28,8 @@ def described(error: BaseException, limit: int = 2000) -> str:
             return (frames[-1].line or "")[:limit]
         if isinstance(error, NameError | AttributeError | ImportError):
             message += _meant(error)
+        if advice := refusals.advice(error):
+            message = f"{message[: limit - len(advice)].rstrip('.')}. {advice}"
         return message[:limit]
     except BaseException:
         return "(its message raises, too)"

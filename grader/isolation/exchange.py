@@ -29,6 +29,7 @@ class Request:
         self.worker = worker
         self.inputs: list[torch.Tensor] = []
         self.before: list[tuple[torch.Tensor, torch.Tensor | None]] = []
+        self.grads: list[torch.Tensor | None] = []
         self.required: list[bool] = []
         self.files: list[tuple[BytesIO, bytes]] = []
         self.modules: list[tuple[torch.nn.Module, list[bool]]] = []
@@ -103,6 +104,7 @@ class Request:
             tensor.grad = grad
         self.inputs.append(tensor)
         self.before.append((tensor.detach().clone(), None if grad is None else grad.clone()))
+        self.grads.append(grad)
         self.required.append(tensor.requires_grad)
         return tensor
 
@@ -140,12 +142,16 @@ class Reply:
             for index, (tensor, (data, _)) in pairs
             if not same_tensor(codec.plain(tensor).detach(), data)
         ]
-        grads = [
-            [index, self.encoder.encode(tensor.grad)]
+        changed_grads = [
+            (index, tensor.grad)
             for index, (tensor, (_, grad)) in pairs
             if tensor.is_leaf and not same_tensor(_plain(tensor.grad), grad)
         ]
-        answer = {"value": value, "changed": changed, "grads": grads, "files": self._files(), "modes": self._modes()}
+        answer = {"value": value, "changed": changed}
+        for name, in_place in (("grads", False), ("grads_in_place", True)):
+            chosen = [(index, grad) for index, grad in changed_grads if (grad is self.request.grads[index]) == in_place]
+            answer[name] = [[index, self.encoder.encode(grad)] for index, grad in chosen]
+        answer |= {"files": self._files(), "modes": self._modes()}
         answer["containers"] = self._containers()
         answer["requires"] = self._requires()
         answer["generators"] = self._generators()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import base64
+import builtins
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -17,7 +18,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from types import CodeType, ModuleType
+from typing import Any
+
+UNITS = frozenset(path.stem for path in (Path(__file__).parents[1] / "curriculum").glob("*.toml"))
+_PACKAGE = "exercises"  # as learners know it, whatever it is called here
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,27 @@ class _Importer(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self.package = package
         self.sources = sources
         self.loaded: dict[str, ModuleType] = {}
+        self.builtins = {**vars(builtins), "__import__": self.import_}
+
+    def import_(self, name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0) -> Any:
+        """Import for the package's own modules: `from embedding import Linear` means the one beside them.
+
+        People write that outside of packages. Nobody else's imports are changed. Parameters are those of `__import__`.
+        """
+        head, _, rest = name.partition(".")
+        if level == 0 and head in self.sources and not self._is_elsewhere(head):
+            return builtins.__import__(name, globals, locals, fromlist, 1)
+        if level == 0 and head == _PACKAGE != self.package:
+            found = builtins.__import__(rest, globals, locals, fromlist, 1)
+            return found if fromlist else sys.modules[self.package]
+        return builtins.__import__(name, globals, locals, fromlist, level)
+
+    def _is_elsewhere(self, name: str) -> bool:
+        """Whether a flat name means a module of Python or an installed package; a unit's name never does."""
+        if name in UNITS:
+            return False
+        spec = None if name in sys.stdlib_module_names else importlib.machinery.PathFinder.find_spec(name)
+        return name in sys.stdlib_module_names or (spec is not None and spec.origin != self.sources[name].path)
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -89,6 +116,7 @@ class _Importer(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             return
         source = self.sources[name]
         module.__file__ = source.path
+        vars(module)["__builtins__"] = self.builtins
         exec(_code_of(source), vars(module))
         self.loaded[name] = module
 

@@ -11,10 +11,9 @@ import sys
 import sysconfig
 import tempfile
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from grader.faults import GraderFault
 from grader.isolation import confine
@@ -53,9 +52,12 @@ class Zygote:
     Args:
         confined: Whether its workers confine themselves.
         scratch: A folder that its workers may read.
+        program: The module whose `warm_up` it runs once, and whose `main` each of its workers runs.
     """
 
-    def __init__(self, confined: bool = True, scratch: Path | None = None) -> None:
+    def __init__(
+        self, confined: bool = True, scratch: Path | None = None, program: str = "grader.isolation.worker"
+    ) -> None:
         self.confined = confined
         self._readable = [str(scratch)] if scratch else []
         self._control, theirs = socket.socketpair()
@@ -66,7 +68,7 @@ class Zygote:
         # Compiled and scripted code stays the Python that it was, so that what it calls is seen.
         environment |= {"TORCH_COMPILE_DISABLE": "1", "PYTORCH_JIT": "0"}
         self._process = subprocess.Popen(
-            [*command, str(theirs.fileno()), str(os.getpid()), str(KIT), *self._packages],
+            [*command, str(theirs.fileno()), str(os.getpid()), program, str(KIT), *self._packages],
             env=environment,
             cwd="/",
             pass_fds=[theirs.fileno()],
@@ -90,6 +92,11 @@ class Zygote:
         self._process.wait()
         if self._process.stderr:
             self._process.stderr.close()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self._process.poll() is None
 
     def spawn(self, limits: Limits) -> tuple[int, socket.socket]:
         """Fork a worker; its pid and the connection to it.
@@ -144,7 +151,8 @@ class Zygote:
 
 def _package_folders() -> list[str]:
     folders = {sysconfig.get_paths()["purelib"], sysconfig.get_paths()["platlib"]}
-    folders.add(str(Path(torch.__file__).parents[1]))
+    if (torch := find_spec("torch")) is not None and torch.origin:  # not imported: that takes seconds
+        folders.add(str(Path(torch.origin).parents[1]))
     return sorted(folder for folder in folders if Path(folder) != KIT)
 
 
@@ -169,7 +177,7 @@ class Pool:
 
     def get(self) -> Zygote:
         """The zygote, alive."""
-        if self.zygote is None or self.zygote._process.poll() is not None:
+        if self.zygote is None or not self.zygote.alive:
             self.zygote = Zygote(self.confined, self.scratch)
         return self.zygote
 

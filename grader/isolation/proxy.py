@@ -94,6 +94,7 @@ class Calls:
         changes: dict[str, Callable[[Iterable[Any]], None]] = {
             "changed": partial(outgoing.write_back, write=_write_data),
             "grads": partial(outgoing.write_back, write=_write_grad),
+            "grads_in_place": partial(outgoing.write_back, write=_write_into_grad),
             "files": outgoing.write_files,
             "modes": outgoing.set_modes,
             "containers": outgoing.write_containers,
@@ -135,6 +136,13 @@ def _write_data(tensor: Tensor, value: Tensor | None) -> None:
 def _write_grad(tensor: Tensor, value: Tensor | None) -> None:
     expect_like(value, tensor)
     tensor.grad = value
+
+
+def _write_into_grad(tensor: Tensor, value: Tensor | None) -> None:
+    expect_like(value, tensor)
+    if value is None or tensor.grad is None:
+        raise wire.WireError("a malformed change of a gradient in place")
+    tensor.grad.copy_(value)
 
 
 def overwrite(session: Session, value: Any) -> None:

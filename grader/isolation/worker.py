@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from grader.isolation import codec, confine, modules, watch, wire
+from grader.isolation import codec, confine, modules, refusals, watch, wire
 from grader.isolation.described import described
 from grader.isolation.exchange import Attribute, Reply, Request
 from grader.isolation.measure import measuring
@@ -67,6 +67,7 @@ def main(sock: socket.socket, options: dict[str, Any]) -> None:
         confine.confine(options["readable"])
         # Nowhere to write: torch, when it first loads its compiler, asks for a name and writes nothing.
         tempfile.tempdir = "/tmp"
+    refusals.settle()
     os.dup2(1, 2)
     sys.addaudithook(_refuse_tracing)  # there is no way to take a hook out again
     wire.send(sock, wire.pack({"op": "ready", "confined": options["confined"]}, []))

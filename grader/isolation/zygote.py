@@ -1,11 +1,13 @@
-"""The zygote: a clean process with torch loaded, from which every worker is forked.
+"""The zygote: a clean process with what its workers need loaded, from which each of them is forked.
 
-Started by exec, so that its heap has never seen a test or an expected value. It answers two requests on its control
-socket: `spawn` (with one end of a socket pair attached) and `reap`. It runs no learner code itself.
+Workers that grade have torch loaded, those that read submissions do not. Started by exec, so that its heap has never
+seen a test or an expected value. It answers two requests on its control socket: `spawn` (with one end of a socket pair
+attached) and `reap`. It runs no learner code itself.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -22,19 +24,21 @@ RunWorker = Callable[[socket.socket, dict[str, Any]], None]
 def main() -> None:
     """Serve a control socket until it closes.
 
-    Arguments: its descriptor, the process that started this one, the kit's folder, folders of packages.
+    Arguments: its descriptor, the process that started this one, the module that workers run, the kit's folder, folders
+    of packages.
     """
-    fd, parent, kit, *packages = sys.argv[1:]
+    fd, parent, program, kit, *packages = sys.argv[1:]
     # No site module ran, so no .pth file did: the kit's own folder is on the path only while its parts are imported.
     sys.path[:] = [kit, *sys.path, *packages]
     from grader.isolation import confine
 
     confine.die_with_parent(int(parent))  # before torch, which takes seconds to load
-    from grader.isolation import worker
 
+    worker = importlib.import_module(program)
     sys.path.remove(kit)
-    for name in ("grader", "grader.isolation"):
-        sys.modules[name].__path__ = []  # what is loaded stays; nothing more of the kit can be imported
+    for name in [name for name in sys.modules if name.partition(".")[0] == "grader"]:
+        if hasattr(sys.modules[name], "__path__"):
+            sys.modules[name].__path__ = []  # what is loaded stays; nothing more of the kit can be imported
     worker.warm_up()
     _serve(socket.socket(fileno=int(fd)), worker.main)
 

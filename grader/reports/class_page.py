@@ -38,7 +38,8 @@ def class_page(
 ) -> str:
     """A page of all grades: one HTML file without scripts, fonts or pictures from elsewhere.
 
-    Grades that do not count, because the grader itself failed, are listed apart and are in no figure.
+    Grades that do not count, because the grader itself failed or nothing could be read, are listed apart and are in no
+    figure.
 
     Args:
         grades: One a learner, in the order in which they are to be listed.
@@ -48,7 +49,8 @@ def class_page(
         links: Learner to the path of their page, seen from this one.
     """
     rows = [_row(graded, (links or {}).get(graded.name, "")) for graded in grades]
-    counted = [row for row in rows if not row.graded.faulty]
+    unreadable = [row for row in rows if row.graded.status == "unreadable"]
+    counted = [row for row in rows if not row.graded.faulty and row not in unreadable]
     counting = [row.graded for row in counted]
     shares = [row.percent for row in counted]
     mistakes = statistics.common_mistakes(counting)
@@ -59,6 +61,7 @@ def class_page(
         seeds=seeds,
         rows=rows,
         counted=counted,
+        unreadable=unreadable,
         faulty=[row for row in rows if row.graded.faulty],
         unconfined=[row for row in rows if row.graded.results.isolation != "confined"],
         kits=sorted({(row.graded.results.kit.version, row.graded.results.kit.sha256) for row in rows}),

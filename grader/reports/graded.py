@@ -24,6 +24,13 @@ class Graded:
     notes: tuple[str, ...] = ()
 
     @property
+    def status(self) -> str:
+        """What became of it, in a word or two."""
+        if self.faulty:
+            return "grader fault"
+        return "graded" if self.results.submission.status == "read" else self.results.submission.status
+
+    @property
     def faulty(self) -> bool:
         """Whether the grader itself failed somewhere: this grade does not count."""
         return any(check.status == "error" for check in self.results.checks)

@@ -65,7 +65,7 @@ def _row(graded: Graded, columns: Sequence[str]) -> list[Cell]:
         results.score,
         percent(graded.score, results.max_score),
         *(points.get(column, "") for column in columns),
-        "grader fault" if graded.faulty else "graded",
+        graded.status,
         found.count("failed"),
         found.count("todo"),
         results.seed,

@@ -236,6 +236,18 @@ def attention_by_flat_batch(query, key, value, mask=None):
 
 
 @alternative("scaled_dot_product_attention")
+def attention_always_in_float32(query, key, value, mask=None):
+    if not torch.is_floating_point(query):
+        raise ValueError(f"got {query.dtype}")
+    _refuse(mask)
+    scores = query.float() @ key.float().mT / math.sqrt(query.shape[-1])
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -math.inf)
+    weights = softmax(scores, -1)
+    return (weights @ value.float()).to(query.dtype), weights.to(query.dtype)
+
+
+@alternative("scaled_dot_product_attention")
 def attention_normalised_at_the_end(query, key, value, mask=None):
     if not query.dtype.is_floating_point:
         raise ValueError("whole numbers")
@@ -306,6 +318,18 @@ class SelfAttentionByEinsum(nn.Module):
 
 
 @alternative("SelfAttention")
+class SelfAttentionSoftmaxInFloat32(SelfAttention):
+    def forward(self, x, mask=None):
+        seq = x.shape[1]
+        visible = causal_mask(seq) if self.causal else torch.ones(seq, seq).bool()
+        visible = visible if mask is None else visible & mask
+        _refuse(visible)
+        scores = self.q_proj(x) @ self.k_proj(x).mT / len(self.q_proj.weight) ** 0.5
+        weights = softmax(scores.float().masked_fill(~visible, -math.inf), dim=-1).to(x.dtype)
+        return weights @ self.v_proj(x), weights.detach()  # which nothing is learned from
+
+
+@alternative("SelfAttention")
 class SelfAttentionWithBuffer(SelfAttention):
     def __init__(self, d_model, d_head, **options):
         super().__init__(d_model, d_head, **options)
@@ -367,6 +391,21 @@ class MultiHeadByReshape(MultiHeadAttention):
         if self.training:
             output = nn.functional.dropout(weights, p=self.dropout) @ v
         return self.out_proj(output.permute(0, 2, 1, 3).reshape(batch, seq, d_model)), weights
+
+
+@alternative("MultiHeadAttention")
+class MultiHeadSoftmaxInFloat32(MultiHeadAttention):
+    def forward(self, x, mask=None):
+        q, k, v = (
+            p(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for p in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        q, k = _turned(self, q), _turned(self, k)
+        visible = _both_masks(self, x, mask)
+        _refuse(visible)
+        scores = (q @ k.mT * q.shape[-1] ** -0.5).masked_fill(~visible, -math.inf)
+        weights = softmax(scores.float(), dim=-1).to(v.dtype)
+        mixed = nn.functional.dropout(weights, self.dropout, self.training) @ v
+        return self.out_proj(mixed.transpose(1, 2).flatten(2)), weights.detach()  # which nothing is learned from
 
 
 @alternative("MultiHeadAttention")
@@ -439,7 +478,7 @@ class MultiHeadSumOfHeads(nn.Module):
 
     def __init__(self, d_model, num_heads, *, causal=True, dropout=0.0, bias=False, rope_base=None, generator=None):
         super().__init__()
-        if d_model % num_heads:
+        if num_heads < 1 or d_model % num_heads:
             raise ValueError(f"{num_heads} heads cannot share {d_model} features")
         self.out_proj, self.v_proj, self.k_proj, self.q_proj = (
             _layer(d_model, d_model, generator, bias) for _ in range(4)
@@ -496,6 +535,22 @@ class GroupedWithoutRepeating(GroupedQueryAttention):
         weights = softmax(torch.where(visible.reshape(scores.shape), scores, -torch.inf), dim=-1)
         dropped = nn.functional.dropout(weights, self.dropout, self.training)
         output = torch.einsum("bngqk,bknd->bqngd", dropped, v).reshape(batch, seq, d_model)
+        return self.out_proj(output), weights.flatten(1, 2)
+
+
+@alternative("GroupedQueryAttention")
+class GroupedSoftmaxInFloat32(GroupedQueryAttention):
+    def forward(self, x, mask=None):
+        q = self.q_proj(x).unflatten(-1, (self.num_kv_heads, self.num_heads // self.num_kv_heads, -1))
+        k, v = (p(x).unflatten(-1, (self.num_kv_heads, -1)) for p in (self.k_proj, self.v_proj))
+        q, k = (_turned(self, t.movedim(1, -2)).movedim(-2, 1) for t in (q, k))
+        scores = torch.einsum("bqngd,bknd->bngqk", q, k) / math.sqrt(q.shape[-1])
+        visible = _both_masks(self, x, mask).expand(len(x), self.num_heads, -1, -1)
+        _refuse(visible)
+        scores = torch.where(visible.reshape(scores.shape), scores, -torch.inf)
+        weights = softmax(scores.float(), dim=-1).to(x.dtype)
+        dropped = nn.functional.dropout(weights, self.dropout, self.training)
+        output = torch.einsum("bngqk,bknd->bqngd", dropped, v).flatten(2)
         return self.out_proj(output), weights.flatten(1, 2)
 
 

@@ -281,7 +281,7 @@ class DatasetFromTorchFile:
         return (self._text.shape[0] - 1) // self._length
 
     def __getitem__(self, index):
-        starts = [i * self._length for i in range(len(self))]
+        starts = range(0, len(self) * self._length, self._length)
         if not -len(starts) <= index < len(starts):
             raise IndexError(f"{index} of {len(starts)}")
         start = starts[index]

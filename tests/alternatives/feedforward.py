@@ -66,7 +66,7 @@ def gelu_by_probability(x: Tensor, approximate: str = "none") -> Tensor:
 @alternative("gelu")
 def gelu_as_in_the_paper(x: Tensor, approximate: str = "none") -> Tensor:
     if not x.dtype.is_floating_point:
-        raise ValueError("whole numbers")
+        raise ValueError(f"whole numbers: {x.dtype}")
     if approximate not in ("none", "tanh"):
         raise ValueError(approximate)
     wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
@@ -94,7 +94,7 @@ def gelu_by_erfc(x: Tensor, approximate: str = "none") -> Tensor:
 @alternative("gelu")
 def gelu_from_a_table(x: Tensor, approximate: str = "none") -> Tensor:
     if not x.dtype.is_floating_point:
-        raise ValueError("whole numbers")
+        raise ValueError(f"whole numbers: {x.dtype}")
     bends = {
         "none": lambda wide: torch.erf(wide / 2**0.5),
         "tanh": lambda wide: torch.tanh((2 / torch.pi) ** 0.5 * (wide + 0.044715 * wide**3)),
@@ -141,7 +141,7 @@ def silu_by_tanh(x: Tensor) -> Tensor:
 @alternative("silu")
 def silu_by_expit(x: Tensor) -> Tensor:
     if not x.dtype.is_floating_point:
-        raise ValueError("whole numbers")
+        raise ValueError(f"whole numbers: {x.dtype}")
     wide = x.double()
     return wide.mul(torch.special.expit(wide)).to(x.dtype)
 
@@ -159,7 +159,7 @@ def silu_by_the_size_of_x(x: Tensor) -> Tensor:
 @alternative("silu")
 def silu_by_log_sigmoid(x: Tensor) -> Tensor:
     if not x.dtype.is_floating_point:
-        raise ValueError("whole numbers")
+        raise ValueError(f"whole numbers: {x.dtype}")
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
     return (wide * torch.exp(nn.functional.logsigmoid(wide))).to(x.dtype)
 
@@ -211,7 +211,7 @@ class DropoutByMaskedFill(Probability):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x.clone()
-        dropped = torch.empty(x.shape).uniform_(generator=self._source) < self.p
+        dropped = torch.empty(x.shape, device=x.device).uniform_(generator=self._source) < self.p
         return x.masked_fill(dropped, 0) / (1 - self.p)
 
 
@@ -222,7 +222,7 @@ class DropoutOfFlatNumbers(Probability):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or not self.p:
             return x
-        draws = torch.rand(x.numel(), generator=self._source, dtype=torch.float64)
+        draws = torch.rand(x.numel(), generator=self._source, dtype=torch.float64, device=x.device)
         factors = torch.where(draws < 1 - self.p, 1 / (1 - self.p), 0.0)
         return (x.flatten() * factors.to(x.dtype)).view(x.shape)
 
@@ -239,8 +239,8 @@ class DropoutWithABuffer(Probability):
         return self._drop(x) if self.training else x
 
     def _drop(self, x: Tensor) -> Tensor:
-        kept = torch.empty(x.shape).bernoulli_(float(self._stay), generator=self._source).bool()
-        return torch.where(kept, x / float(self._stay), torch.zeros((), dtype=x.dtype))
+        kept = torch.empty(x.shape, device=x.device).bernoulli_(float(self._stay), generator=self._source).bool()
+        return torch.where(kept, x / float(self._stay), torch.zeros((), dtype=x.dtype, device=x.device))
 
 
 class Masked(torch.autograd.Function):
@@ -261,7 +261,7 @@ class DropoutWithOwnBackward(Probability):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x
-        kept = torch.rand(x.shape, generator=self._source).ge(self.p)
+        kept = torch.rand(x.shape, generator=self._source, device=x.device).ge(self.p)
         return Masked.apply(x, kept.to(x.dtype).div(1 - self.p))
 
 
@@ -292,6 +292,31 @@ class FeedForwardByLinear(Projections):
     def forward(self, x: Tensor) -> Tensor:
         hidden = self.act(nn.functional.linear(x, self.up_proj.weight, self.up_proj.bias))
         return nn.functional.linear(self.drop(hidden), self.down_proj.weight, self.down_proj.bias)
+
+
+@alternative("FeedForward")
+class FeedForwardOfTorchsDropout(Projections):
+    """Drops by torch's own layer."""
+
+    def __init__(self, d_model, d_hidden, *, activation="gelu", dropout=0.0, bias=True, generator=None):
+        super().__init__(d_model, d_hidden, activation=activation, bias=bias, generator=generator)
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down_proj(self.drop(self.act(self.up_proj(x))))
+
+
+@alternative("FeedForward")
+class FeedForwardOfTorchsFunction(Projections):
+    """Drops by torch's own function, in the mode of the layer."""
+
+    def __init__(self, d_model, d_hidden, *, activation="gelu", dropout=0.0, bias=True, generator=None):
+        super().__init__(d_model, d_hidden, activation=activation, dropout=dropout, bias=bias, generator=generator)
+        self.p = dropout
+
+    def forward(self, x: Tensor) -> Tensor:
+        left = nn.functional.dropout(self.act(self.up_proj(x)), self.p, training=self.training)
+        return self.down_proj(left)
 
 
 @alternative("FeedForward")
@@ -370,7 +395,7 @@ class FeedForwardFeaturesFirst(nn.Module):
         hidden = self.up_proj.weight @ columns
         hidden = self.bend(hidden if self.up_proj.bias is None else hidden + self.up_proj.bias[:, None])
         if self.training and self.p:
-            hidden = hidden * (torch.rand(hidden.shape) >= self.p) / (1 - self.p)
+            hidden = hidden * (torch.rand(hidden.shape, device=hidden.device) >= self.p) / (1 - self.p)
         out = (self.down_proj.weight @ hidden).T.reshape(x.shape)
         return out if self.down_proj.bias is None else out + self.down_proj.bias
 

@@ -194,7 +194,7 @@ def rope_by_rotate_half(x: Tensor, positions: Tensor, base: float = 10000.0) -> 
     """Cosine and sine for every feature, and a copy of x with its halves exchanged."""
     if not torch.is_floating_point(x):
         raise ValueError(f"got {x.dtype}")
-    angles = _per_sequence(x, positions).float() * rope_frequencies(x.size(-1), base)
+    angles = _per_sequence(x, positions).float() * rope_frequencies(x.size(-1), base).to(x.device)
     angles = torch.cat([angles, angles], dim=-1)
     half = x.size(-1) // 2
     exchanged = torch.cat([-x[..., half:], x[..., :half]], dim=-1)
@@ -210,8 +210,8 @@ def rope_by_rotate_half(x: Tensor, positions: Tensor, base: float = 10000.0) -> 
 def rope_with_rounded_cosines(x: Tensor, positions: Tensor, base: float = 10000.0) -> Tensor:
     """Exact angles, but products in the dtype of x, as some libraries do it."""
     if not x.dtype.is_floating_point:
-        raise ValueError("whole numbers")
-    angles = _per_sequence(x, positions) * rope_frequencies(x.size(-1), base)
+        raise ValueError(f"whole numbers: {x.dtype}")
+    angles = _per_sequence(x, positions) * rope_frequencies(x.size(-1), base).to(x.device)
     cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
     first, second = x.chunk(2, -1)
     return torch.cat((first * cos - second * sin, second * cos + first * sin), -1)
@@ -222,7 +222,7 @@ def rope_by_complex_numbers(x: Tensor, positions: Tensor, base: float = 10000.0)
     if not torch.is_floating_point(x):
         raise ValueError(f"got {x.dtype}")
     wide = x.double()
-    rates = rope_frequencies(x.size(-1), base).double()
+    rates = rope_frequencies(x.size(-1), base).to(x.device).double()
     angles = _per_sequence(x, positions) * rates
     first, second = wide.unflatten(-1, (2, x.size(-1) // 2)).unbind(-2)
     turned = torch.complex(first.contiguous(), second.contiguous()) * torch.polar(torch.ones_like(angles), angles)
@@ -233,8 +233,8 @@ def rope_by_complex_numbers(x: Tensor, positions: Tensor, base: float = 10000.0)
 def rope_by_matrices(x: Tensor, positions: Tensor, base: float = 10000.0) -> Tensor:
     """One 2 x 2 matrix for every position and pair."""
     if not x.dtype.is_floating_point:
-        raise ValueError("whole numbers")
-    angles = _per_sequence(x, positions) * rope_frequencies(x.shape[-1], base).double()
+        raise ValueError(f"whole numbers: {x.dtype}")
+    angles = _per_sequence(x, positions) * rope_frequencies(x.shape[-1], base).to(x.device).double()
     cos, sin = torch.cos(angles), torch.sin(angles)
     matrices = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)
     pairs = x.double().unflatten(-1, (2, -1)).movedim(-2, -1)  # (..., seq, half, 2)
@@ -262,8 +262,8 @@ def rope_pair_by_pair(x: Tensor, positions: Tensor, base: float = 10000.0) -> Te
 def rope_with_sequences_last(x: Tensor, positions: Tensor, base: float = 10000.0) -> Tensor:
     """Looks the angles up in a table of all positions up to the largest, where none is negative."""
     if not x.dtype.is_floating_point:
-        raise ValueError("whole numbers")
-    rates = rope_frequencies(x.shape[-1], base)
+        raise ValueError(f"whole numbers: {x.dtype}")
+    rates = rope_frequencies(x.shape[-1], base).to(x.device)
     places = _per_sequence(x, positions)[..., 0].long()
     low = int(places.min()) if places.numel() else 0
     high = int(places.max()) if places.numel() else 0

@@ -39,23 +39,6 @@ def step_with_sums(model, optimizer, micro_batches, *, max_norm=1.0):
 
 
 @alternative("train_step")
-def step_with_one_graph(model, optimizer, micro_batches, *, max_norm=1.0):
-    """One loss of all micro-batches, one backward."""
-    weights = torch.tensor([float(counted_targets(targets)) for _, targets in micro_batches], dtype=torch.float64)
-    if weights.sum() == 0:
-        raise ValueError("no target counts")
-    optimizer.zero_grad()
-    model.zero_grad()
-    model.train()
-    shares = (weights / weights.sum()).tolist()
-    loss = sum(share * cross_entropy(model(x), y) for share, (x, y) in zip(shares, micro_batches, strict=True))
-    loss.backward()
-    norm = clip_grad_norm(model.parameters(), max_norm if max_norm is not None else math.inf)
-    optimizer.step()
-    return dict(loss=loss.item(), grad_norm=norm.item())
-
-
-@alternative("train_step")
 def step_with_torchs_functions(model, optimizer, micro_batches, *, max_norm=1.0):
     """Torch's cross entropy, which sums, and torch's clipping."""
     total = sum(counted_targets(y) for _, y in micro_batches)

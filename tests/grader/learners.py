@@ -64,9 +64,9 @@ def with_softmax(body: str) -> str:
 
 @cache
 def checks(*exercises: str) -> tuple[suite.SuiteCheck, ...]:
-    """The checks of these exercises of attention, one of each kind."""
+    """The checks of these exercises of attention, one of each kind and criterion."""
     found = [check for check in suite.collect("attention") if check.id.exercise.name in exercises]
-    return tuple({(check.id.exercise.name, check.id.kind): check for check in found}.values())
+    return tuple({(c.id.exercise.name, c.id.kind, c.id.criterion): c for c in found}.values())
 
 
 def tried(text: str, *exercises: str, seed: int = 0):

@@ -165,6 +165,27 @@ def test_a_roster_gives_names_lateness_and_who_is_missing(whole, class_, tmp_pat
     assert float(found["Bob"]["score"]) == 0
 
 
+def test_what_cannot_be_read_is_not_zero_and_is_said_everywhere(tmp_path):
+    solution = (KIT / "solutions" / f"{UNIT}.py").read_text(encoding="utf-8")
+    nested = f"f = {'lambda: ' * 600}0\nx = [0]\ng = {'[i for i in ' * 60}x{']' * 60}\n"
+    (tmp_path / "in" / "empty").mkdir(parents=True)
+    for name, content in {"ada.py": solution, "nested.py": nested + solution, "bob.zip": "PK", "cem.docx": "x"}.items():
+        (tmp_path / "in" / name).write_text(content, encoding="utf-8")
+    done = graded(tmp_path / "in", tmp_path / "out", code=4)
+    assert "2 passed, 0 failed, 3 unreadable" in done.stdout
+    assert "3 could not be read: bob, cem, empty." in done.stdout
+    rows = table(tmp_path / "out")
+    assert {name: row["status"] for name, row in rows.items()} == {
+        "ada": "graded", "bob": "unreadable", "cem": "unreadable", "empty": "unreadable", "nested": "graded"
+    }  # fmt: skip
+    assert rows["bob"]["notes"].startswith("bob.zip is damaged or not an archive.")
+    page = (tmp_path / "out" / "class.html").read_text(encoding="utf-8")
+    assert "3 submissions could not be read" in page
+    assert page.index("cem.docx is not something that can be graded") < page.index("Scores</h2>")
+    assert "Nothing could be read" in (tmp_path / "out" / "learners" / "bob.html").read_text(encoding="utf-8")
+    assert "as before" in graded(tmp_path / "in", tmp_path / "out", code=4).stdout
+
+
 def test_a_course_secret_gives_each_their_own_seed_that_can_be_replayed(class_, tmp_path):
     names = [learner.name for learner in CLASS if learner.name.startswith(("right", "wrong"))][:2]
     only = [part for name in names for part in ("--only", name)]

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import dataclass, replace
 
@@ -159,24 +161,25 @@ def test_a_worker_that_somebody_stops_is_charged_since_it_could_have_stopped_its
         unit.f()
 
 
+# It ends by itself, should nobody be left to end it.
+BUSY = "import time; end = time.monotonic() + 60\nwhile time.monotonic() < end: pass"
+
+
 def test_a_worker_beside_busy_neighbours_is_charged_for_its_own_time_alone(pool):
     """All of them on one processor, so that whatever runs there waits."""
     session, unit = worker(pool, "t = time.thread_time()\n    while time.thread_time() - t < 0.3: pass")
     processor = {min(os.sched_getaffinity(0))}
-    neighbours = [os.fork() for _ in range(6)]
-    if 0 in neighbours:
-        while True:
-            pass
+    neighbours = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(6)]
     try:
-        for process in (session._pid, *neighbours):
-            os.sched_setaffinity(process, processor)
+        for pid in (session._pid, *(process.pid for process in neighbours)):
+            os.sched_setaffinity(pid, processor)
         before, started = session.spent, time.monotonic()
         unit.f()
         wall = time.monotonic() - started
     finally:
         for process in neighbours:
-            os.kill(process, signal.SIGKILL)
-            os.waitpid(process, 0)
+            process.kill()
+            process.wait()
     assert wall > 0.9, "the neighbours did not keep it waiting"
     assert session.spent - before < wall / 2
     session.close()

@@ -131,6 +131,8 @@ GARBAGE = {
     "change to nothing": answering(reply(1, None, changed=[[0, None]])),
     "change of another shape": answering(reply(1, None, bytes(16), changed=[[0, TENSOR]])),
     "gradient of another dtype": answering(reply(1, None, bytes(8), grads=[[0, TENSOR | {"dtype": "float32"}]])),
+    "gradient changed in place that is not there": answering(reply(1, None, bytes(16), grads_in_place=[[0, TENSOR]])),
+    "gradient changed in place to nothing": answering(reply(1, None, grads_in_place=[[0, None]])),
     "question for an iterator": answering(frame({"op": "next", "iterator": 0})),
     "question for a negative iterator": answering(frame({"op": "next", "iterator": -1})),
     "object without a number": answering(reply(1, thing("object", id="1"))),

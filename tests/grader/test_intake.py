@@ -6,7 +6,9 @@ import sys
 
 import pytest
 
-from grader.batch.intake import collect
+from grader.intake.collect import collect
+from grader.intake.gather import Gathered, gather
+from grader.intake.members import Refused
 from tests.grader.handed_in import SOFTMAX, attention, names, notebook, problem, read, tarred, write, zipped
 
 ROWS = "name,file\nAda,ada.zip\n"
@@ -43,17 +45,19 @@ def test_what_systems_leave_behind_is_nobody(folder):
     assert names(folder) == ["ada"]
 
 
-def test_two_entries_of_one_name_are_refused_by_name(folder):
-    write(folder, {"ada/attention.py": SOFTMAX, "ada.py": SOFTMAX})
-    with pytest.raises(ValueError, match=r"ada and ada\.py would both be ada\. Remove or rename one"):
-        collect(folder)
+def test_two_entries_of_one_name_are_not_guessed_between_and_stop_nobody_else(folder):
+    write(folder, {"ada/attention.py": SOFTMAX, "ada.py": SOFTMAX, "bob.py": SOFTMAX})
+    ada, bob = collect(folder)
+    assert ada.read().problem.startswith("ada and ada.py would both be ada. Remove or rename one")
+    assert ada.read().status == "unreadable"
+    assert bob.read().problem == ""
 
 
 @pytest.mark.parametrize("name", ["ada.rar", "ada.docx", "ada.7z", "ada"])
 def test_what_cannot_be_graded_is_still_a_learner(folder, name):
     write(folder, {name: b"\x00\x01"})
     assert names(folder) == ["ada"]
-    assert problem(folder / name).startswith(f"{name} is nothing that can be graded. Hand in your Python files")
+    assert problem(folder / name).startswith(f"{name} is not something that can be graded. Hand in your Python files")
 
 
 def test_no_folder_and_an_empty_folder_are_wrong_usage(tmp_path):
@@ -93,7 +97,7 @@ def test_the_files_are_found_at_the_top_in_exercises_and_one_level_deeper(tmp_pa
         f"{place}.ipynb_checkpoints/loss.py": "",
         "x/y/z/d.py": "",
     }
-    files |= {"__MACOSX/exercises/._attention.py": b"\x00\x05", "x/y/z/loss.py": ""}
+    files |= {"__MACOSX/exercises/._attention.py": b"\x00\x05", "x/y/z/plots.py": ""}
     make = {"folder": write, "zip": zipped, "tar": tarred}[kind]
     path = tmp_path / ("ada" if kind == "folder" else f"ada.{kind}")
     submission = read(make(path, files))
@@ -108,14 +112,26 @@ def test_of_a_repository_exercises_counts_and_not_what_lies_beside_it(tmp_path):
     assert attention(tmp_path) == SOFTMAX
 
 
-def test_two_folders_that_it_could_be_are_not_guessed_between(tmp_path):
-    write(tmp_path, {"new/attention.py": SOFTMAX, "old/attention.py": SOFTMAX})
-    assert "several folders that it could be (new, old). Hand in one of them." in problem(tmp_path)
+def test_two_files_of_one_unit_are_not_guessed_between(tmp_path):
+    write(tmp_path, {"new/attention.py": SOFTMAX, "old/attention.py": f"import torch\n{SOFTMAX}", "optim.py": "x = 1"})
+    submission = read(tmp_path)
+    assert submission.file("attention").problem == (
+        "attention is in new/attention.py and in old/attention.py, and it is not clear which counts. Hand in one."
+    )
+    assert submission.file("optim").problem == ""
 
 
-@pytest.mark.parametrize("files", [{}, {"notes.txt": "x"}, {"a/b/c/attention.py": SOFTMAX}, {"my-code.py": SOFTMAX}])
+def test_two_copies_of_one_file_are_one(tmp_path):
+    assert attention(write(tmp_path, {"new/attention.py": SOFTMAX, "old/attention.py": SOFTMAX})) == SOFTMAX
+
+
+@pytest.mark.parametrize(
+    "files", [{}, {"notes.txt": "x"}, {"exercises/__init__.py": ""}, {".git/attention.py": SOFTMAX}]
+)
 def test_a_folder_without_python_says_what_to_hand_in(tmp_path, files):
-    assert "holds no Python files where they are looked for. Hand in" in problem(write(tmp_path, files))
+    said = problem(write(tmp_path, files))
+    assert "holds no Python files or notebooks" in said
+    assert ("(notes.txt)" in said) == ("notes.txt" in files)
 
 
 def test_files_that_define_no_exercise_are_named(tmp_path):
@@ -151,9 +167,9 @@ def test_two_that_define_the_same_unit_are_not_guessed_between(tmp_path):
 
 
 def test_names_that_differ_only_in_case_are_not_guessed_between(tmp_path):
-    path = tarred(tmp_path / "ada.tar", {"attention.py": SOFTMAX, "Attention.py": "x = 1", "optim.py": "x = 1"})
+    path = tarred(tmp_path / "ada.tar", {"attention.py": SOFTMAX, "Attention.py": SOFTMAX + "#", "optim.py": "x = 1"})
     submission = read(path)
-    assert "several files with the name attention.py. Hand in one" in submission.file("attention").problem
+    assert "several files with the name Attention.py. Hand in one" in submission.file("attention").problem
     assert submission.file("optim").problem == ""
 
 
@@ -161,7 +177,7 @@ def test_one_bad_file_leaves_its_neighbours_alone(tmp_path):
     path = zipped(tmp_path / "ada.zip", {"attention.py": b"# caf\xe9\n", "loss.py": "x = = 1", "optim.py": "x = 1"})
     submission = read(path)
     assert submission.file("attention").problem == "attention.py line 1 is not UTF-8: save the file in that encoding."
-    assert "Python cannot read loss.py line 1" in submission.file("loss").problem
+    assert "Python cannot read exercises/loss.py:1" in submission.file("loss").problem
     assert submission.file("optim").problem == ""
 
 
@@ -192,7 +208,7 @@ def test_no_pipe_and_no_socket_is_waited_for(tmp_path):
     for unit in ("attention", "loss"):
         assert f"{unit}.py is not a regular file" in submission.file(unit).problem
     os.mkfifo(tmp_path / "bob.zip")
-    assert problem(tmp_path / "bob.zip").startswith("bob.zip is no file. Hand in")
+    assert problem(tmp_path / "bob.zip").startswith("bob.zip is not a file. Hand in")
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads everything")
@@ -205,11 +221,14 @@ def test_what_may_not_be_read_is_a_sentence(tmp_path):
 def test_a_disk_that_fails_is_a_sentence(tmp_path, monkeypatch):
     path = zipped(tmp_path / "ada.zip", {"attention.py": SOFTMAX})
 
-    def fail(self, mode):
+    def fail(*args):
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("pathlib.Path.open", fail)
-    assert problem(path) == "ada.zip cannot be read: Input/output error."
+    monkeypatch.setattr("grader.intake.gather.os.open", fail)
+    opened = Gathered()
+    gather(opened, path, "ada.zip")
+    with pytest.raises(Refused, match=r"ada\.zip cannot be read: Input/output error\."):
+        opened.members[0].load()
 
 
 def test_large_files_are_refused(tmp_path):

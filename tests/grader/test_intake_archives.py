@@ -121,13 +121,39 @@ def test_a_password_and_odd_compression_are_said(tmp_path):
     )
     for method in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):  # their readers unpack without a limit
         zipped(path, GOOD, compression=method)
-        assert "is packed in a way that is not read here. Hand in an ordinary zip." in read(path).file("optim").problem
+        assert (
+            "is compressed in a way that is not read here. Hand in an ordinary zip." in read(path).file("optim").problem
+        )
 
 
-@pytest.mark.parametrize("name", ["homework.zip", "a/b.tar.gz", "x.rar"])
 @pytest.mark.parametrize("make", [zipped, tarred])
-def test_an_archive_in_an_archive_is_said(tmp_path, make, name):
-    assert f"holds another archive, {name}. Hand in your Python" in problem(make(tmp_path / "ada.tar", {name: b"PK"}))
+def test_what_cannot_be_read_in_an_archive_is_said(tmp_path, make):
+    said = problem(make(tmp_path / "ada.tar", {"x.rar": b"Rar!"}))
+    assert said == "ada.tar holds no Python files or notebooks (x.rar). Hand in your .py files or your notebook."
+    assert "b.tar.gz is damaged or not an archive." in problem(make(tmp_path / "ada.tar", {"a/b.tar.gz": b"PK"}))
+
+
+@pytest.mark.parametrize("inner", [zipped, tarred])
+@pytest.mark.parametrize("outer", [zipped, tarred])
+def test_an_archive_in_an_archive_is_read(tmp_path, outer, inner):
+    raw = inner(tmp_path / "inner", GOOD).read_bytes()
+    path = outer(tmp_path / "ada.zip", {"Abgabe/homework.zip": raw, "Abgabe/report.pdf": "x"})
+    submission = read(path)
+    assert submission.file("attention").text == SOFTMAX
+    assert submission.notes == ("Not graded: Abgabe/report.pdf.",)
+
+
+def test_a_broken_archive_beside_good_files_costs_nothing(tmp_path):
+    submission = read(handed_in.write(tmp_path, {"attention.py": SOFTMAX, "data.zip": b"PK"}))
+    assert sorted(submission.files) == ["attention"]
+    assert submission.notes == ("Not graded: data.zip.",)
+
+
+def test_archives_in_archives_in_archives_are_not_looked_into(tmp_path):
+    path = zipped(tmp_path / "0.zip", GOOD)
+    for depth in range(1, 4):
+        path = zipped(tmp_path / f"{depth}.zip", {f"{depth}.zip": path.read_bytes()})
+    assert "holds no Python files or notebooks" in problem(path)
 
 
 @pytest.mark.parametrize("mode", ["zip", "w", "w:gz", "w:bz2", "w:xz"])
@@ -141,7 +167,7 @@ def test_what_was_cut_off_is_damaged(tmp_path, mode):
         lengths.add(len(raw) - 1)
     for length in lengths:
         path.write_bytes(raw[:length])
-        assert "ada.tar is damaged or no archive. Make the archive again" in problem(path)
+        assert "ada.tar is damaged or not an archive. Make the archive again" in problem(path)
 
 
 def test_a_damaged_member_is_said_and_its_neighbour_is_not(tmp_path):
@@ -156,7 +182,7 @@ def test_a_header_that_makes_no_sense_is_no_quiet_end(tmp_path):
     path = tarred(tmp_path / "ada.tar", GOOD)
     raw = path.read_bytes()
     path.write_bytes(raw[:1024] + b"?" * 512 + raw[1536:])
-    assert "ada.tar is damaged or no archive" in problem(path)
+    assert "ada.tar is damaged or not an archive" in problem(path)
 
 
 def test_large_members_are_refused_and_their_neighbours_are_not(tmp_path):

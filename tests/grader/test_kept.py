@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from grader.checking.kept import Kept
-from grader.isolation.pool import GraderFault
+from grader.faults import GraderFault
 
 
 def counted(seen, result):

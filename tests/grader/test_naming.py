@@ -11,6 +11,7 @@ from grader.checking.compare import difference
 from grader.checking.naming import Evidence, can_explain, is_telling, matches, name_mistake
 from grader.checking.question import Asked, Disagreement, Raised, put
 from grader.checking.variants import Mistake
+from grader.isolation.refusals import DEVICES
 from tests.grader.learners import SOLUTION, asked, edited, with_softmax
 
 SCALE = "scores = scores / math.sqrt(d_head)"
@@ -204,9 +205,7 @@ def test_an_assert_without_a_message_is_said_by_its_line():
 def test_a_gpu_that_is_not_there_is_explained():
     if torch.cuda.is_available():
         pytest.skip("there is a GPU on this machine")
-    assert "There is no GPU here. Take the device from the input, as in x.device." in softmax_says(
-        'return scores.to("cuda")'
-    )
+    assert DEVICES in softmax_says('return scores.to("cuda")')
 
 
 def test_a_mistake_is_still_named_after_all_this():

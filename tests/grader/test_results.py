@@ -54,7 +54,7 @@ def test_the_contract_key_by_key(wrong):
     assert list(found) == top
     assert found["schema"] == "grader/results/2"
     assert list(found["kit"]) == ["version", "sha256"]
-    assert list(found["submission"]) == ["name", "sha256"]
+    assert list(found["submission"]) == ["name", "sha256", "status", "problem", "notes"]
     unit = found["units"][0]
     assert list(unit) == ["unit", "score", "max_score", "exercises"]
     assert list(unit["exercises"][0]) == ["exercise", "score", "max_score", "status", "criteria", "checks"]

@@ -16,7 +16,7 @@ from grader.batch.own_code import own_code
 from grader.batch.similarity import Pair, alike
 from grader.reports.alike import alike_html, alike_text
 from grader.similar import add_commands
-from grader.submission import KIT, Submission, from_bytes
+from grader.submission import KIT, File, Submission, from_bytes
 
 UNITS = ("attention", "optim", "loss", "data")
 RIGHT = {unit: (KIT / "solutions" / f"{unit}.py").read_text(encoding="utf-8") for unit in UNITS}
@@ -183,3 +183,12 @@ def test_missing_tool_is_told_with_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "copydetect", None)
     with pytest.raises(ValueError, match=r"needs copydetect: .*\[instructor\]"):
         found(independent(0))
+
+
+def test_code_that_is_nested_deep_is_compared_as_it_stands():
+    text = "if a:\n    b = 1\n" + "elif c:\n    d = 2\n" * 900 + f"f = {'lambda: ' * 600}0\n"
+    code = own_code(File("attention.py", text))
+    assert code.text.startswith("ifa:;b=1;elifc:;d=2;")
+    assert code.lines[2] == (3, 3)
+    assert code.text[code.starts[2] :].startswith("elifc:;")
+    assert own_code(File("attention.py", f"raise ValueError({'-' * 800}1)\nx = 1\n")).text

@@ -187,7 +187,7 @@ def target(request):
 
 @pytest.fixture
 def unit(target):
-    return target.open(UNIT, UNIT.exercises[0], given=False)
+    return target.open(UNIT, UNIT.exercises[0])
 
 
 # Arguments

@@ -51,7 +51,18 @@ def nodes(children):
 
 
 trees = st.recursive(plain, nodes, max_leaves=12)
-FIELDS = ("changed", "grads", "files", "modes", "containers", "requires", "generators", "measured", "raised")
+FIELDS = (
+    "changed",
+    "grads",
+    "grads_in_place",
+    "files",
+    "modes",
+    "containers",
+    "requires",
+    "generators",
+    "measured",
+    "raised",
+)
 values = st.recursive(
     plain | st.binary(max_size=20) | st.builds(torch.zeros, st.integers(0, 5)),
     lambda v: st.lists(v, max_size=4) | st.tuples(v, v) | st.dictionaries(st.text() | st.integers(), v, max_size=4),

@@ -118,6 +118,45 @@ SOFTMAX = [
         "you subtract the maximum from `scores` in place: the caller's tensor is changed.",
         "shifted = wide.sub_(wide.amax(dim=dim, keepdim=True))",
     ),
+    Mistake(
+        "bfloat16-sum",
+        "softmax",
+        "you compute bfloat16 in bfloat16: its 8 digits are too few. Compute in float32, cast back.",
+        {"wide = _widen(scores)": "wide = scores.float() if scores.dtype is torch.float16 else scores"},
+    ),
+    _softmax(
+        "zeros-for-nothing",
+        "where all scores along `dim` are -inf you return 0: there is nothing to share out, the documented result is NaN.",
+        end="return (shares / shares.sum(dim=dim, keepdim=True)).nan_to_num().to(scores.dtype)",
+    ),
+    _softmax(
+        "nothing-averaged",
+        "where all scores along `dim` are -inf you return equal shares: the documented result is NaN.",
+        "shifted = wide.clamp_min(-1e30) - wide.clamp_min(-1e30).amax(dim=dim, keepdim=True)",
+    ),
+    _softmax(
+        "logarithm-of-zero",
+        "you take the logarithm of exp(score), which is 0 for a score of -inf: the gradient there is NaN.",
+        end="return (shares.log() - shares.sum(dim=dim, keepdim=True).log()).exp().to(scores.dtype)",
+    ),
+    _softmax(
+        "three-axes-at-most",
+        "you move `dim` to the end with a transpose of three axes: with more of them another axis is meant.",
+        end="""dim = dim % scores.dim()
+    if scores.dim() > 3: dim = min(dim, 2)
+    return (shares / shares.sum(dim=dim, keepdim=True)).to(scores.dtype)""",
+    ),
+    _softmax(
+        "view-of-transposed",
+        "you flatten the scores with .view(), which a transposed tensor refuses: use .reshape().",
+        "shifted = (wide.view(-1).view(wide.shape) - wide.amax(dim=dim, keepdim=True))",
+    ),
+    Mistake(
+        "softmax-takes-integers",
+        "softmax",
+        "you accept a tensor of integers, and the result is cut off to whole numbers: refuse it with a ValueError.",
+        {"    if not scores.is_floating_point():": "    if False:"},
+    ),
     *always("softmax"),
 ]
 
@@ -131,6 +170,19 @@ _right_mask = {exercise}
 def {exercise}(query_length, *args, **options):
     right = _right_mask(query_length, *args, **options)
     return {result}
+"""
+    return Mistake(id, exercise, says, append=append)
+
+
+def _mask_of(id: str, exercise: str, says: str, body: str) -> Mistake:
+    """A mask function with a body of its own, which may call `_right_mask`, the true one."""
+    window = "window, " if exercise == "sliding_window_mask" else ""
+    append = f"""
+_right_mask = {exercise}
+
+
+def {exercise}(query_length, {window}key_length=None, device=None):
+    {body}
 """
     return Mistake(id, exercise, says, append=append)
 
@@ -152,7 +204,43 @@ def {exercise}(query_length, {window}key_length=None, device=None):
 
 def _any_mask(prefix: str, exercise: str) -> list[Mistake]:
     """What goes wrong with either mask."""
+    window = "window, " if exercise == "sliding_window_mask" else ""
+    last = "key_length if key_length is not None else query_length"
     return [
+        _mask_of(
+            f"{prefix}-no-keys-as-none",
+            exercise,
+            "you write `key_length or query_length`: 0 keys are not None. Ask `is None`.",
+            f"return _right_mask(query_length, {window}key_length or query_length, device)",
+        ),
+        _mask_of(
+            f"{prefix}-device-ignored",
+            exercise,
+            "you ignore `device`: the mask is always made on the CPU.",
+            f"return _right_mask(query_length, {window}key_length)",
+        ),
+        Mistake(
+            f"{prefix}-kept",
+            exercise,
+            "you hand out the same tensor again: what one caller writes into it, the next one finds. Make a new one.",
+            append=f"import functools\n\n{exercise} = functools.cache({exercise})\n",
+            stateful=True,
+        ),
+        _mask_of(
+            f"{prefix}-table-of-1024",
+            exercise,
+            "you cut your mask out of a table of 1024 positions: there is no longest text.",
+            f"return _right_mask(query_length, {window}key_length, device)[-1024:, -1024:]",
+        ),
+        _mask_of(
+            f"{prefix}-positions-in-half",
+            exercise,
+            "you count positions in float16, which holds no odd number above 2048: count in whole numbers.",
+            f"_right_mask(query_length, {window}key_length, device)\n"
+            f"    keys = torch.arange({last}).half()\n"
+            f"    steps = keys[len(keys) - query_length :, None] - keys\n"
+            f"    return (steps >= 0) & (steps < {'window' if window else 'torch.inf'})",
+        ),
         _mask(
             f"{prefix}-inverted",
             exercise,
@@ -486,6 +574,44 @@ SCALED_DOT_PRODUCT_ATTENTION = [
         "every text of the batch gets the weights of the first one.",
         {_WEIGHTS: f"{_WEIGHTS}\n    weights = weights[:1].expand_as(weights) if weights.dim() > 2 else weights"},
     ),
+    _sdpa(
+        "mask-of-heads-as-of-texts",
+        "you take the first axis of a mask with three axes for the texts: it broadcasts from the right, so it is the heads.",
+        {
+            "_refuse_blind_queries(mask)\n": "_refuse_blind_queries(mask)\n"
+            "        mask = mask.unsqueeze(1) if mask.dim() == 3 and query.dim() == 4 else mask\n"
+        },
+    ),
+    _sdpa(
+        "blind-row-in-one-head-nan",
+        "you look for queries that see no key only where the mask has all axes: it may have fewer.",
+        {
+            "_refuse_blind_queries(mask)\n": "_refuse_blind_queries(mask if mask.dim() == query.dim() else mask[..., :0, :])\n"
+        },
+    ),
+    _sdpa(
+        "bfloat16-scores",
+        "you compute bfloat16 scores in bfloat16: near 64 it knows steps of a half only. Compute them in float32.",
+        {
+            _SCORES: "half = query.dtype is torch.bfloat16\n"
+            "    scores = query @ key.mT if half else _widen(query) @ _widen(key).transpose(-2, -1)"
+        },
+    ),
+    _sdpa(
+        "view-of-heads",
+        "you flatten the leading axes with .view(), which heads that were transposed refuse: use .reshape().",
+        {_SCORES: f"query.view(-1, d_head)\n    {_SCORES}"},
+    ),
+    _sdpa(
+        "mask-in-default-dtype",
+        "you make the mask that you add in torch's default dtype: make it in the dtype of the scores.",
+        {_HIDE: "scores = scores + torch.zeros(mask.shape).masked_fill(~mask, -torch.inf)"},
+    ),
+    _sdpa(
+        "scaled-dot-product-attention-takes-integers",
+        "you accept a tensor of integers, and the result is cut off to whole numbers: refuse it with a ValueError.",
+        {"if not all(given.is_floating_point() for given in (query, key, value)):": "if False:"},
+    ),
     *always("scaled_dot_product_attention"),
 ]
 
@@ -559,6 +685,16 @@ def _any_initial(prefix: str, exercise: str) -> list[Mistake]:
             "you hand the generator to q_proj alone: the others draw from torch's global one.",
             after="for layer in (self.k_proj, self.v_proj): "
             "layer.weight.data = torch.randn(layer.weight.shape) * layer.weight.shape[1] ** -0.5",
+        ),
+        initial(
+            "generator-seeded-again",
+            "you draw from a new generator with the seed of the one that is given: the next module gets the same weights.",
+            before="generator = None if generator is None else torch.Generator().manual_seed(generator.initial_seed())",
+        ),
+        initial(
+            "fixed-seed-without-generator",
+            "without a generator you draw from a new one with a fixed seed: None means torch's global one.",
+            before="generator = generator or torch.Generator().manual_seed(0)",
         ),
         initial(
             "seeds-globally",
@@ -728,6 +864,33 @@ def _any_forward(prefix: str, exercise: str) -> list[Mistake]:
             see="visible = visible if mask is None else _visible(x, self.causal, ~mask)",
         ),
         forward(
+            "not-causal-alone-in-eval",
+            "a single text in eval mode is not causal: no mode and no size of batch changes what a position may see.",
+            see="visible = _visible(x, self.causal and (self.training or len(x) > 1), mask)",
+        ),
+        forward(
+            "mask-of-1024",
+            "your causal mask has a fixed length of 1024: longer texts do not fit. Make it for the length of each.",
+            see="visible = visible & torch.ones(1024, 1024, dtype=torch.bool)[: x.shape[1], : x.shape[1]]",
+        ),
+        forward(
+            "extra-mask-kept",
+            "the mask of one call still holds in the next one: you write it into the causal mask that you keep.",
+            see="kept = self.__dict__.setdefault('_kept', {}); "
+            "visible = kept[x.shape] = visible & kept.get(x.shape, visible)",
+        ),
+        forward(
+            "extra-mask-changed",
+            "you write the causal mask into the caller's mask: combine them with &, which makes a new one.",
+            see="visible = visible if mask is None else mask.copy_(visible.expand_as(mask)) "
+            "if mask.shape[-2:] == visible.shape[-2:] and visible.dim() == mask.dim() else visible",
+        ),
+        forward(
+            "weights-in-float64",
+            "your weights are float64 whatever the dtype of x.",
+            **{"attend" if exercise == "SelfAttention" else "out": "weights = weights.double()"},
+        ),
+        forward(
             "mask-of-first-length",
             "your causal mask has the length of the first text: make it for the length of each.",
             see="self.__dict__.setdefault('_first', torch.ones_like(visible)); visible = visible & self._first",
@@ -870,6 +1033,26 @@ def _any_rope(prefix: str, exercise: str) -> list[Mistake]:
             each("apply_rope(t, torch.arange(8)[: t.shape[-2]], self.rope_base)"),
         ),
         rope(
+            "table-of-1024",
+            "your positions end at 1024: longer texts do not fit. Count them for the length of each.",
+            each("apply_rope(t, torch.arange(1024)[: t.shape[-2]], self.rope_base)"),
+        ),
+        rope(
+            "restarts-after-1024",
+            "your positions start again at 0 after 1024: count them to the end of the text.",
+            each("apply_rope(t, torch.arange(t.shape[-2]) % 1024, self.rope_base)"),
+        ),
+        rope(
+            "in-float64",
+            "your rotation makes float64 of float32: the dtype stays that of the vectors.",
+            each("_rotate(t.double(), self.rope_base)") + "; value = value.to(query.dtype)",
+        ),
+        rope(
+            "of-first-length",
+            "you keep the angles of the first text: make them for the length of each.",
+            each("apply_rope(t, self.__dict__.setdefault('_positions', torch.arange(t.shape[-2])), self.rope_base)"),
+        ),
+        rope(
             "reversed",
             "you count the positions from the end of the text, or turn backwards: position s is turned as position s.",
             each("_rotate(t.flip(-2), self.rope_base).flip(-2)"),
@@ -980,6 +1163,44 @@ def _any_heads(prefix: str, exercise: str) -> list[Mistake]:
             "residual-added",
             "you add x to your output: the residual belongs to the block around it.",
             out="output = output + x",
+        ),
+        forward(
+            "causal-without-dropout-alone",
+            "your causal mask is lost where dropout is above 0: no option changes what a position may see.",
+            see="visible = _visible(x, self.causal and self.dropout == 0, mask)",
+        ),
+        forward(
+            "causal-lost-while-dropping",
+            "your causal mask is lost in training with dropout: no mode changes what a position may see.",
+            see="visible = _visible(x, self.causal and not (self.training and self.dropout), mask)",
+        ),
+        forward(
+            "extra-mask-lost-while-dropping",
+            "the mask that is given to forward is lost in training with dropout.",
+            see="visible = _visible(x, self.causal, None if self.training and self.dropout else mask)",
+        ),
+        forward(
+            "extra-mask-of-texts",
+            "you take the first axis of a mask with three axes for the texts: it broadcasts from the right, so it is the heads.",
+            see="visible = _visible(x, self.causal, mask[:, None] if mask is not None and mask.dim() == 3 else mask)",
+        ),
+        forward(
+            "extra-mask-of-one-head",
+            "you use the mask of head 0 for every head: it has an axis of heads.",
+            see="visible = visible if mask is None or mask.dim() < 4 else _visible(x, self.causal, mask[:, :1])",
+        ),
+        forward(
+            "dropout-of-its-own-seed",
+            "your dropout draws from a generator of its own: it draws from torch's global one.",
+            drop="rate, dropout = dropout, 0.0",
+            attend="draws = self.__dict__.setdefault('_draws', torch.Generator().manual_seed(0)); "
+            "mixed = weights * (torch.rand(weights.shape, generator=draws) >= rate) / (1 - rate) @ value",
+        ),
+        _initial(
+            f"{prefix}-zero-heads",
+            exercise,
+            "num_heads=0 ends in a ZeroDivisionError: raise a ValueError.",
+            before="num_heads = options.get('num_heads', args[1] if len(args) > 1 else 1); 1 / num_heads",
         ),
         forward("dropout-ignored", "you drop nothing while training: dropout is ignored.", drop="dropout = 0.0"),
         forward("dropout-in-eval", "you drop weights in eval mode too.", drop="dropout = self.dropout"),
@@ -1176,21 +1397,16 @@ SLIDING_WINDOW_MASK = [
         "you accept a window below 1: raise a ValueError, a position always sees itself.",
         "if window > 0: raise\n        return torch.zeros(query_length, key_length or query_length, dtype=torch.bool)",
     ),
+    _without_refusal(
+        "window-zero-accepted-without-queries",
+        "sliding_window_mask",
+        "you accept a window below 1 where there is no query: raise a ValueError before you look at the lengths.",
+        "if query_length or window > 0: raise\n        return torch.zeros(0, key_length or 0, dtype=torch.bool)",
+    ),
     *_any_mask("window", "sliding_window_mask"),
 ]
 
-CAUSAL_DEVICE = [
-    Mistake(
-        "causal-device-ignored",
-        "causal_mask",
-        "you ignore `device`: the mask is always made on the CPU.",
-        append="_right = causal_mask\ndef causal_mask(query_length, key_length=None, device=None):\n"
-        "    return _right(query_length, key_length)\n",
-    ),
-]
-
 MISTAKES = [
-    *CAUSAL_DEVICE,
     *SOFTMAX,
     *CAUSAL_MASK,
     *SCALED_DOT_PRODUCT_ATTENTION,
@@ -1198,21 +1414,4 @@ MISTAKES = [
     *MULTI_HEAD_ATTENTION,
     *GROUPED_QUERY_ATTENTION,
     *SLIDING_WINDOW_MASK,
-]
-
-MISTAKES += [
-    Mistake(
-        "softmax-takes-integers",
-        "softmax",
-        "you accept a tensor of integers, and the result is cut off to whole numbers: refuse it with a ValueError.",
-        {
-            '    if not scores.is_floating_point():\n        raise ValueError(f"softmax needs floating-point scores, got {scores.dtype}")\n': ""
-        },
-    ),
-    Mistake(
-        "scaled-dot-product-attention-takes-integers",
-        "scaled_dot_product_attention",
-        "you accept a tensor of integers, and the result is cut off to whole numbers: refuse it with a ValueError.",
-        {"if not all(given.is_floating_point() for given in (query, key, value)):": "if False:"},
-    ),
 ]

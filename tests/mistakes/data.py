@@ -123,6 +123,30 @@ SPLIT = [
         },
     ),
     _split(
+        "copies-tensors",
+        "your parts of a tensor are copies: slices are views, and cost nothing for a text of any size.",
+        {
+            PARTS: "return (tokens[:cut].clone(), tokens[cut:].clone()) if isinstance(tokens, Tensor) else (tokens[:cut], tokens[cut:])"
+        },
+    ),
+    _split(
+        "list-of-parts",
+        "you return a list: the parts are a tuple.",
+        {PARTS: "return [tokens[:cut], tokens[cut:]]"},
+    ),
+    _split(
+        "becomes-int64",
+        "you convert the tokens to int64: the parts must have the dtype of what was split.",
+        {
+            PARTS: "tokens = tokens.long() if isinstance(tokens, Tensor) else tokens.astype(np.int64)\n    return tokens[:cut], tokens[cut:]"
+        },
+    ),
+    _split(
+        "half-rounded-up",
+        "you round a half up: Python's round goes to the even number (2.5 to 2).",
+        {CUT: "cut = len(tokens) - int(len(tokens) * val_fraction + 0.5)"},
+    ),
+    _split(
         "becomes-a-tensor",
         "you turn an array into a tensor: the parts must be of the type of what was split, so that a mapped file stays one.",
         {PARTS: "tokens = torch.as_tensor(tokens)\n    return tokens[:cut], tokens[cut:]"},
@@ -174,6 +198,24 @@ CUTTING = [
         "uint16 tokens above 32767 come out negative: you go through int16 on the way to int64.",
         {READ_ARRAY: "return torch.from_numpy(np.asarray(window).astype(np.int16)).long()"},
         {READ_ARRAY: "return torch.from_numpy(np.asarray(window).astype(np.int16)).long()"},
+    ),
+    *_both(
+        "through-int32",
+        "numbers from 2^31 on come out wrong: you go through int32 on the way to int64.",
+        {
+            READ_ARRAY: "return torch.from_numpy(np.asarray(window).astype(np.int32)).long()",
+            READ_TENSOR: "return window.int().long()",
+        },
+        {
+            READ_ARRAY: "return torch.from_numpy(np.asarray(window).astype(np.int32)).long()",
+            READ_TENSOR: "return window.int().long()",
+        },
+    ),
+    *_both(
+        "through-float",
+        "large numbers come out rounded: you go through a float on the way to int64.",
+        {READ_TENSOR: "return torch.tensor(window.tolist(), dtype=torch.float32).long()"},
+        {READ_TENSOR: "return torch.tensor(window.tolist(), dtype=torch.float32).long()"},
     ),
 ]
 
@@ -230,6 +272,88 @@ BATCH = [
             STARTS: "torch.default_generator.manual_seed(generator.initial_seed() if generator else 0)\n    "
             + STARTS.replace("generator=generator", "generator=None")
         },
+    ),
+    _batch(
+        "generator-ignored-for-arrays",
+        "you do not use the generator where the tokens are an array: pass generator=generator there too.",
+        {STARTS: "if isinstance(tokens, np.ndarray):\n        generator = None\n    " + STARTS},
+    ),
+    _batch(
+        "numpy-starts-for-arrays",
+        "you draw the starts with numpy where the tokens are an array: draw them with torch, from the generator.",
+        {
+            STARTS: "if isinstance(tokens, np.ndarray):\n        starts = torch.from_numpy(np.random.randint(0, len(tokens) - length, batch_size))\n    else:\n        "
+            + STARTS
+        },
+    ),
+    _batch(
+        "python-random",
+        "you draw with Python's random where no generator is given: None means torch's global one.",
+        {
+            STARTS: "import random\n    "
+            + STARTS
+            + "\n    if generator is None:\n        starts = torch.tensor([random.randrange(len(tokens) - length) for _ in range(batch_size)])"
+        },
+    ),
+    _batch(
+        "own-generator-for-none",
+        "you make a generator of your own where none is given: None means torch's global one.",
+        {
+            STARTS: STARTS.replace(
+                "=generator)", "=generator or torch.Generator().manual_seed(torch.initial_seed() % 2**63))"
+            )
+        },
+    ),
+    _batch(
+        "draws-more",
+        "you draw from torch's global generator although another one is given.",
+        {STARTS: f"{STARTS}\n    torch.randperm(batch_size)"},
+    ),
+    _batch(
+        "generator-from-its-seed",
+        "you start your generator anew from its seed: use the one you are given, which goes on with each call.",
+        {
+            STARTS: STARTS.replace(
+                "=generator)", "=torch.Generator().manual_seed(generator.initial_seed()) if generator else None)"
+            )
+        },
+    ),
+    _batch(
+        "device-ignored",
+        "your batch stays on the device of the tokens: put it on the device that is asked for.",
+        {"windows = windows.to(device)": "windows = windows.to(None)"},
+    ),
+    _batch(
+        "device-for-inputs-only",
+        "your targets stay on the device of the tokens: put both on the device that is asked for.",
+        {
+            "windows = windows.to(device)": "windows = windows.to(None)",
+            SHIFTED: "return windows[:, :-1].contiguous().to(device), windows[:, 1:].contiguous()",
+        },
+    ),
+    _batch(
+        "device-ignored-for-arrays",
+        "a batch of an array stays on the CPU: put it on the device that is asked for.",
+        {"windows = windows.to(device)": "windows = windows.to(device if isinstance(tokens, Tensor) else None)"},
+    ),
+    _batch(
+        "views",
+        "your batch is a view of the text: whoever writes into it changes the text.",
+        {
+            STACKED: STACKED
+            + "\n    if batch_size == 1:\n        windows = _read(tokens, int(starts[0]), int(starts[0]) + length + 1)[None]",
+            SHIFTED: "return windows[:, :-1], windows[:, 1:]",
+        },
+    ),
+    _batch(
+        "converts-everything",
+        "you convert the whole text for every batch: cut the windows first, and convert them alone.",
+        {STARTS: "tokens = torch.as_tensor(tokens[:]).to(torch.int64)\n    " + STARTS},
+    ),
+    _batch(
+        "copies-arrays",
+        "you copy the whole array for every batch: cut the windows first, and copy them alone.",
+        {STARTS: "tokens = np.array(tokens) if isinstance(tokens, np.ndarray) else tokens\n    " + STARTS},
     ),
     _batch(
         "sequence-first",
@@ -313,6 +437,60 @@ DATASET = [
         {MAPPED: "return cls(np.fromfile(path, dtype=dtype), length)"},
     ),
     _dataset(
+        "file-opened-for-writing",
+        'you open the file for writing as well, which a file that may only be read refuses: np.memmap needs mode="r".',
+        {MAPPED: "return cls(np.memmap(path, dtype=dtype), length)"},
+    ),
+    _dataset(
+        "converts-in-the-constructor",
+        "your constructor converts the whole text to int64: keep it as it is, and convert a window.",
+        {"self.tokens = tokens  #": "self.tokens = torch.as_tensor(tokens).long()  #"},
+    ),
+    _dataset(
+        "arrays-converted-in-the-constructor",
+        "your constructor converts a whole array to int64: keep it as it is, and convert a window.",
+        {
+            "self.tokens = tokens  #": "self.tokens = tokens if isinstance(tokens, Tensor) else torch.from_numpy(tokens.astype(np.int64))  #"
+        },
+    ),
+    _dataset(
+        "copies-in-the-constructor",
+        "your constructor copies the whole text: keep it as it is.",
+        {"self.tokens = tokens  #": "self.tokens = tokens.clone() if isinstance(tokens, Tensor) else tokens.copy()  #"},
+    ),
+    _dataset(
+        "converts-for-each-window",
+        "you convert the whole text for each window: cut first, and convert what you have cut out.",
+        {WINDOW: "window = torch.as_tensor(np.asarray(self.tokens).astype(np.int64))[start : start + self.length + 1]"},
+    ),
+    _dataset(
+        "views",
+        "your windows are views of the text: whoever writes into one changes the text.",
+        {PAIR: "return window[:-1], window[1:]"},
+    ),
+    _dataset(
+        "array-views",
+        "your windows of an array are views of it: whoever writes into one changes the text.",
+        {
+            READ_ARRAY: "return torch.from_numpy(np.asarray(window).astype(np.int64, copy=False))",
+            PAIR: "if isinstance(self.tokens, Tensor):\n            return window[:-1].clone(), window[1:].clone()\n        return window[:-1], window[1:]",
+        },
+    ),
+    _dataset(
+        "windows-kept",
+        "you keep the windows that you have handed out: whoever writes into one changes what comes next time.",
+        {
+            PAIR: "kept = self.__dict__.setdefault('_kept', {})\n        return kept.setdefault(start, (window[:-1].clone(), window[1:].clone()))"
+        },
+    ),
+    _dataset(
+        "file-without-a-window",
+        "you make a dataset of a file that has no window: refuse fewer than length + 1 tokens there too.",
+        {
+            MAPPED: 'dataset = cls.__new__(cls)\n        dataset.tokens, dataset.length = np.memmap(path, dtype=dtype, mode="r"), length\n        return dataset'
+        },
+    ),
+    _dataset(
         "file-dtype-ignored",
         "you read every file as uint16: use the dtype that is given.",
         {MAPPED: MAPPED.replace("dtype=dtype", 'dtype="uint16"')},
@@ -350,6 +528,76 @@ LOADER_ORDER = [
         "you read windows before their batch is due, or read those of batches that were handed out before: read those of one batch.",
         {
             WINDOWS: "windows = [tuple(map(torch.clone, self.dataset[index])) for index in order][begin : begin + self.batch_size]"
+        },
+    ),
+    _loader(
+        "reads-an-epoch-at-once",
+        "you read all windows of an epoch when it begins: read those of a batch when it is due.",
+        {
+            NEW_EPOCH: "if epoch != self.epoch:\n                everything = dict(enumerate(self.dataset[i] for i in range(len(self.dataset))))\n            "
+            + NEW_EPOCH,
+            WINDOWS: "windows = [everything[index] for index in order[begin : begin + self.batch_size]]",
+        },
+    ),
+    _loader(
+        "reads-in-the-constructor",
+        "you read all windows when the loader is made: read those of a batch when it is due.",
+        {"self.dataset = dataset\n": "self.dataset = [dataset[i] for i in range(len(dataset))]\n"},
+    ),
+    _loader(
+        "reads-a-batch-ahead",
+        "you read a batch before it is asked for: read the windows of a batch when it is due.",
+        {
+            WINDOWS: WINDOWS
+            + "\n            following = [self.dataset[index] for index in order[begin + self.batch_size : begin + 2 * self.batch_size]]"
+            + "\n            windows, self._ahead = (self.__dict__.get('_ahead') or windows) if begin else windows, following"
+        },
+    ),
+    _loader(
+        "resumes-by-reading",
+        "you read all earlier batches to get where the state was taken: a division tells which windows are next.",
+        {
+            GO_ON: "skipped = state['handed_out'] - self._handed_out\n        for number in range(skipped):\n            self.dataset[number % len(self.dataset)]\n        "
+            + GO_ON
+        },
+    ),
+    _loader(
+        "shuffles-the-dataset",
+        "you shuffle the list of windows that you were given: shuffle an order of your own.",
+        {
+            NEW_EPOCH: "if epoch != self.epoch and isinstance(self.dataset, list):\n                mixed = [self.dataset[i] for i in self._order()]\n                self.dataset[:] = mixed\n            "
+            + NEW_EPOCH
+        },
+    ),
+    _loader(
+        "batch-of-one-is-a-view",
+        "a batch of one window shares its memory with the dataset: whoever writes into it changes the dataset.",
+        {
+            COUNTED: COUNTED.replace(
+                "torch.stack(inputs), torch.stack(targets)",
+                "(torch.stack(inputs), torch.stack(targets)) if self.batch_size > 1 else (inputs[0][None], targets[0][None])",
+            )
+        },
+    ),
+    _loader(
+        "batches-shuffled-only",
+        "you shuffle the batches and leave the windows inside them as neighbours: shuffle the windows.",
+        {
+            ORDER: "batches = torch.randperm(len(self), generator=generator).tolist()\n        return [b * self.batch_size + i for b in batches for i in range(self.batch_size)]"
+        },
+    ),
+    _loader(
+        "python-random",
+        "you shuffle with Python's random, whose global state the rest of the run shares: make a generator of its own.",
+        {
+            ORDER: "import random\n        order = list(range(len(self.dataset)))\n        random.seed(self.seed * 1_000_003 + self.epoch)\n        random.shuffle(order)\n        return order"
+        },
+    ),
+    _loader(
+        "numpy-random",
+        "you shuffle with numpy's global generator, which the rest of the run shares: make a generator of its own.",
+        {
+            ORDER: "np.random.seed((self.seed * 1_003 + self.epoch) % 2**32)\n        return np.random.permutation(len(self.dataset)).tolist()"
         },
     ),
     _loader(
@@ -496,6 +744,40 @@ LOADER_RESUME = [
         {SIZES: "for name, own in ():"},
     ),
     _loader(
+        "changed-by-a-refusal",
+        "your load_state_dict has changed the loader before it refuses: check everything first.",
+        {SIZES: "self._handed_out, self.seed = state['handed_out'], state['seed']\n        " + SIZES},
+    ),
+    _loader(
+        "wiped-by-a-refusal",
+        "your load_state_dict starts the loader anew before it refuses: check everything first.",
+        {SIZES: "self._handed_out = 0\n        " + SIZES},
+    ),
+    _loader(
+        "seed-taken-before-a-refusal",
+        "your load_state_dict has taken the seed before it refuses: check everything first.",
+        {SIZES: "self.seed = state['seed']\n        " + SIZES},
+    ),
+    _loader(
+        "state-with-initial-seed",
+        "your state holds the seed the loader was made with, not the one it goes by since it loaded a state.",
+        {
+            "self._handed_out = 0  #": "self._first_seed = seed\n        self._handed_out = 0  #",
+            STATE: STATE.replace("self.seed", "self._first_seed"),
+        },
+    ),
+    _loader(
+        "epoch-not-restored",
+        "your epoch stays as it was when a state is loaded: it is that of the loader which gave the state.",
+        {
+            EPOCH: "return max(0, self._handed_out - self.__dict__.get('_loaded', 0)) // len(self)",
+            GO_ON: GO_ON + "\n        self._loaded = self._handed_out",
+            NEW_EPOCH: "now = self._handed_out // len(self)\n            if epoch != now:",
+            "epoch, order = self.epoch, self._order()": "epoch, order = now, self._order()",
+            SEEDED: SEEDED.replace("self.epoch", "self._handed_out // len(self)"),
+        },
+    ),
+    _loader(
         "state-is-live",
         "the dict that state_dict returned changes with later batches: return a new one each time.",
         {
@@ -552,28 +834,7 @@ ShufflingLoader.__iter__ = _iter
     ),
 ]
 
-BESIDES = [
-    _dataset(
-        "views",
-        "your windows are views of the text: whoever writes into one changes the text.",
-        {PAIR: "return window[:-1], window[1:]"},
-    ),
-    _batch(
-        "converts-everything",
-        "you convert the whole text for every batch: cut the windows first, and convert them alone.",
-        {STARTS: "tokens = torch.as_tensor(tokens[:]).to(torch.int64)\n    " + STARTS},
-    ),
-    _loader(
-        "changed-by-a-refusal",
-        "your load_state_dict has changed the loader before it refuses: check everything first.",
-        {
-            "for name, own in self._sizes().items():": "self._handed_out, self.seed = state['handed_out'], state['seed']\n        for name, own in self._sizes().items():"
-        },
-    ),
-]
-
 MISTAKES = [
-    *BESIDES,
     *SPLIT,
     *BATCH,
     *DATASET,

@@ -13,7 +13,7 @@ LOOKUP = "return self.weight[rows]"
 
 STD = "std = in_features**-0.5"
 MATRIX = "self.weight = nn.Parameter(init_normal((out_features, in_features), std, generator=generator))"
-BIAS = 'self.register_parameter("bias", nn.Parameter(torch.zeros(out_features)) if bias else None)'
+BIAS = 'self.register_parameter("bias", nn.Parameter(torch.zeros(out_features, dtype=torch.float32)) if bias else None)'
 ASKED_SIZE = "if x.shape[-1:] != (self.in_features,):  #"
 PRODUCT = "out = x @ self.weight.mT"
 SUM = "return out if self.bias is None else out + self.bias"
@@ -81,7 +81,7 @@ INIT_NORMAL = [
         "seeds-globally",
         "you seed torch's global generator: draw from the one that was given, and leave the global one alone.",
         "if generator is not None: torch.default_generator.manual_seed(generator.initial_seed())\n"
-        "    return torch.randn(shape) * std",
+        "    return torch.randn(shape, dtype=torch.float32) * std",
     ),
     _draw(
         "generator-made-anew",
@@ -92,6 +92,33 @@ INIT_NORMAL = [
         "seed-fixed",
         "without a generator you always begin from the same seed: all weights would be the same.",
         "generator = generator or torch.Generator().manual_seed(0)\n    " + DRAW,
+    ),
+    _draw(
+        "generator-copied",
+        "you draw from a copy of the generator: it stays where it was, and the next weight gets the same numbers.",
+        "if generator is not None: generator = torch.Generator().set_state(generator.get_state())\n    " + DRAW,
+    ),
+    _draw(
+        "generator-of-its-own",
+        "without a generator you make one of your own: None means torch's global one, which torch.manual_seed sets.",
+        "if generator is None: (generator := torch.Generator()).seed()\n    " + DRAW,
+    ),
+    _draw(
+        "numpy-without-a-generator",
+        "without a generator you draw by numpy: None means torch's global one, which torch.manual_seed sets.",
+        "if generator is None:\n"
+        "        import numpy\n"
+        "        return torch.from_numpy(numpy.random.standard_normal(shape) * std).float()\n    " + DRAW,
+    ),
+    _draw(
+        "draws-global-numbers-first",
+        "you draw from torch's global generator as well: given a generator, the global one is not touched.",
+        "return torch.randn(shape, dtype=torch.float32).normal_(0, std, generator=generator)",
+    ),
+    _draw(
+        "rounded-to-half-precision",
+        "your numbers are float16: they must be float32.",
+        "return torch.randn(shape, generator=generator).half() * std",
     ),
     _draw(
         "is-a-parameter", "your numbers ask for a gradient: return a plain tensor.", f"return nn.Parameter({DRAW[7:]})"
@@ -133,6 +160,29 @@ STARTS = [
     ),
     *_both(
         "layer-generator-ignored", "you do not pass the generator on to init_normal.", (", generator=generator", "")
+    ),
+    *_both(
+        "layer-generator-or",
+        "without a generator your layer makes one of its own: None means torch's global one, and layers must differ.",
+        ("generator=generator", "generator=generator or torch.Generator().manual_seed(0)"),
+    ),
+    *_both(
+        "layer-seeds-anew",
+        "your layer draws from a new generator with the seed of the one that was given: go on where that one is.",
+        (
+            "generator=generator",
+            "generator=generator and torch.Generator().manual_seed(generator.initial_seed())",
+        ),
+    ),
+    _map(
+        "generator-with-bias-only",
+        "with bias=False you do not pass the generator on to init_normal.",
+        {MATRIX: MATRIX.replace("generator=generator", "generator=generator if bias else None")},
+    ),
+    _map(
+        "starts-larger-without-bias",
+        "with bias=False your weight starts with standard deviation 1: it should be in_features ** -0.5.",
+        {STD: f"{STD} if bias else 1.0"},
     ),
     *_both(
         "no-parameter",
@@ -191,6 +241,26 @@ EMBEDDING = [
         {OUTSIDE: "outside = rows[rows >= self.num_embeddings]"},
     ),
     _table(
+        "ids-in-32-bits",
+        "you convert the ids to int32, where 2^32 + 1 is 1: an id outside the table passes. Convert them to int64.",
+        {ROWS: "rows = ids.int()"},
+    ),
+    _table(
+        "checked-in-training-only",
+        "your Embedding lets wrong ids pass in evaluation mode: refuse them in either mode.",
+        {ASKED_OUTSIDE: "if self.training and outside.numel() > 0:"},
+    ),
+    _table(
+        "table-kept",
+        "your Embedding keeps a copy of the table from its first call: later changes of weight must show.",
+        {LOOKUP: "self._table = getattr(self, '_table', self.weight.clone())\n        return self._table[rows]"},
+    ),
+    _table(
+        "padding-row",
+        "your Embedding gives token 0 a vector of zeros, as a padding token would have: here every id has its row.",
+        {LOOKUP: f"{LOOKUP} * (rows != 0)[..., None]"},
+    ),
+    _table(
         "ids-clamped",
         "an id outside the table silently gets the first or the last row: raise an IndexError.",
         {OUTSIDE: "rows = rows.clamp(0, self.num_embeddings - 1)\n        outside = rows[rows < 0]"},
@@ -221,6 +291,26 @@ LINEAR = [
             PRODUCT: "out = x @ self.weight",
         },
     ),
+    _map(
+        "transposed-weight-kept",
+        "your Linear keeps the transposed weight of its first call: later changes of weight must show.",
+        {PRODUCT: "self._turned = getattr(self, '_turned', self.weight.mT.clone())\n        out = x @ self._turned"},
+    ),
+    _map(
+        "transposed-in-the-constructor",
+        "your Linear transposes its weight in the constructor: what .to(...) or loading puts in its place must show.",
+        {MATRIX: f"{MATRIX}\n        self._turned = self.weight.mT", PRODUCT: "out = x @ self._turned"},
+    ),
+    _map(
+        "size-checked-in-training-only",
+        "in evaluation mode a wrong last axis gets torch's RuntimeError: raise a ValueError of your own in either mode.",
+        {ASKED_SIZE: "if self.training and x.shape[-1:] != (self.in_features,):  #"},
+    ),
+    _map(
+        "bias-in-training-only",
+        "your Linear adds its bias in training mode only.",
+        {SUM: "return out if self.bias is None or not self.training else out + self.bias"},
+    ),
     _map("bias-missing", "you do not add the bias.", {SUM: "return out"}),
     _map(
         "bias-always",
@@ -235,7 +325,7 @@ LINEAR = [
     _map(
         "bias-starts-random",
         "your bias starts with random numbers: it should start as zeros.",
-        {BIAS: BIAS.replace("torch.zeros(out_features)", "init_normal((out_features,), std)")},
+        {BIAS: BIAS.replace("torch.zeros(out_features, dtype=torch.float32)", "init_normal((out_features,), std)")},
     ),
     _map(
         "bias-is-no-parameter",
@@ -259,7 +349,7 @@ LINEAR = [
     ),
     _map(
         "no-size-check",
-        "you do not check the last axis of x with an error of your own: raise a ValueError that says what was expected and what came.",
+        "you leave a wrong last axis to torch's RuntimeError: raise a ValueError that says what was expected and what came.",
         {ASKED_SIZE: "if False:  #"},
     ),
     _map(
@@ -281,7 +371,7 @@ SHORTCUTS = [
         "uses-torch-init",
         "init_normal",
         "your init_normal calls torch.nn.init, the very thing that you are to write.",
-        {DRAW: "return nn.init.normal_(torch.empty(shape), 0.0, std, generator)"},
+        {DRAW: "return nn.init.normal_(torch.empty(shape, dtype=torch.float32), 0.0, std, generator)"},
     ),
     Mistake(
         "uses-torch-embedding",

@@ -8,6 +8,7 @@ ERF = "bend = torch.erf(wide / math.sqrt(2))"
 TANH = "bend = torch.tanh(math.sqrt(2 / math.pi) * (wide + 0.044715 * wide.pow(3)))"
 IF_EXACT = 'if approximate == "none":\n'
 IF_TANH = 'elif approximate == "tanh":\n'
+GELU_CHECK = 'if not x.is_floating_point():\n        raise ValueError(f"gelu'
 GELU = "return (wide * (1 + bend) / 2).to(x.dtype)"
 SILU = "return (wide * torch.sigmoid(wide)).to(x.dtype)"
 P_CHECK = "if not 0 <= p < 1:"
@@ -90,6 +91,22 @@ RELUS = [
         "in-place", "your relu writes into x, which is still the caller's: make a new tensor.", "return x.clamp_(min=0)"
     ),
     _relu(
+        "zeros-on-the-cpu",
+        "your zeros are on the CPU: x may be elsewhere, and tensors of two devices give a RuntimeError.",
+        "return torch.maximum(x, torch.zeros(x.shape, dtype=x.dtype))",
+    ),
+    _relu(
+        "through-float32",
+        "your relu takes float64 through float32: half of the digits of what it keeps are lost.",
+        "return torch.where(x > 0, x.float(), 0.0).to(x.dtype)",
+    ),
+    _relu("of-the-size", "your relu gives |x|: negative numbers become 0.", "return x.abs()"),
+    _relu(
+        "not-cast-back",
+        "your zeros are float32 and promote half precision: the result must have the dtype of x.",
+        "return torch.where(x > 0, x, torch.zeros(x.shape, device=x.device))",
+    ),
+    _relu(
         "half-sum",
         "your (x + |x|) / 2 overflows in float16: the sum is twice as large as the result.",
         "return (x + x.abs()) / 2",
@@ -139,6 +156,26 @@ GELUS = [
         {IF_EXACT: f"wide = x\n    {IF_EXACT}"},
     ),
     _gelu(
+        "float64-through-float32",
+        "your gelu computes in float32 whatever comes in: float64 loses half of its digits. Widen half precision only.",
+        {IF_EXACT: f"wide = x.float()\n    {IF_EXACT}"},
+    ),
+    _gelu(
+        "integers-take-the-tanh",
+        "your gelu refuses whole numbers for the exact formula alone: refuse them with a ValueError for both.",
+        {GELU_CHECK: GELU_CHECK.replace(":\n", ' and approximate == "none":\n')},
+    ),
+    _gelu(
+        "square-for-cube",
+        "your tanh formula has x^2 where the cube x^3 belongs.",
+        {TANH: TANH.replace("pow(3)", "pow(2)")},
+    ),
+    _gelu(
+        "root-on-the-cpu",
+        "your factors are tensors with axes on the CPU: x may be elsewhere, and tensors of two devices give a RuntimeError.",
+        {GELU: "return (wide * (1 + bend) / torch.full(x.shape, 2.0, dtype=wide.dtype)).to(x.dtype)"},
+    ),
+    _gelu(
         "uses-torch",
         "your gelu calls torch.nn.functional.gelu, the very thing that you are to write.",
         {GELU: "return torch.nn.functional.gelu(x, approximate=approximate)"},
@@ -170,6 +207,21 @@ SILUS = [
         "not-cast-back",
         "you widen half precision to float32 and never cast back: the result must have the dtype of x.",
         "return wide * torch.sigmoid(wide)",
+    ),
+    _silu(
+        "float64-through-float32",
+        "your silu computes in float32 whatever comes in: float64 loses half of its digits. Widen half precision only.",
+        "return (x.float() * torch.sigmoid(x.float())).to(x.dtype)",
+    ),
+    _silu(
+        "swish-of-gelu",
+        "your silu is x * sigmoid(1.702 x), which stands in for gelu: silu takes the sigmoid of x itself.",
+        "return (wide * torch.sigmoid(1.702 * wide)).to(x.dtype)",
+    ),
+    _silu(
+        "plain-sigmoid",
+        "your silu is the sigmoid alone: multiply it by x.",
+        "return torch.sigmoid(wide).to(x.dtype)",
     ),
     _silu(
         "uses-torch",
@@ -227,6 +279,40 @@ DROPOUTS = [
         "generator-ignored",
         "your Dropout draws from torch's global generator: a generator was given.",
         {DRAWS: DRAWS.replace("self.generator", "None")},
+    ),
+    _dropout(
+        "generator-or",
+        "without a generator your Dropout makes one of its own: None means torch's global one, which a checkpoint keeps.",
+        {"self.generator = generator\n": "self.generator = generator or torch.Generator().manual_seed(0)\n"},
+    ),
+    _dropout(
+        "draws-in-evaluation",
+        "your Dropout draws in evaluation mode too: evaluating in between then changes what training drops.",
+        {f"        {SAME}": "", KEPT: f"{KEPT}\n        if not self.training or self.p == 0:\n            return x"},
+    ),
+    _dropout(
+        "numpy",
+        "your Dropout draws by numpy: without a generator torch's global one is the source.",
+        {
+            DRAWS: "import numpy\n        if self.generator is None and not x.is_meta:\n"
+            "            draws = torch.from_numpy(numpy.random.random_sample(tuple(x.shape)))\n        else:\n            "
+            + DRAWS
+        },
+    ),
+    _dropout(
+        "mask-on-the-cpu",
+        "your mask is on the CPU: x may be elsewhere, and tensors of two devices give a RuntimeError.",
+        {DRAWS: DRAWS.replace(", device=x.device", "")},
+    ),
+    _dropout(
+        "flat-view",
+        "your x.view(-1) raises a RuntimeError for a transposed x: take reshape or draw in the shape of x.",
+        {KEPT: "x.view(-1)\n        " + KEPT},
+    ),
+    _dropout(
+        "scaled-by-the-share-that-stayed",
+        "you divide by the share that happened to stay: divide by the probability of staying, 1 - p.",
+        {DROP: "return torch.where(kept, x / kept.double().mean().clamp(min=1e-3).to(x.dtype), 0.0)"},
     ),
     _dropout(
         "p-of-1",
@@ -399,9 +485,61 @@ WEIGHTS = [
 
 BESIDES = [
     _feed(
-        "generator-of-its-own",
-        "without a generator you make one of your own: None means torch's global one, so every layer would start alike.",
-        {MAKES_UP: MAKES_UP.replace("generator=generator", "generator=generator or torch.Generator().manual_seed(0)")},
+        "weights-kept",
+        "you keep the transposed weight of the first call: later changes of the weights must show.",
+        {
+            HIDDEN: "self._turned = getattr(self, '_turned', self.up_proj.weight.mT.clone())\n"
+            "        hidden = x @ self._turned + (0 if self.up_proj.bias is None else self.up_proj.bias)"
+        },
+    ),
+    _swiglu(
+        "weights-kept",
+        "you keep both ways up, joined in the first call: later changes of the weights must show.",
+        {
+            GATE: "self._both = getattr(self, '_both', torch.cat([self.gate_proj.weight, self.up_proj.weight]))\n"
+            "        gate, up = (x @ self._both.mT).chunk(2, dim=-1)",
+            UP: "gate = silu(gate)",
+        },
+    ),
+    _feed(
+        "generator-with-bias-only",
+        "with bias=False you do not pass the generator on.",
+        {FIRST_STEP: "generator = generator if bias else None  # an unknown name"},
+    ),
+    _feed(
+        "dropout-draws-in-evaluation",
+        "your dropout draws in evaluation mode too: evaluating in between then changes what training drops.",
+        {LEFT: "torch.rand(bent.shape, device=bent.device)\n        left = self.dropout(bent)"},
+    ),
+    _feed(
+        "no-bend-in-evaluation",
+        "your activation works in training mode only.",
+        {BENT: f"{BENT}\n        bent = bent if self.training else hidden"},
+    ),
+    _feed(
+        "silu-without-a-bias",
+        "with bias=False your activation is another one: `activation` says which, with or without biases.",
+        {BENT: f"{BENT} if self.up_proj.bias is not None else silu(hidden)"},
+    ),
+    _swiglu(
+        "no-gate-in-evaluation",
+        "your gate works in training mode only.",
+        {PRODUCT: "return self.down_proj(gate * up if self.training else up)"},
+    ),
+    *_initial(
+        "generator-or",
+        "without a generator your {} makes one of its own: None means torch's global one, so every layer would start alike.",
+        before="generator = generator or torch.Generator().manual_seed(0)",
+    ),
+    *_initial(
+        "generator-copied",
+        "your {} draws from a copy of the generator: it stays where it was, and the next layer gets the same numbers.",
+        before="generator = generator and torch.Generator().set_state(generator.get_state())",
+    ),
+    *_initial(
+        "seeds-anew",
+        "your {} draws from a new generator with the seed of the one that was given: go on where that one is.",
+        before="generator = generator and torch.Generator().manual_seed(generator.initial_seed())",
     ),
 ]
 
@@ -417,7 +555,7 @@ MISTAKES = [
     *always("relu"),
     *always("gelu"),
     *always("silu"),
-    *always("Dropout", "Dropout.forward", without=("returns-its-input",)),  # which it does in evaluation: see "never"
+    *always("Dropout", "Dropout.forward", without=("returns-its-input",)),  # see "never"
     *always("FeedForward", "FeedForward.forward"),
     *always("SwiGLU", "SwiGLU.forward"),
 ]

@@ -489,7 +489,7 @@ SGD_MISTAKES = [
         "your step updates a leaf while autograd records: run it under torch.no_grad().",
         {SGD_NO_GRAD: SGD_NO_GRAD.replace("no_grad", "enable_grad")},
     ),
-    *_of_every_rule("SGD", '{"momentum_buffer": torch.zeros_like(parameter)}', ["lr", "weight_decay"]),
+    *_of_every_rule("SGD", '{"momentum_buffer": torch.zeros_like(parameter)}', ["lr", "momentum", "weight_decay"]),
 ]
 
 ADAMW_CORRECTION = [
@@ -728,7 +728,7 @@ ADAMW_DECAY = [
         "your step updates a leaf while autograd records: run it under torch.no_grad().",
         {ADAM_NO_GRAD: ADAM_NO_GRAD.replace("no_grad", "enable_grad")},
     ),
-    *_of_every_rule("AdamW", "self._new_state(parameter)", ["lr", "weight_decay"]),
+    *_of_every_rule("AdamW", "self._new_state(parameter)", ["lr", "betas", "eps", "weight_decay"]),
 ]
 
 PARAMETER_GROUPS = [
@@ -977,10 +977,161 @@ BESIDES = [
             '            filled.setdefault(name, value)\n        filled["params"] = list(group["params"])'
         },
     ),
+    Mistake(
+        "add-writes-into-the-callers-group",
+        "Optimizer",
+        "your add_param_group fills the caller's own dict up from the defaults: copy it first.",
+        {
+            "self.add_param_group(group)": "self.add_param_group(dict(group))",
+            FILLED: "filled = group\n        for name, value in self.defaults.items():\n"
+            '            filled.setdefault(name, value)\n        filled["params"] = list(group["params"])',
+        },
+    ),
+    Mistake(
+        "tuple-kept",
+        "Optimizer",
+        'a group whose "params" is a tuple keeps the tuple: make it a list.',
+        {
+            FILLED: FILLED.replace('list(group["params"])', 'group["params"]')
+            + '\n        if not isinstance(filled["params"], tuple):\n            filled["params"] = list(filled["params"])'
+        },
+    ),
+    Mistake(
+        "zero-grad-of-the-first-group",
+        "Optimizer",
+        "your zero_grad clears the first group only: clear every group.",
+        {
+            "for parameter in self._parameters():\n            # None frees": 'for parameter in self.param_groups[0]["params"]:\n            # None frees'
+        },
+    ),
+    Mistake(
+        "load-changes-the-state-dict",
+        "Optimizer",
+        'your load_state_dict takes "params" out of the groups that it was given: copy them first.',
+        {
+            COPIED: 'saved = {"state": copy.deepcopy(state_dict["state"]), "param_groups": state_dict["param_groups"]}',
+            OPTIONS_IN: 'options.pop("params")\n            group.update(options)',
+        },
+    ),
+    Mistake(
+        "load-wipes-before-it-refuses",
+        "Optimizer",
+        "your load_state_dict forgets its own state before it refuses the new one: check all sizes first.",
+        {SIZES: f"self.state = {{}}\n        {SIZES}"},
+    ),
+    Mistake(
+        "load-by-position-in-the-state",
+        "Optimizer",
+        "your load_state_dict gives the first entry of the state to the first parameter: the key of an entry is the number of its parameter.",
+        {STATE_IN: 'self.state = dict(zip(self._parameters(), saved["state"].values(), strict=False))'},
+    ),
+    Mistake(
+        "sgd-first-buffer-is-the-gradient",
+        "SGD",
+        "your first momentum buffer is the tensor in .grad itself, so whoever changes the gradient changes the buffer, and the other way round: clone it.",
+        {
+            SGD_ZEROS: 'state["momentum_buffer"] = gradient\n            else:\n'
+            '                state["momentum_buffer"].mul_(group["momentum"]).add_(gradient)',
+            SGD_BUFFER: 'gradient = state["momentum_buffer"]',
+        },
+    ),
+    Mistake(
+        "t-as-float32",
+        "AdamW",
+        "you compute 1 - beta**t in float32, which leaves few digits where beta is close to 1: make t a Python number first.",
+        {ADAM_COUNT: 'step = state["step"] = torch.as_tensor(state["step"], dtype=torch.float32) + 1'},
+    ),
+    Mistake(
+        "amsgrad",
+        "AdamW",
+        "you divide by the largest v so far: that is AMSGrad. Divide by the current one.",
+        {
+            ADAM_V_HAT: 'best = self.__dict__.setdefault("_best", {})\n'
+            '        best[parameter] = torch.maximum(best.get(parameter, state["exp_avg_sq"]), state["exp_avg_sq"])\n'
+            "        v_hat = best[parameter] / (1 - beta2**step)"
+        },
+    ),
+    Mistake(
+        "decays-matrices-only",
+        "AdamW",
+        "your step decays only parameters with two or more axes: the group's weight_decay says what decays.",
+        {ADAM_DECAY: f"if parameter.ndim >= 2:\n                    {ADAM_DECAY}"},
+    ),
+    Mistake(
+        "adamw-squares-the-gradient-in-place",
+        "AdamW",
+        "you square .grad in place: it must be the same after the step as before.",
+        {ADAM_SECOND: 'state["exp_avg_sq"].mul_(beta2).add_(gradient.square_(), alpha=1 - beta2)'},
+    ),
+    _skip(
+        "adamw-zero-gradient-skipped",
+        "AdamW",
+        "you skip parameters whose gradient is 0: only None is skipped, and 0 still decays and counts as a step.",
+        "if parameter.grad is not None and parameter.grad.any(): yield parameter, group",
+    ),
+    Mistake(
+        "dict-of-names",
+        "parameter_groups",
+        "you put the pairs into a dict, which drops a parameter whose name comes again: the name decides nothing.",
+        {"for _, parameter in named_parameters:": "for parameter in dict(named_parameters).values():"},
+    ),
+    Mistake(
+        "tuples-in-the-groups",
+        "parameter_groups",
+        'the "params" of your groups are tuples: lists were asked for.',
+        {
+            TWO_GROUPS: TWO_GROUPS.replace('"params": decayed', '"params": tuple(decayed)').replace(
+                '"params": kept', '"params": tuple(kept)'
+            )
+        },
+    ),
+    Mistake(
+        "tied-by-memory",
+        "parameter_groups",
+        "you compare data_ptr(), which empty parameters have in common, and parameters that share memory: compare the objects.",
+        {
+            SKIPPED: "if not parameter.requires_grad or parameter.data_ptr() in seen:",
+            SEEN: "seen.add(parameter.data_ptr())\n",
+        },
+    ),
+    Mistake(
+        "no-decay-taken-for-default",
+        "parameter_groups",
+        "you take weight_decay=0.0 for a missing value (`weight_decay or ...`).",
+        {TWO_GROUPS: TWO_GROUPS.replace('"weight_decay": weight_decay', '"weight_decay": weight_decay or 0.1')},
+    ),
+    Mistake(
+        "clip-replaces-gradients",
+        "clip_grad_norm",
+        "you put a new tensor into .grad: scale the one that is there in place, since others may hold it.",
+        {
+            GRADIENTS: f"parameters = list(parameters)\n    {GRADIENTS}",
+            SCALE: "pass",
+            RETURN_NORM: "    for parameter in parameters:\n        if parameter.grad is not None and norm > max_norm:\n"
+            "            parameter.grad = parameter.grad * (max_norm / norm)\n    return norm\n",
+        },
+    ),
+    Mistake(
+        "clip-dtype-of-the-first",
+        "clip_grad_norm",
+        "your norm has the dtype of the first gradient: it is float64 if any of them is.",
+        {NORM: f"{NORM}.to(norms[0].dtype)"},
+    ),
+    Mistake(
+        "clip-norm-with-an-axis",
+        "clip_grad_norm",
+        "your norm has an axis: return a 0-d tensor.",
+        {RETURN_NORM: "    return norm.reshape(1)\n"},
+    ),
+    Mistake(
+        "largest-norm",
+        "clip_grad_norm",
+        "you take the largest norm of a tensor: all gradients are one vector, so add up the squares of the norms and take the root.",
+        {NORM: "norm = torch.stack(norms).max()"},
+    ),
 ]
 
 MISTAKES = [
-    *BESIDES,
     *OPTIMIZER_GROUPS,
     *OPTIMIZER_STATE,
     *SGD_MISTAKES,
@@ -990,4 +1141,5 @@ MISTAKES = [
     *PARAMETER_GROUPS,
     *CLIP_GRAD_NORM,
     *SHORTCUTS,
+    *BESIDES,
 ]

@@ -63,6 +63,17 @@ def _alibi(id: str, says: str, edits: Edits) -> Mistake:
     return Mistake(f"alibi-{id}", "alibi_bias", says, edits)
 
 
+def _handed_out(exercise: str) -> Mistake:
+    """Results that are kept, rightly found again, and given away as they are."""
+    append = f"""
+import functools as _functools
+
+{exercise} = _functools.lru_cache({exercise})
+"""
+    says = f"your {exercise} gives the same tensor again: who writes into the first result changes the next one."
+    return Mistake(f"{exercise}-handed-out", exercise, says, append=append, stateful=True)
+
+
 def _cached(exercise: str, key: str, says: str) -> Mistake:
     """Results that are kept and found again by some of the arguments only."""
     append = f"""
@@ -131,6 +142,32 @@ SINUSOIDAL = [
         "your table is float64 (numpy's default): it should be float32.",
         {ENCODING: "return encoding.double()"},
     ),
+    _sinusoidal(
+        "ends-at-5000",
+        "your table ends at 5000 rows: there is a row for each of `length` positions, however many.",
+        {POSITIONS: "positions = torch.arange(min(length, 5000), dtype=torch.float64)\n    length = len(positions)"},
+    ),
+    _sinusoidal(
+        "goes-round-at-5000",
+        "your rows begin anew after 5000 positions: there is a row for each of `length` positions, however many.",
+        {POSITIONS: f"{POSITIONS} % 5000"},
+    ),
+    _sinusoidal(
+        "half-precision-angles",
+        "your angles are in half precision, which has no 257: compute them in float32 or wider.",
+        {ANGLES: "angles = (positions[:, None] * base**-exponents).bfloat16().double()"},
+    ),
+    _sinusoidal(
+        "odd-sizes-rounded-up",
+        "for an odd d_model you put d_model + 1 into the exponent: it is d_model itself.",
+        {EXPONENTS: EXPONENTS.replace("/ d_model", "/ (d_model + d_model % 2)")},
+    ),
+    _sinusoidal(
+        "scaled",
+        "your table is divided by sqrt(d_model): sines and cosines stay as they are.",
+        {ENCODING: "return encoding / d_model**0.5"},
+    ),
+    _handed_out("sinusoidal_encoding"),
     _cached(
         "sinusoidal_encoding",
         "args[:2]",
@@ -144,6 +181,56 @@ LEARNED = [
         "zeros",
         "your table starts as zeros: draw it with a standard deviation of 0.02, or all positions look the same at first.",
         {"0.02 * torch.randn(max_length, d_model, generator=generator)": "torch.zeros(max_length, d_model)"},
+    ),
+    _learned(
+        "checked-in-training-only",
+        "you do not check the length in evaluation mode: refuse what does not fit in either mode.",
+        {
+            NEGATIVE: "if self.training and offset < 0:",
+            TOO_LONG: "if self.training and end > max_length:",
+            ADDED: ADDED.replace("offset:end", "torch.arange(offset, end).clamp(0, max_length - 1)"),
+        },
+    ),
+    _learned(
+        "added-in-training-only",
+        "you add the rows in training mode only: they belong to every text.",
+        {ADDED: f"if not self.training:\n            return x.clone()\n        {ADDED}"},
+    ),
+    _learned(
+        "added-in-evaluation-only",
+        "you add the rows in evaluation mode only: they belong to every text.",
+        {ADDED: f"if self.training:\n            return x.clone()\n        {ADDED}"},
+    ),
+    _learned(
+        "rows-kept",
+        "you keep the rows of the first call: later changes of weight must show.",
+        {
+            ADDED: "self._rows = getattr(self, '_rows', self.weight.clone())\n        "
+            + ADDED.replace("self.weight[", "self._rows[")
+        },
+    ),
+    _learned(
+        "generator-or",
+        "without a generator you make one of your own: None means torch's global one, or all tables would be the same.",
+        {WEIGHT: WEIGHT.replace("=generator", "=generator or torch.Generator().manual_seed(0)")},
+    ),
+    _learned(
+        "generator-copied",
+        "you draw from a copy of the generator: it stays where it was, and the next weight gets the same numbers.",
+        {
+            WEIGHT: "if generator is not None: generator = torch.Generator().set_state(generator.get_state())\n        "
+            + WEIGHT
+        },
+    ),
+    _learned(
+        "starts-uniform",
+        "your weight starts uniform: it should be normal.",
+        {WEIGHT: WEIGHT.replace("0.02 * torch.randn", "0.02 * 12**0.5 * (-0.5 + torch.rand") + ")"},
+    ),
+    _learned(
+        "starts-without-the-last-refused",
+        "you refuse an offset of max_length even where no token follows: nothing goes past the end.",
+        {TOO_LONG: "if end > max_length or offset >= max_length:"},
     ),
     _learned(
         "indexed-by-batch",
@@ -263,6 +350,17 @@ ROPE_FREQUENCIES_MISTAKES = [
         "you accept an odd d_head: raise a ValueError, since a feature would have no partner.",
         {ODD: "if False:"},
     ),
+    _frequencies(
+        "always-float64",
+        "your frequencies are float64 whatever dtype is asked for.",
+        {FREQUENCIES: "return base**-exponents"},
+    ),
+    _frequencies(
+        "from-pair-1",
+        "your pairs are counted from 1: the first one turns by 1 radian a position.",
+        {HEAD_EXPONENTS: HEAD_EXPONENTS.replace("(0, d_head, 2", "(2, d_head + 1, 2")},
+    ),
+    _handed_out("rope_frequencies"),
     _cached(
         "rope_frequencies",
         "args[:1]",
@@ -272,6 +370,39 @@ ROPE_FREQUENCIES_MISTAKES = [
 ]
 
 APPLY_ROPE = [
+    _rope(
+        "one-row-for-the-batch",
+        "you accept (1, seq) positions for a batch of several sequences: each needs its own row, or all share (seq,).",
+        {
+            CHECKED: "    if positions.dim() == 2 and x.dim() > 2 and positions.shape[0] == 1:\n"
+            "        positions = positions.expand(x.shape[0], -1)\n" + CHECKED
+        },
+    ),
+    _rope(
+        "tables-on-the-cpu",
+        "your frequencies stay on the CPU: x may be elsewhere, and tensors of two devices give a RuntimeError.",
+        {ROPE_FREQUENCIES: ROPE_FREQUENCIES.removesuffix(".to(x.device)")},
+    ),
+    _rope(
+        "table-of-2048",
+        "your table of angles ends at position 2047: positions may be any whole numbers.",
+        {ROPE_ANGLES: "angles = positions.long().clamp(max=2047).to(wide.dtype)[..., None] * frequencies"},
+    ),
+    _rope(
+        "negative-positions-cut",
+        "you take negative positions for 0: they turn backwards.",
+        {ROPE_ANGLES: "angles = positions.long().clamp(min=0).to(wide.dtype)[..., None] * frequencies"},
+    ),
+    _rope(
+        "largest-of-none",
+        "you ask for the largest position, which a text without tokens does not have: torch raises an IndexError or RuntimeError.",
+        {CHECKED: f"    assert positions.max() < 1e9\n{CHECKED}"},
+    ),
+    _rope(
+        "from-the-first-position",
+        "you count positions from the first that came: they are absolute, so that a cached key and a new query fit.",
+        {ROPE_ANGLES: ROPE_ANGLES.replace("positions.to", "(positions - positions[..., :1]).to")},
+    ),
     _rope(
         "interleaved",
         "you pair neighbours, features 2i and 2i + 1, as the paper does: here i and i + d_head / 2 are a pair.",
@@ -340,7 +471,7 @@ APPLY_ROPE = [
     _rope(
         "odd-accepted",
         "an odd d_head gets no ValueError in your apply_rope.",
-        {ROPE_FREQUENCIES: "frequencies = rope_frequencies(x.shape[-1] // 2 * 2, base)"},
+        {ROPE_FREQUENCIES: ROPE_FREQUENCIES.replace("x.shape[-1]", "x.shape[-1] // 2 * 2")},
     ),
     _rope(
         "positions-unchecked",
@@ -408,6 +539,27 @@ ALIBI = [
         "you count the queries from the first key: they are the last positions of the keys.",
         {QUERY_POSITIONS: "query_positions = key_positions[:query_length]"},
     ),
+    _alibi(
+        "zero-keys-for-none",
+        "you take 0 keys for None (`key_length or ...`): ask `key_length is None`, and refuse more queries than keys.",
+        {KEY_LENGTH: "key_length = key_length or query_length"},
+    ),
+    _alibi(
+        "counts-from-the-first-key",
+        "your rows are shifted, each by another number: softmax would not notice, but a query loses 0 at its own position.",
+        {DISTANCES: "distances = -key_positions.expand(query_length, key_length)"},
+    ),
+    _alibi(
+        "half-precision",
+        "your bias is float16: it should be float32.",
+        {BIAS: f"{BIAS}.half()".replace("return ", "return (").replace(".half()", ").half()")},
+    ),
+    _alibi(
+        "no-queries-is-all",
+        "you take the last query_length positions by [-query_length:], which is all of them where there are no queries.",
+        {QUERY_POSITIONS: "query_positions = key_positions[-query_length:]"},
+    ),
+    _handed_out("alibi_bias"),
     _alibi(
         "key-length-ignored",
         "you ignore key_length: your table has as many columns as queries.",

@@ -107,6 +107,34 @@ def _wrong(self, text):
 CharTokenizer.__init__ = _wrong
 """,
     ),
+    Mistake(
+        "char-decode-reads-twice",
+        "CharTokenizer",
+        "your decode goes over the ids twice, and an iterator has none left the second time: go over them once.",
+        append=_method(
+            "CharTokenizer",
+            "decode",
+            "if unknown := [i for i in args[0] if i not in self._characters]:\n    raise ValueError(f'unknown ids {unknown}')\nreturn ''.join(self._characters[i] for i in args[0])",
+        ),
+    ),
+    Mistake(
+        "char-decode-takes-len",
+        "CharTokenizer",
+        "your decode asks for the number of ids, which an iterator cannot tell: go over them once.",
+        append=_method("CharTokenizer", "decode", "len(args[0])\nreturn _right(self, *args)"),
+    ),
+    Mistake(
+        "char-lower-case",
+        "CharTokenizer",
+        "you turn the text into lower case: A and a are two characters.",
+        {_CHARACTERS: "sorted(set(text.lower()))"},
+    ),
+    Mistake(
+        "char-vocab-size-one-more",
+        "CharTokenizer",
+        "your vocab_size is one too large: ids run from 0 to vocab_size - 1.",
+        {"return len(self._ids)": "return len(self._ids) + 1"},
+    ),
     _returns_none("CharTokenizer", "CharTokenizer.encode"),
     _returns_none("CharTokenizer", "CharTokenizer.decode"),
 ]
@@ -157,6 +185,29 @@ PRETOKENIZE = [
         "pretokenize-words",
         "you take letters, digits and _ for one kind (\\w): they are three.",
         'r"\'(?:[sdmt]|ll|ve|re)| ?\\w+| ?[^\\s\\w]+|\\s+(?!\\S)|\\s+"',
+    ),
+    Mistake(
+        "pretokenize-normalizes",
+        "pretokenize",
+        "you normalize the text: an accent of its own is a character like any other, and stays.",
+        {_FINDALL: 'import unicodedata\n\n    return regex.findall(GPT2_PATTERN, unicodedata.normalize("NFC", text))'},
+    ),
+    Mistake(
+        "pretokenize-strips",
+        "pretokenize",
+        "you lose the white space at both ends of the text: it is a piece like any other.",
+        {_FINDALL: "return regex.findall(GPT2_PATTERN, text.strip())"},
+    ),
+    Mistake(
+        "pretokenize-line-ends-unified",
+        "pretokenize",
+        "you turn \\r\\n into \\n: nothing of the text may change.",
+        {_FINDALL: 'return regex.findall(GPT2_PATTERN, text.replace("\\r\\n", "\\n"))'},
+    ),
+    _pattern(
+        "pretokenize-any-case",
+        "you take 'LL and 'S for short forms too: the pattern knows them in lower case only.",
+        '"(?i)" + GPT2_PATTERN',
     ),
     _returns_none("pretokenize"),
 ]
@@ -233,6 +284,30 @@ return [piece for piece in pieces if piece]
             "return [piece for piece in pieces if piece]": "return [piece for piece in pieces if piece] or [text]",
         },
     ),
+    Mistake(
+        "split-alphabetical",
+        "split_special_tokens",
+        "where several special tokens begin at the same place you take the first in the alphabet, not the longest.",
+        {_LONGEST: "longest_first = sorted(special_tokens)"},
+    ),
+    Mistake(
+        "split-any-case",
+        "split_special_tokens",
+        "you look for special tokens in upper and lower case alike: <S> is not <s>.",
+        {_SPLIT: 'pieces = regex.split(f"({any_special})", text, flags=regex.IGNORECASE)'},
+    ),
+    Mistake(
+        "split-empties-the-callers-list",
+        "split_special_tokens",
+        "you take the special tokens out of the list that you were given: leave it as it is.",
+        {_LONGEST: f"{_LONGEST}\n    if isinstance(special_tokens, list):\n        special_tokens.clear()"},
+    ),
+    Mistake(
+        "split-strips-pieces",
+        "split_special_tokens",
+        "you lose the white space around special tokens: it belongs to the text between them.",
+        {"return [piece for piece in pieces if piece]": "return [piece.strip() for piece in pieces if piece.strip()]"},
+    ),
     _returns_none("split_special_tokens"),
 ]
 
@@ -292,6 +367,21 @@ COUNT_PAIRS = [
         append=_wrong(
             "count_pairs",
             "for pair, count in _right(*args, **kwargs).items():\n    _seen[pair] = _seen.get(pair, 0) + count\nreturn dict(_seen)",
+        ),
+    ),
+    Mistake(
+        "count-short-words-crash",
+        "count_pairs",
+        "you crash on a word of no ids: it has no pair.",
+        {_NEIGHBOURS: "        word[0]\n" + _NEIGHBOURS},
+    ),
+    Mistake(
+        "count-writes-into-words",
+        "count_pairs",
+        "you take words out of the dict that you were given: leave it as it is.",
+        append=_wrong(
+            "count_pairs",
+            "words = args[0] if args else kwargs['words']\ncounts = _right(words)\nfor word in [word for word in words if len(word) < 2]:\n    del words[word]\nreturn counts",
         ),
     ),
     _returns_none("count_pairs"),
@@ -363,6 +453,16 @@ MERGE_PAIR = [
         "merge-in-place",
         "your merge_pair changes the ids that it is given, which a tuple does not even allow: make a new list.",
         "position = 0\nwhile position < len(ids) - 1:\n    if (ids[position], ids[position + 1]) == pair:\n        ids[position : position + 2] = [new_id]\n    position += 1\nreturn ids",
+    ),
+    _merging(
+        "merge-returns-the-ids",
+        "you return the ids themselves where there is nothing to merge: the result is a new list, always.",
+        "return _right(ids, pair, new_id) if pair in pairwise(ids) else ids",
+    ),
+    _merging(
+        "merge-keeps-the-type",
+        "you return a tuple for a tuple: the result is a list, always.",
+        "return type(ids)(_right(ids, pair, new_id))",
     ),
     _returns_none("merge_pair"),
 ]
@@ -617,6 +717,41 @@ TRAIN_BPE = [
         {"    frequencies: Counter[str] = Counter()\n": "    frequencies = _FREQUENCIES\n"},
         append="_FREQUENCIES = Counter()\n",
     ),
+    Mistake(
+        "train-texts-once",
+        "train_bpe",
+        "equal texts between special tokens count once with you: they count as often as they occur.",
+        {_PIECES: "for piece in dict.fromkeys(split_special_tokens(text, special_tokens)):"},
+    ),
+    Mistake(
+        "train-sorts-the-callers-list",
+        "train_bpe",
+        "you sort the list of special tokens that you were given: leave it as it is.",
+        {
+            "    least = 256 + len(special_tokens)\n": "    least, given = 256 + len(special_tokens), tuple(special_tokens)\n    if isinstance(special_tokens, list):\n        special_tokens.sort(key=len, reverse=True)\n        given = given\n",
+            _SPECIALS: _SPECIALS.replace("for token in special_tokens:", "for token in given:"),
+        },
+    ),
+    Mistake(
+        "train-special-sorted",
+        "train_bpe",
+        "you number the special tokens in another order than the given one.",
+        {_SPECIALS: _SPECIALS.replace("for token in special_tokens:", "for token in sorted(special_tokens):")},
+    ),
+    Mistake(
+        "train-last-text-only",
+        "train_bpe",
+        "you learn from the text behind the last special token only: every text between them counts.",
+        {
+            "        if piece not in special_tokens:\n            frequencies": "        if piece not in special_tokens:\n            frequencies.clear()\n            frequencies"
+        },
+    ),
+    Mistake(
+        "train-lower-case",
+        "train_bpe",
+        "you turn the text into lower case: A and a are two bytes.",
+        {_WORDS: "frequencies.update(pretokenize(piece.lower()))"},
+    ),
     _returns_none("train_bpe"),
 ]
 
@@ -716,6 +851,11 @@ APPLY_MERGES = [
         "apply-keeps-state",
         "you answer with the tokens that you found for this word with other merges: a cache must know the merges too.",
         "return list(_seen.setdefault(word, _right(word, ranks)))",
+    ),
+    _applying(
+        "apply-removes-ranks",
+        "you take merges out of the dict that you were given: leave it as it is.",
+        "tokens = _right(word, dict(ranks))\nfor pair in list(ranks)[:1]:\n    del ranks[pair]\nreturn tokens",
     ),
     _returns_none("apply_merges"),
 ]
@@ -817,6 +957,39 @@ STREAM_PRETOKENS = [
             "    # nothing follows: the end of the text": '    buffer, _LEFT[0] = _LEFT[0], ""\n    # nothing follows: the end of the text',
         },
         '_LEFT = [""]\n',
+    ),
+    Mistake(
+        "stream-never-trims",
+        "stream_pretokens",
+        "you keep the whole text and cut it anew with each chunk: keep only what is still open.",
+        append="""
+def stream_pretokens(chunks, special_tokens=()):
+    text, handed_out = "", 0
+    for chunk in chunks:
+        text += chunk
+        certain, _ = _split_certain(text, special_tokens)
+        yield from certain[handed_out:]
+        handed_out = len(certain)
+    pieces = [p for piece in split_special_tokens(text, special_tokens) for p in ([piece] if piece in special_tokens else pretokenize(piece))]
+    yield from pieces[handed_out:]
+""",
+    ),
+    Mistake(
+        "stream-sorts-the-callers-list",
+        "stream_pretokens",
+        "you sort the list of special tokens that you were given: leave it as it is.",
+        {
+            '    buffer = ""\n    for chunk in chunks:\n': '    if isinstance(special_tokens, list):\n        special_tokens.sort(key=len, reverse=True)\n    buffer = ""\n    for chunk in chunks:\n'
+        },
+    ),
+    Mistake(
+        "stream-reads-a-chunk-ahead",
+        "stream_pretokens",
+        "you read a chunk before you are asked for a piece: write a generator, which begins when it is asked.",
+        append=_wrong(
+            "stream_pretokens",
+            "chunks = iter(args[0])\nfirst = next(chunks, '')\nreturn _right((c for part in ([first], chunks) for c in part), *args[1:], **kwargs)",
+        ),
     ),
     _returns_none("stream_pretokens"),
 ]
@@ -963,6 +1136,60 @@ BPE_TOKENIZER = [
         "bpe-size-without-special",
         "your vocab_size leaves out the special tokens.",
         {_SIZE: "return len(self._tokens) - len(self._special_tokens)"},
+    ),
+    _bpe(
+        "bpe-cache-without-bound",
+        "you remember the ids of every word for ever: a stream that never ends fills the memory. Limit the number.",
+        {"if len(self._cache) >= 2000:": "if False:"},
+    ),
+    _bpe(
+        "bpe-known-word-at-once",
+        "you take a pretoken that is in the vocabulary as one token; it may be a special token that is not recognised, so the merges decide.",
+        {
+            _IDS_OF: "self._cache[piece] = [self._ids[word]] if word in self._ids else [self._ids[token] for token in apply_merges(word, self._ranks)]"
+        },
+    ),
+    _bpe(
+        "bpe-special-by-vocabulary",
+        "you take every token of the vocabulary that no merge makes for a special token: only those that were given are.",
+        {
+            "self._special_tokens = tuple(special_tokens)": "made = {a + b for a, b in merges}\n        self._special_tokens = (*special_tokens, *(t.decode() for t in vocab.values() if len(t) > 1 and t not in made and t.decode() not in special_tokens))"
+        },
+    ),
+    _bpe(
+        "bpe-sorts-the-callers-list",
+        "you sort the list of special tokens that you were given: leave it as it is.",
+        {
+            "self._special_tokens = tuple(special_tokens)": "if isinstance(special_tokens, list):\n            special_tokens.sort(key=len, reverse=True)\n        self._special_tokens = tuple(special_tokens)"
+        },
+    ),
+    _bpe(
+        "bpe-adds-to-the-callers-vocabulary",
+        "you write into the vocabulary that you were given: leave it as it is.",
+        {
+            "self._tokens = dict(vocab)  #": "vocab[-1] = b'<unk>'\n        self._tokens = {i: t for i, t in vocab.items() if i >= 0}  #"
+        },
+    ),
+    _bpe(
+        "bpe-empties-the-merges",
+        "you take the merges out of the list that you were given: leave it as it is.",
+        {
+            "self._ranks = {pair: rank for rank, pair in enumerate(merges)}": "self._ranks = {pair: rank for rank, pair in enumerate(merges)}\n        merges.clear()"
+        },
+    ),
+    _bpe(
+        "bpe-decode-reads-twice",
+        "your decode goes over the ids twice, and an iterator has none left the second time: go over them once.",
+        append=_method(
+            "BPETokenizer",
+            "decode",
+            "if unknown := [i for i in args[0] if i not in self._tokens]:\n    raise ValueError(f'unknown ids {unknown}')\nreturn b''.join(self._tokens[i] for i in args[0]).decode('utf-8', errors='replace')",
+        ),
+    ),
+    _bpe(
+        "bpe-decode-ignores-errors",
+        'your decode drops bytes that are no UTF-8; errors="replace" puts U+FFFD there.',
+        {_JOINED: 'return b"".join(parts).decode("utf-8", errors="ignore")'},
     ),
     _returns_none("BPETokenizer", "BPETokenizer.encode"),
     _returns_none("BPETokenizer", "BPETokenizer.encode_iterable"),

@@ -492,4 +492,163 @@ LOOP = [
     ),
 ]
 
-MISTAKES = [*GRADIENTS, *CLIPPING, *STEP_REPORTS, *EVALUATION, *SAVING, *LOADING, *LOOP]
+WHILE_STEPPING = [
+    _step(
+        "one-backward",
+        "you add up the losses of all micro-batches and call backward once: that keeps every graph in memory at the same time. Call backward for each.",
+        {
+            START: START.replace("mean = 0.0", "mean, summed = 0.0, 0.0"),
+            BACKWARD: "summed = summed + loss * share",
+            CLIP: f"summed.backward()\n    {CLIP}",
+        },
+    ),
+    _step(
+        "zeros-for-none",
+        "you fill the gradients with zeros: AdamW then moves and decays parameters that have no gradient. Set them to None.",
+        {
+            MODEL_ZERO_GRAD: "    for parameter in model.parameters():\n        parameter.grad = torch.zeros_like(parameter)\n"
+        },
+    ),
+    _step(
+        "train-mode-of-the-top",
+        "you call model.train() only where model.training is False: a part of the model may be in evaluation mode by itself.",
+        {TRAIN_MODE: "    if not model.training:\n        model.train()\n    # At the beginning"},
+    ),
+    _step(
+        "mode-put-back",
+        "you put the model back into the mode in which it came: leave it in training mode.",
+        {
+            TRAIN_MODE: f"    was = model.training\n{TRAIN_MODE}",
+            STEP: "    optimizer.step()\n    model.train(was)\n    return",
+        },
+    ),
+    _step(
+        "list-only",
+        "your train_step works with a list of micro-batches and not with a tuple.",
+        {COUNTS: f"micro_batches = micro_batches + []\n    {COUNTS}"},
+    ),
+    _step(
+        "empties-the-list",
+        "you empty the list of micro-batches, which belongs to the caller.",
+        {CLIP: f"micro_batches.clear() if isinstance(micro_batches, list) else None\n    {CLIP}"},
+    ),
+    _evaluate(
+        "collects-all-logits",
+        "you collect the logits of all batches before you compute the loss: add up the losses, or the memory grows with the text.",
+        {
+            EVAL: "    scores, wanted = [], []\n    model.eval()\n    loss_sum",
+            LOSS_SUM: "scores.append(model(inputs).flatten(0, 1))\n                wanted.append(targets.flatten())",
+            NOTHING: f"if total:\n        loss_sum = cross_entropy(torch.cat(scores), torch.cat(wanted)).item() * total\n    {NOTHING}",
+        },
+    ),
+]
+
+AROUND_CHECKPOINTS = [
+    _save(
+        "fresh-torch-generator",
+        "you save the state that torch's generator had when it was seeded: torch.get_rng_state() says how far it has drawn.",
+        {SAVED_RNG: '"torch_rng": torch.Generator().manual_seed(torch.initial_seed()).get_state(),'},
+    ),
+    _save(
+        "fresh-generator",
+        "you save the state that the generator had when it was seeded: generator.get_state() says how far it has drawn.",
+        {
+            SAVED_GENERATOR: '"generator": None if generator is None else torch.Generator().manual_seed(generator.initial_seed()).get_state(),'
+        },
+    ),
+    _save(
+        "eval-mode",
+        "you leave the model in evaluation mode: saving must not change the run.",
+        {SAVE: f"model.eval()\n    {SAVE}"},
+    ),
+    _save(
+        "clears-gradients",
+        "you clear the gradients: saving must not change the run.",
+        {SAVE: f"optimizer.zero_grad()\n    {SAVE}"},
+    ),
+    _save(
+        "takes-a-batch",
+        "you take a batch from the loader: the run goes on without it.",
+        {SAVE: f"next(iter(loader)) if loader is not None else None\n    {SAVE}"},
+    ),
+    _save(
+        "named-parameters",
+        "you save named_parameters(): buffers are missing, and the second name of a tied parameter. state_dict() has both.",
+        {'"model": model.state_dict(),': '"model": dict(model.named_parameters()),'},
+    ),
+    _load(
+        "model-and-optimizer-only",
+        "you restore the model and the optimizer only: the loader and the random generators go on from somewhere else.",
+        {LOADED_LOADER: "pass", LOADED_GENERATOR: "pass", LOADED_RNG: "pass"},
+    ),
+    _load(
+        "learning-rate-only",
+        "you restore the learning rates of the optimizer and not what it remembers: use its load_state_dict.",
+        {
+            LOADED_OPTIMIZER: 'for group, options in zip(optimizer.param_groups, saved["optimizer"]["param_groups"], strict=True):\n        group["lr"] = options["lr"]'
+        },
+    ),
+    _load(
+        "generator-seeded",
+        "you seed the generator: set the state that was saved.",
+        {LOADED_GENERATOR: 'generator.manual_seed(int(saved["generator"].sum()))'},
+    ),
+    _load(
+        "optimizer-before-the-check",
+        "you refuse half of a run after the optimizer was changed: check first.",
+        {
+            'for name, given in (("loader"': 'optimizer.load_state_dict(saved["optimizer"])\n    for name, given in (("loader"',
+            f"    {LOADED_OPTIMIZER}\n    if loader": "    if loader",
+        },
+    ),
+    _load(
+        "random-before-the-check",
+        "you refuse half of a run after torch's generator was set: check first.",
+        {
+            'for name, given in (("loader"': f'{LOADED_RNG}\n    for name, given in (("loader"',
+            f"    {LOADED_RNG}\n    for index": "    for index",
+        },
+    ),
+    _load(
+        "closes-the-file",
+        "you close the file: it belongs to the caller.",
+        {LOADED_STEP: f"file.close()\n    {LOADED_STEP}"},
+    ),
+]
+
+AROUND_THE_LOOP = [
+    _train(
+        "ends-at-a-rate-of-zero",
+        "you end at a learning rate of 0, with which a warmup may begin: ask whether there is one, not whether it is true.",
+        {
+            RATES: "rates, step = iter(learning_rates), -1\n    while learning_rate := next(rates, None):\n        step += 1"
+        },
+    ),
+    _train(
+        "none-is-one",
+        "you clip to 1 where max_norm=None asks for no clipping.",
+        {YIELD: YIELD.replace("max_norm=max_norm", "max_norm=1.0 if max_norm is None else max_norm")},
+    ),
+    _train(
+        "rate-put-back",
+        "you put the old learning rates back after the step: leave those in the groups with which the step was done.",
+        {
+            GROUPS: f'old = [group["lr"] for group in optimizer.param_groups]\n        {GROUPS}',
+            YIELD: f"record = {YIELD.removeprefix('yield ')}\n        for group, lr in zip(optimizer.param_groups, old, strict=True):\n"
+            '            group["lr"] = lr\n        yield record',
+        },
+    ),
+]
+
+MISTAKES = [
+    *GRADIENTS,
+    *CLIPPING,
+    *STEP_REPORTS,
+    *WHILE_STEPPING,
+    *EVALUATION,
+    *SAVING,
+    *LOADING,
+    *AROUND_CHECKPOINTS,
+    *LOOP,
+    *AROUND_THE_LOOP,
+]

@@ -16,8 +16,8 @@ import builtins
 from dataclasses import dataclass
 from functools import cached_property
 
-from grader.batch import scopes
 from grader.curriculum import Unit, load
+from grader.intake import free_names
 
 
 @dataclass(frozen=True)
@@ -27,18 +27,22 @@ class _Piece:
     first: int
     last: int
     statements: tuple[ast.stmt, ...]
+    text: str
 
     @cached_property
     def defines(self) -> set[str]:
-        return set().union(*(scopes.defined(statement) for statement in self.statements))
+        return set().union(*(free_names.defined(statement) for statement in self.statements))
 
     @cached_property
     def binds(self) -> set[str]:
-        return scopes.bound(self.statements)
+        return free_names.bound(self.statements)
 
     @cached_property
     def uses(self) -> set[str]:
-        return scopes.used(self.statements)
+        try:
+            return free_names.used(self.text)
+        except SyntaxError:  # what Python says of it is said when it is imported
+            return set()
 
     @property
     def only(self) -> ast.stmt | None:
@@ -55,8 +59,9 @@ class Code:
 
     def __init__(self, text: str, tree: ast.Module) -> None:
         self._lines = text.split("\n")
-        self._pieces = [piece for piece in _pieces(tree) if not _is_future(piece)]
-        self._future = sorted({name for piece in _pieces(tree) if _is_future(piece) for name in piece.binds})
+        pieces = _pieces(tree, self._lines)
+        self._pieces = [piece for piece in pieces if not _is_future(piece)]
+        self._future = sorted({name for piece in pieces if _is_future(piece) for name in piece.binds})
         self.defines: set[str] = set().union(*(piece.defines for piece in self._pieces))
         self._providers = self._index()
 
@@ -71,7 +76,7 @@ class Code:
             if isinstance(piece.only, ast.Import | ast.ImportFrom):
                 imported |= piece.binds
         for piece in self._pieces:
-            for name in set().union(*(scopes.patched(statement) for statement in piece.statements)) - imported:
+            for name in set().union(*(free_names.patched(statement) for statement in piece.statements)) - imported:
                 providers.setdefault(name, []).append(piece)
         return providers
 
@@ -111,17 +116,22 @@ class Code:
         return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _pieces(tree: ast.Module) -> list[_Piece]:
-    pieces: list[_Piece] = []
+def _pieces(tree: ast.Module, lines: list[str]) -> list[_Piece]:
+    groups: list[list[ast.stmt]] = []
+    end = 0
     for statement in tree.body:
-        first = min([statement.lineno, *(d.lineno for d in getattr(statement, "decorator_list", ()))])
-        last = statement.end_lineno or first
-        if pieces and pieces[-1].last >= first:
-            before = pieces.pop()
-            pieces.append(_Piece(before.first, last, (*before.statements, statement)))
+        if groups and end >= _first_line(statement):
+            groups[-1].append(statement)
         else:
-            pieces.append(_Piece(first, last, (statement,)))
-    return pieces
+            groups.append([statement])
+        end = statement.end_lineno or statement.lineno
+    spans = [(_first_line(group[0]), group[-1].end_lineno or group[-1].lineno, tuple(group)) for group in groups]
+    return [_Piece(first, last, group, "\n".join(lines[first - 1 : last]) + "\n") for first, last, group in spans]
+
+
+def _first_line(statement: ast.stmt) -> int:
+    decorators: list[ast.expr] = getattr(statement, "decorator_list", [])
+    return min([statement.lineno, *(decorator.lineno for decorator in decorators)])
 
 
 def _is_future(piece: _Piece) -> bool:

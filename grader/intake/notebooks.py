@@ -7,20 +7,18 @@ needs and does not have otherwise, that unit gets a sentence instead of a grade 
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from dataclasses import dataclass
 from typing import Any
 
-from grader.batch.places import Refused, shown
-from grader.submission import parse
+from grader.intake import magics
+from grader.intake.members import Refused, shown
+from grader.submission import MAX_BYTES, parse
 
 LINES_A_CELL = 1000
 MAX_CELLS = 300
 _PYTHON_CELLS = ("%%time", "%%timeit", "%%capture", "%%prun")
-_MAGIC = re.compile(r"\s*([%!?].*|.*\?|[\w.,\s]+=\s*[%!].*)\s*")
-_MAX_MAGICS = 50
 _AGAIN = "Open it in Jupyter, save it, and hand it in again."
 
 
@@ -49,7 +47,7 @@ def read(raw: bytes, name: str) -> tuple[str, list[BrokenCell]]:
     Raises:
         Refused: It is no notebook.
     """
-    text, broken, line = "", [], 0
+    parts, size, broken, line = [], 0, [], 0
     cells = _code_cells(raw, name)
     if len(cells) > MAX_CELLS:
         raise Refused(f"{name} has {len(cells)} code cells, more than {MAX_CELLS}. Hand in your exercises alone.")
@@ -60,10 +58,13 @@ def read(raw: bytes, name: str) -> tuple[str, list[BrokenCell]]:
             defines = frozenset(re.findall(r"\b(?:def|class)\s+(\w+)", source))
             broken.append(BrokenCell(f"Code cell {number} of {name} {reason}", defines, words))
             continue
+        size += len(code)
+        if size > MAX_BYTES:
+            raise Refused(f"{name} has more than {MAX_BYTES >> 10} KiB of code; is it the right file?")
         start = max(number * LINES_A_CELL, -(-line // LINES_A_CELL) * LINES_A_CELL)
-        text += "\n" * (start - line) + code.rstrip("\n") + "\n"
+        parts.append("\n" * (start - line) + code.rstrip("\n") + "\n")
         line = start + code.rstrip("\n").count("\n") + 1
-    return text, broken
+    return "".join(parts), broken
 
 
 def _code_cells(raw: bytes, name: str) -> list[str]:
@@ -94,7 +95,9 @@ def _source(found: Any, name: str) -> str:
 
 
 def _python(source: str) -> tuple[str, str]:
-    """A cell's Python with each magic line replaced by `pass`, and why it is none."""
+    """A cell's Python with each magic line replaced by `pass`, and why it is not Python."""
+    if len(source) > MAX_BYTES:
+        return "", f"is larger than {MAX_BYTES >> 10} KiB"
     lines = source.split("\n")
     head = next((index for index, line in enumerate(lines) if line.strip()), 0)
     magic = (lines[head].split() or [""])[0]
@@ -102,30 +105,13 @@ def _python(source: str) -> tuple[str, str]:
         if magic not in _PYTHON_CELLS:
             return "", f"begins with {magic[:40]!r}, which is not Python to be imported"
         lines[head] = ""
-    for _ in range(_MAX_MAGICS):
-        error = _error("\n".join(lines))
-        if error is None:
-            return "\n".join(lines), ""
-        at = (error.lineno or 0) - 1 if isinstance(error, SyntaxError) else -1
-        # Only where Python stops: a line that begins with % may as well go on with the one before.
-        if not 0 <= at < len(lines) or not _MAGIC.fullmatch(lines[at]):
-            break
-        lines[at] = re.match(r"\s*", lines[at])[0] + "pass"  # type: ignore[index]
-    if not isinstance(error, SyntaxError):
-        return "", f"is not Python: {shown(str(error), 200)}"
-    where = f"line {error.lineno}: " if error.lineno else ""
-    return "", f"is not Python: {where}{shown(error.msg, 200)}"
-
-
-def _error(text: str) -> Exception | None:
+    text = magics.replaced("\n".join(lines))
     try:
-        ast_of(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        return error
-    return None
-
-
-def ast_of(text: str) -> ast.Module:
-    """The tree of a text, which must also be one that can be written down."""
-    text.encode()
-    return parse(text)
+        text.encode()
+        parse(text)
+    except SyntaxError as error:
+        where = f"line {error.lineno}: " if error.lineno else ""
+        return "", f"is not Python: {where}{shown(error.msg, 200)}"
+    except (ValueError, RecursionError, MemoryError) as error:
+        return "", f"is not Python: {shown(str(error), 200)}"
+    return text, ""

@@ -1,13 +1,15 @@
-"""Which names a statement binds, and which it takes from around it: Python's scopes, read from the tree."""
+"""Which names a statement binds, which it takes from around it, and which it changes."""
 
 from __future__ import annotations
 
 import ast
+import symtable
 from collections.abc import Iterable, Iterator
 
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-_SCOPES = (*_FUNCTIONS, *_COMPREHENSIONS, ast.ClassDef)
+_SCOPES = (
+    *(ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef),
+    *(ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp),
+)
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -39,35 +41,23 @@ def defined(statement: ast.stmt) -> set[str]:
     return {node.name for node in _same_scope([statement]) if isinstance(node, _DEFINITIONS)}
 
 
-def used(nodes: Iterable[ast.AST]) -> set[str]:
-    """The names that these take from the module or from Python itself."""
+def used(text: str) -> set[str]:
+    """The names that statements take from the module or from Python itself; by Python's own table of scopes.
+
+    Raises:
+        SyntaxError: No scope of the text makes sense by itself, as with a global declaration after its use.
+        RecursionError: Scopes are nested deeper than Python can compile.
+    """
     names: set[str] = set()
-    queue = list(nodes)  # and not by recursion: a sum of a thousand terms is as many levels deep
-    while queue:
-        node = queue.pop()
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-            names.add(node.id)
-        elif isinstance(node, _FUNCTIONS):
-            names |= _used_by_function(node)
-        elif isinstance(node, _COMPREHENSIONS):
-            targets = bound(generator.target for generator in node.generators)
-            names |= (used(ast.iter_child_nodes(node)) - targets) | used([node.generators[0].iter])
-        else:
-            names |= bound([node.target]) if isinstance(node, ast.AugAssign) else set()
-            queue += ast.iter_child_nodes(node)
+    tables = [symtable.symtable(text, "submission", "exec")]
+    while tables:
+        table = tables.pop()
+        tables += table.get_children()
+        everywhere = table.get_type() in ("module", "class")  # a class looks in itself first, then in the module
+        for symbol in table.get_symbols():
+            if (symbol.is_referenced() and (everywhere or symbol.is_global())) or symbol.is_declared_global():
+                names.add(symbol.get_name())
     return names
-
-
-def _used_by_function(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> set[str]:
-    body = [node.body] if isinstance(node, ast.Lambda) else node.body
-    arguments = node.args
-    parameters = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
-    local = bound(body) | {parameter.arg for parameter in parameters if parameter is not None}
-    declared = {name for inner in _same_scope(body) if isinstance(inner, ast.Global) for name in inner.names}
-    around: list[ast.AST] = [arguments]
-    if not isinstance(node, ast.Lambda):
-        around += [*node.decorator_list, *([node.returns] if node.returns else [])]
-    return (used(body) - local) | declared | used(around)
 
 
 def patched(statement: ast.stmt) -> set[str]:
