@@ -292,7 +292,7 @@ def test_TransformerBlock_never_looks_ahead(agree, position, kv, dropout):
         return {
             f"{batch} texts, train({train})": reached(block.train(train), normal(batch, batch, 5, 8))
             for batch in (1, 2)
-            for train in (True, False)
+            for train in sorted({False, dropout == 0})
         }
 
     agree.on(f"TransformerBlock({options}): what changes when position 3 of the last text does", question)
@@ -309,7 +309,8 @@ def test_TransformerBlock_reads_nothing_that_the_mask_hides(agree, position, kv,
     def question(unit):
         block = loaded(unit, **options)
         return {
-            f"train({train})": reached(block.train(train), normal(2, 2, 5, 8), hidden, at=1) for train in (True, False)
+            f"train({train})": reached(block.train(train), normal(2, 2, 5, 8), hidden, at=1)
+            for train in sorted({False, dropout == 0})
         }
 
     agree.on(f"TransformerBlock({options}): what changes when position 1 does, which the mask hides", question)

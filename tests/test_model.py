@@ -338,20 +338,11 @@ def test_no_position_looks_ahead(agree, model, dropout):
         return {
             f"{batch} texts, train({train})": prefixes(unit, given, train, batch)
             for batch in (1, 2)
-            for train in (True, False)
+            for train in sorted({False, dropout == 0})
         }
 
     given = MODELS[model] | {"dropout": dropout, "num_layers": 1}
     agree_on(agree, "which positions change when positions 4 and 5 do", given, answer)
-
-
-@check("TransformerLM", "shape")
-def test_the_sinusoidal_table_moves_with_the_model(agree):
-    def answer(unit, config):
-        model = unit.TransformerLM(config).to("meta")
-        return {name: (tuple(buffer.shape), str(buffer.device)) for name, buffer in model.named_buffers()}
-
-    agree_on(agree, "the buffers of TransformerLM(...).to('meta')", MODELS["sinusoidal"], answer)
 
 
 @check("TransformerLM", "shape")
