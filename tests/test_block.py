@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from grader.checking import check
 from grader.checking.compare import Tolerance
 from grader.checking.observation import copy_weights
+from tests.starts import drawing, weights_of
 from tests.strategies import as_read, normal, seeds
 
 EPS = 0.7  # large enough to matter, and not 1, whose root and square are 1 again
@@ -85,6 +86,17 @@ def test_gradients_reach_the_input_and_the_parameters(agree, rand, name, case):
     agree_on(agree, name, init, rand(2, 4, init["d_model"]))
 
 
+# A check of shortcuts, since those come first: in either position alone, two mistakes answer alike.
+@check("TransformerBlock", "shortcut")
+def test_TransformerBlock_normalizes_what_is_read_or_the_sum(agree, rand):
+    x = rand(3, 4, 8)
+
+    def question(unit):
+        return {position: loaded(unit, norm_position=position)(x).detach() for position in ("pre", "post")}
+
+    agree.on("TransformerBlock with norm_position pre and post", question, tolerance=DEEP)
+
+
 @of_each_case("shortcut")
 def test_it_is_made_of_your_own_parts(agree, rand, name, case):
     init = init_of(name, case)
@@ -94,12 +106,12 @@ def test_it_is_made_of_your_own_parts(agree, rand, name, case):
 @of_each_case("numerics", "parameters", exercises=["make_norm", "make_feedforward"])
 def test_two_calls_make_two_layers(agree, name, case):
     def question(unit):
-        first, second = (getattr(unit, name)(**init_of(name, case)).double() for _ in range(2))
+        first, second = (getattr(unit, name)(**init_of(name, case)) for _ in range(2))
         for parameter in first.parameters():
-            parameter.data = torch.zeros_like(parameter)
-        return [module(normal(1, 3, 5)).detach().abs().sum().item() > 0 for module in (first, second)]
+            parameter.data = torch.full_like(parameter, 7.0)
+        return {"7s in the second layer": sum(int((parameter == 7).sum()) for parameter in second.parameters())}
 
-    agree.on(f"{name}({init_of(name, case)}) twice; the first is set to zeros: which gives anything", question)
+    agree.on(f"{name}({init_of(name, case)}) twice; the first layer is filled with 7s", question)
 
 
 UNKNOWN = [
@@ -189,16 +201,6 @@ OPTIONS = {
 }
 
 
-@check("TransformerBlock", "numerics")
-def test_TransformerBlock_normalizes_what_is_read_or_the_sum(agree, rand):
-    x = rand(3, 4, 8)
-
-    def question(unit):
-        return {position: loaded(unit, norm_position=position)(x).detach() for position in ("pre", "post")}
-
-    agree.on("TransformerBlock with norm_position pre and post", question, tolerance=DEEP)
-
-
 @check("TransformerBlock", "numerics", "options")
 @pytest.mark.parametrize("option", OPTIONS)
 @each_position
@@ -233,7 +235,7 @@ def loaded(unit, **options):
 
 @check("TransformerBlock", "numerics")
 def test_TransformerBlock_takes_texts_of_any_length_one_after_the_other(agree):
-    shapes = [(11, 13, 8), (11, 13, 8), (2, 1, 8), (1, 6, 8)]  # the first two in no other check
+    shapes = [(11, 13, 8), (11, 13, 8), (2, 1, 8), (1, 6, 8), (0, 3, 8)]  # the first two in no other check
 
     def question(unit):
         block = loaded(unit)
@@ -268,18 +270,50 @@ def test_TransformerBlock_lets_the_residual_stream_through(unit, seed, batch, se
     )
 
 
-@check("TransformerBlock", "property", "masks")
-@each_position
-@given(seed=seeds, seq=st.integers(2, 6))
-def test_TransformerBlock_never_looks_ahead(unit, position, seed, seq):
-    block, x = loaded(unit, norm_position=position, rope_base=9.0), normal(seed, 2, seq, 8)
+def reached(block, x, mask=None, at=3):
+    """Which texts and positions change when x changes at one position of the last text; both calls draw the same."""
     changed = x.clone()
-    changed[1, -1] += torch.arange(8)  # a constant would be taken away by the norm
-    before, after = block(x), block(changed)
-    call = f"block.TransformerBlock(norm_position={position!r})(x={tuple(x.shape)})"
-    assert torch.allclose(before[:, :-1], after[:, :-1], atol=1e-5), f"{call}: a later position changes an earlier one"
-    assert torch.allclose(before[0], after[0], atol=1e-5), f"{call}: a text changes another one of the batch"
-    assert not torch.allclose(before[1, -1], after[1, -1], atol=1e-5), f"{call}: a position does not change itself"
+    changed[-1, at] += torch.arange(8)  # a constant would be taken away by the norm
+    torch.default_generator.manual_seed(4)
+    before = block(x, mask)
+    torch.default_generator.manual_seed(4)
+    return ((before - block(changed, mask)).abs().amax(-1) > 1e-6).tolist()
+
+
+@check("TransformerBlock", "property", "masks")
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize("kv", [None, 1])
+@each_position
+def test_TransformerBlock_never_looks_ahead(agree, position, kv, dropout):
+    options = {"norm_position": position, "num_kv_heads": kv, "dropout": dropout, "rope_base": 9.0}
+
+    def question(unit):
+        block = loaded(unit, **options)
+        return {
+            f"{batch} texts, train({train})": reached(block.train(train), normal(batch, batch, 5, 8))
+            for batch in (1, 2)
+            for train in sorted({False, dropout == 0})
+        }
+
+    agree.on(f"TransformerBlock({options}): what changes when position 3 of the last text does", question)
+
+
+@check("TransformerBlock", "property", "masks")
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize("kv", [None, 1])
+@each_position
+def test_TransformerBlock_reads_nothing_that_the_mask_hides(agree, position, kv, dropout):
+    options = {"norm_position": position, "num_kv_heads": kv, "dropout": dropout}
+    hidden = torch.arange(5) != 1  # from all others; position 1 itself sees position 0
+
+    def question(unit):
+        block = loaded(unit, **options)
+        return {
+            f"train({train})": reached(block.train(train), normal(2, 2, 5, 8), hidden, at=1)
+            for train in sorted({False, dropout == 0})
+        }
+
+    agree.on(f"TransformerBlock({options}): what changes when position 1 does, which the mask hides", question)
 
 
 # Dropout, of which only what is sure is compared: which values come out, how often, and how far apart they are drawn
@@ -313,7 +347,7 @@ def dropping(unit, source, position, **options):
 def facts_of_dropout(block, source, train):
     torch.default_generator.manual_seed(3)
     p = P if train else 0.0
-    x = torch.ones(128, 2, WIDTH, dtype=torch.float64)
+    x = torch.ones(64, 2, WIDTH, dtype=torch.float64)
     block.train(train)
     added, again = block(x).detach() - 1, block(x).detach() - 1
     facts = {
@@ -333,20 +367,30 @@ def facts_of_dropout(block, source, train):
     }
 
 
-@check("TransformerBlock", "property", "dropout")
-@pytest.mark.parametrize("source", ["attention", "weights of attention", "feedforward"])
-def test_TransformerBlock_drops_what_is_added_and_no_more(agree, source):
-    def question(unit):
-        return {
-            f"{position}, num_kv_heads={kv}, {'training' if train else 'evaluation'}": facts_of_dropout(
-                dropping(unit, source, position, num_kv_heads=kv), source, train
-            )
-            for position in ("pre", "post")
-            for kv in (None, 1)
-            for train in (True, False)
-        }
+SOURCES = ("attention", "weights of attention", "feedforward")
 
-    agree.on(f"TransformerBlock(dropout={P}) where only the {source} adds", question)
+
+@check("TransformerBlock", "property", "dropout")
+@pytest.mark.parametrize("kv", [None, 1])
+@each_position
+@pytest.mark.parametrize("source", SOURCES)
+def test_TransformerBlock_drops_what_is_added_and_no_more(agree, source, position, kv):
+    def question(unit):
+        return facts_of_dropout(dropping(unit, source, position, num_kv_heads=kv), source, train=True)
+
+    what = f"TransformerBlock(dropout={P}, norm_position={position!r}, num_kv_heads={kv}) in training"
+    agree.on(f"{what}, where only the {source} adds", question)
+
+
+@check("TransformerBlock", "property", "dropout")
+@pytest.mark.parametrize("kv", [None, 1])
+@each_position
+def test_TransformerBlock_drops_nothing_in_evaluation(agree, position, kv):
+    def question(unit):
+        blocks = {source: dropping(unit, source, position, num_kv_heads=kv) for source in SOURCES}
+        return {source: facts_of_dropout(block, source, train=False) for source, block in blocks.items()}
+
+    agree.on(f"TransformerBlock(dropout={P}, norm_position={position!r}, num_kv_heads={kv}) in evaluation", question)
 
 
 @check("TransformerBlock", "property", "dropout")
@@ -370,6 +414,12 @@ WIDE = {
 AFTER_SEED_5 = torch.rand((), generator=torch.Generator().manual_seed(5)).item()
 
 
+def draw_after(seed, draw):
+    """What is drawn without a generator after `torch.manual_seed(seed)`."""
+    torch.default_generator.manual_seed(seed)
+    return draw(None)
+
+
 def drawn(unit, name, init, seed):
     module = getattr(unit, name)(**init, generator=torch.Generator().manual_seed(seed))
     return {key: value.detach().double() for key, value in sorted(module.named_parameters()) if value.dim() == 2}
@@ -391,6 +441,28 @@ def facts_about_weights(unit, name, init):
         },
         "the global generator was left alone": after == AFTER_SEED_5,
     }
+
+
+DRAWS = [
+    *[("make_feedforward", FEEDFORWARDS[name]) for name in ("mlp", "swiglu")],
+    *[("TransformerBlock", SMALL | options) for options in ({}, LLAMA)],
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "init"),
+    [pytest.param(name, init, marks=check(name, "numerics", "generator")) for name, init in DRAWS],
+    ids=["mlp", "swiglu", "GPT-2's", "Llama's"],
+)
+def test_without_a_generator_the_global_one_is_used(agree, name, init):
+    def question(unit):
+        def draw(generator):
+            return weights_of(getattr(unit, name)(**init, generator=generator))
+
+        decides = torch.equal(draw_after(7, draw), draw_after(7, draw))
+        return drawing(draw, 1) | {"without a generator, torch.manual_seed decides": decides}
+
+    agree.on(f"the initial weights of {name}, with generators and without", question)
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def test_of_equal_logits_those_with_the_lower_ids_stay(agree, k):
     agree("top_k", TIES.repeat(1, 12), k)  # so long that an unstable sort shows
 
 
-ROWS = torch.tensor([[0.1, 0.5, 0.15, 0.25], [0.05, 0.05, 0.85, 0.05], [0.3, 0.3, 0.2, 0.2]], dtype=torch.float64)
+ROWS = torch.tensor([[0.1, 0.5, 0.15, 0.25], [0.05, 0.04, 0.85, 0.06], [0.31, 0.29, 0.21, 0.19]], dtype=torch.float64)
 
 
 @check("top_p", "numerics")
@@ -218,12 +218,27 @@ def test_every_row_and_every_call_draws_anew_from_the_generator(agree):
     def question(unit):
         first, second = (draws(unit, [0.5, 0.3, 0.2], count=130) for _ in range(2))  # alike: once in 10^50
         alike = {"all rows are alike": len(first.unique()) == 1, "a second call is alike": torch.equal(first, second)}
-        return with_generator(seeded, unit) | alike
+        kept = torch.Generator().manual_seed(9)
+        one, other = (draws(unit, [0.5, 0.3, 0.2], count=150, generator=kept) for _ in range(2))
+        going_on = {"a second call with the same generator is alike": torch.equal(one, other)}
+        return with_generator(seeded, unit) | alike | going_on | without_generator(lambda: draws(unit, [0.5, 0.5], 150))
 
     agree.on("sample of rows of the same logits, with a generator and without", question)
 
 
 AFTER_SEED_5 = torch.rand((), generator=torch.Generator().manual_seed(5)).item()
+
+
+def without_generator(draw):
+    """Whether torch.manual_seed decides what is drawn without a generator."""
+    found = []
+    for seed in (5, 5, 6):
+        torch.default_generator.manual_seed(seed)
+        found.append(draw())
+    return {
+        "torch.manual_seed decides without a generator": torch.equal(found[0], found[1]),
+        "another torch.manual_seed draws the same": torch.equal(found[0], found[2]),
+    }
 
 
 def with_generator(seeded, unit):
@@ -271,8 +286,13 @@ def table_model(unit, table):
     return model.eval()
 
 
-@check("generate", "shape")
-@pytest.mark.parametrize(("batch", "length", "new"), [(2, 3, 4), (1, 1, 1), (3, 5, 0), (1, 4, 9)])
+SIZES = {(2, 3, 4): (), (1, 1, 1): (), (3, 5, 0): ("purity",), (1, 4, 9): ()}
+
+
+@pytest.mark.parametrize(
+    ("batch", "length", "new"),
+    [pytest.param(*sizes, marks=check("generate", "shape", *criterion)) for sizes, criterion in SIZES.items()],
+)
 def test_the_prompt_comes_first_and_then_the_new_tokens(agree, rand, batch, length, new):
     ids = rand.integers(0, 11, batch, length)
 
@@ -319,6 +339,7 @@ SETTINGS = [
     {"temperature": 2.0, "top_k": 4, "top_p": 0.72},
     {"temperature": 1e-3},
     {"temperature": 0, "top_k": 3, "top_p": 0.9},
+    {"temperature": 2.0, "top_k": 50, "top_p": 1.0},
     {},
 ]
 
@@ -370,7 +391,8 @@ def test_generate_draws_from_its_generator(agree):
 
         text = seeded(unit, 3)
         alike = {"all positions are alike": torch.equal(text, text[:, :1].expand_as(text))}
-        return with_generator(seeded, unit) | alike
+        prompts = torch.zeros(40, 1, dtype=torch.int64)
+        return with_generator(seeded, unit) | alike | without_generator(lambda: unit.generate(model, prompts, 4))
 
     agree.on("generate with a generator, 40 texts of 4 equally likely tokens", question)
 
@@ -415,6 +437,21 @@ def test_the_model_is_called_once_a_token_and_builds_no_graph(agree):
         return {"more calls of the model than new tokens": len(calls) > 3, "a call builds a graph": any(calls)}
 
     agree.on("the calls of the model by generate", question)
+
+
+@check("generate", "numerics", "purity")
+@pytest.mark.parametrize("new", [0, 2])
+def test_the_model_can_be_trained_afterwards(agree, new):
+    def question(unit):
+        model, ids = random_model(unit).train(), torch.tensor([[1, 2]])
+        text = unit.generate(model, ids, new, temperature=0)
+        return {
+            "calls of the model build a graph": model(ids).requires_grad,
+            "parameters that ask for gradients": sorted(n for n, p in model.named_parameters() if p.requires_grad),
+            "the text": text,
+        }
+
+    agree.on(f"the model after generate(model, ids=(1, 2), {new})", question)
 
 
 @check("generate", "property")

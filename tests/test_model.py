@@ -25,6 +25,7 @@ CHANGED = {
     "norm_eps": {"norm_eps": 0.7},
     "rmsnorm eps": {"norm": "rmsnorm", "norm_eps": 0.7},
     "swiglu": {"feedforward": "swiglu"},
+    "swiglu of a given size": {"feedforward": "swiglu", "d_hidden": 10},
     **{name: {"activation": name} for name in ("relu", "gelu", "silu")},
     "d_hidden": {"d_hidden": 10},
     "num_kv_heads": {"num_kv_heads": 2},
@@ -62,7 +63,7 @@ def agree_on(agree, what, given, answer):
 # ModelConfig
 
 FIELDS = (*SMALL, "num_kv_heads", "d_hidden", "position", "rope_base", "norm", "norm_position", "norm_eps")
-FIELDS = (*FIELDS, "feedforward", "activation", "dropout", "bias", "tie_embeddings", "hidden_size")
+FIELDS = (*FIELDS, "feedforward", "activation", "dropout", "bias", "tie_embeddings")
 
 
 def read(config):
@@ -75,7 +76,7 @@ CHANGES |= {"d_hidden": 40, "position": "sinusoidal", "rope_base": 7.0, "norm_po
 CHANGES |= {"activation": "relu", "dropout": 0.3}
 # Each fits into both published models by itself.
 SINGLE = CHANGES | {"d_model": 1536, "num_heads": 4, "norm": "rmsnorm", "feedforward": "swiglu", "bias": False}
-SINGLE |= {"tie_embeddings": True, "d_hidden": None, "dropout": 0.0}
+SINGLE |= {"tie_embeddings": True, "d_hidden": None, "num_kv_heads": 2}
 
 
 @check("ModelConfig", "numerics")
@@ -84,14 +85,17 @@ def test_a_published_model_has_its_numbers(agree, preset):
     agree.on(f"ModelConfig.{preset}()", lambda unit: read(getattr(unit.ModelConfig, preset)()))
 
 
-@check("ModelConfig", "numerics", "changes")
+@check("ModelConfig", "property")
 @pytest.mark.parametrize("preset", ["gpt2", "llama"])
 def test_every_number_of_a_published_model_can_be_changed(agree, preset):
     def question(unit):
-        one_by_one = {name: getattr(getattr(unit.ModelConfig, preset)(**{name: v}), name) for name, v in SINGLE.items()}
-        return one_by_one | {"all": read(getattr(unit.ModelConfig, preset)(**CHANGES))}
+        make = getattr(unit.ModelConfig, preset)
+        return {"one by one": {name: getattr(make(**{name: value}), name) for name, value in SINGLE.items()}} | {
+            "all at once": read(make(**CHANGES)),
+            "a later call without changes": read(make()),
+        }
 
-    agree.on(f"ModelConfig.{preset}(...) with its fields changed, one by one and all at once", question)
+    agree.on(f"ModelConfig.{preset}(...) with its fields changed, then without a change", question)
 
 
 def hidden_sizes(unit, feedforward, *fields):
@@ -100,18 +104,23 @@ def hidden_sizes(unit, feedforward, *fields):
 
 
 @check("ModelConfig", "numerics")
-@pytest.mark.parametrize("feedforward", ["mlp", "swiglu"])
-def test_the_hidden_size_follows_from_d_model_unless_it_is_given(agree, feedforward):
-    # 8/3 of these is a multiple of 8.
-    fields = [*({"d_model": size} for size in (3, 12, 768, 1536, 12288)), {"d_hidden": 37}, {"d_hidden": 1}]
-    agree.on(f"hidden_size of a {feedforward}", lambda unit: hidden_sizes(unit, feedforward, *fields))
+def test_the_hidden_size_of_an_mlp_is_four_times_d_model(agree):
+    fields = [{"d_model": size} for size in (1, 3, 9, 12, 768)]
+    agree.on("hidden_size of an mlp", lambda unit: hidden_sizes(unit, "mlp", *fields))
 
 
-@check("ModelConfig", "numerics", "rounding")
+@check("ModelConfig", "numerics", "hidden")
 def test_the_hidden_size_of_swiglu_is_rounded_up_to_a_multiple_of_8(agree):
-    # The last two are beyond what a float knows exactly.
-    fields = [{"d_model": size} for size in (1, 2, 3, 4, 8, 9, 13, 1536, 4096, 3 * 2**53, 3 * 2**53 + 1)]
+    # 8/3 of 3, 12 and 1536 is a multiple of 8; the last two are beyond what a float knows exactly.
+    fields = [{"d_model": size} for size in (1, 2, 3, 4, 8, 9, 12, 13, 1536, 4096, 3 * 2**53, 3 * 2**53 + 1)]
     agree.on("hidden_size of a swiglu", lambda unit: hidden_sizes(unit, "swiglu", *fields))
+
+
+@check("ModelConfig", "numerics", "hidden")
+@pytest.mark.parametrize("feedforward", ["mlp", "swiglu"])
+def test_a_hidden_size_that_is_given_is_taken_as_it_is(agree, feedforward):
+    fields = [{"d_hidden": 37}, {"d_hidden": 1}, {"d_hidden": 64}]
+    agree.on(f"hidden_size of a {feedforward}", lambda unit: hidden_sizes(unit, feedforward, *fields))
 
 
 WRONG = {
@@ -129,7 +138,7 @@ WRONG = {
 }
 REFUSED = [(name, {name: value}) for name, values in WRONG.items() for value in values]
 # Each value is right, but not with the other: the field that the message begins with, and both of them.
-REFUSED += [("num_heads", {"num_kv_heads": heads}) for heads in (3, 8)]
+REFUSED += [("num_heads", {"num_kv_heads": heads}) for heads in (8, 3)]
 REFUSED += [("d_model", {"d_model": 20, "position": "rope"})]
 
 
@@ -234,6 +243,28 @@ def test_a_parameter_of_three_axes_is_a_matrix_too(agree, rand):
     agree.on("init_weights(a layer of torch with a weight of three axes, num_layers=3)", question)
 
 
+@check("init_weights", "numerics", "options")
+def test_a_projection_is_known_by_its_name_alone(agree, rand):
+    seed = rand.seed()
+
+    def question(unit):
+        attention = lower(unit, "attention").MultiHeadAttention(32, 4)  # here the name has nothing in front of it
+        unit.init_weights(attention, 8, generator=seeded(seed))
+        return start_of(attention, 0.02, 8)
+
+    agree.on("init_weights(an attention layer by itself, num_layers=8)", question)
+
+
+@check("init_weights", "shape")
+def test_buffers_keep_what_they_hold(agree):
+    def question(unit):
+        model = unit.TransformerLM(unit.ModelConfig(**SMALL, position="sinusoidal"))
+        unit.init_weights(model, 2, generator=seeded(3))
+        return {name: buffer.detach() for name, buffer in model.named_buffers()}
+
+    agree.on("the buffers of a sinusoidal TransformerLM after init_weights", question)
+
+
 @check("init_weights", "property")
 def test_the_numbers_come_from_the_generator(agree, rand):
     seed = rand.seed()
@@ -266,6 +297,54 @@ def test_logits_have_a_score_for_every_token(agree, rand, shape, position):
     agree.on(f"shape and dtype of TransformerLM({position=}) on ids={shape}, in float32 and bfloat16", question)
 
 
+@check("TransformerLM", "numerics")
+@pytest.mark.parametrize("train", [True, False], ids=["training", "evaluation"])
+def test_one_text_has_a_score_at_every_position_too(agree, rand, train):
+    ids = rand.integers(0, 11, 1, 5)
+
+    def question(unit):
+        model = built(unit, MODELS["learned"]).train(train)
+        return [model(ids[:, :length].clone()).detach() for length in (5, 1)]
+
+    agree.on(f"TransformerLM on one text of 5 ids, then of 1, in {'training' if train else 'evaluation'}", question)
+
+
+def prefixes(unit, given, train, batch):
+    """Which of 6 positions change when the last two ids do; what dropout draws is the same."""
+    model = built(unit, given).train(train)
+    ids = (torch.arange(batch * 6).reshape(batch, 6) * 5) % given["vocab_size"]
+    ends = []
+    for shift in (0, 1):
+        torch.default_generator.manual_seed(8)
+        changed = torch.cat([ids[:, :4], (ids[:, 4:] + 3 * shift) % given["vocab_size"]], dim=1)
+        ends.append(model(changed).detach())
+    return ((ends[0] - ends[1]).abs().amax(dim=(0, 2)) > 1e-9).tolist()
+
+
+AHEAD = [
+    ("learned", 0.0),
+    ("llama", 0.0),
+    ("post-norm", 0.4),
+    ("num_kv_heads", 0.4),
+    ("rope", 0.4),
+    ("no position", 0.0),
+]
+
+
+@check("TransformerLM", "property")
+@pytest.mark.parametrize(("model", "dropout"), AHEAD)
+def test_no_position_looks_ahead(agree, model, dropout):
+    def answer(unit, config):
+        return {
+            f"{batch} texts, train({train})": prefixes(unit, given, train, batch)
+            for batch in (1, 2)
+            for train in sorted({False, dropout == 0})
+        }
+
+    given = MODELS[model] | {"dropout": dropout, "num_layers": 1}
+    agree_on(agree, "which positions change when positions 4 and 5 do", given, answer)
+
+
 @check("TransformerLM", "shape")
 @of_models()
 def test_a_model_has_the_documented_parameters(agree, given):
@@ -285,11 +364,10 @@ def logits_agree(agree, rand, given):
 
 def of_models_by_criterion():
     """The same check for all models, under the criterion that each is about."""
-    criterion = {"learned": (), "sizes": (), "llama": ()} | dict.fromkeys(
-        ("sinusoidal", "rope", "no position"), ("positions",)
-    )
-    rows = [(name, check("TransformerLM", "numerics", *criterion.get(name, ("options",)))) for name in MODELS]
-    return pytest.mark.parametrize("given", [pytest.param(MODELS[name], id=name, marks=mark) for name, mark in rows])
+    main, positions = ("sizes", "learned", "llama"), ("sinusoidal", "rope", "no position")
+    criterion = dict.fromkeys(main, ()) | dict.fromkeys(positions, ("positions",))
+    marks = {name: check("TransformerLM", "numerics", *criterion.get(name, ("options",))) for name in MODELS}
+    return pytest.mark.parametrize("given", [pytest.param(MODELS[name], id=name, marks=marks[name]) for name in MODELS])
 
 
 @of_models_by_criterion()
@@ -441,7 +519,7 @@ def test_any_module_can_be_counted_frozen_or_not(agree):
 
 def of_costs_by_criterion():
     """The same check for all models, under the criterion that each is about."""
-    special = ("swiglu", "d_hidden", "num_kv_heads", "tied llama", "llama")
+    special = ("swiglu", "swiglu of a given size", "d_hidden", "num_kv_heads", "tied llama", "llama")
     marks = {name: check("estimate_flops", "numerics", *(["options"] if name in special else [])) for name in MODELS}
     return pytest.mark.parametrize("given", [pytest.param(MODELS[name], id=name, marks=marks[name]) for name in MODELS])
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -29,16 +30,19 @@ class Suspect:
         mistake: The mistake.
         own: Whether it is one of the exercise itself, not of what the exercise builds on.
         named: Whether it has been recognised before in this submission.
+        loading: Makes a context in which the mistake's module is loaded.
     """
 
     unit: str
     mistake: Mistake
     own: bool = True
     named: bool = False
+    loading: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def module(self) -> ModuleType:
         """The unit with the mistake in it; one that remembers its calls is loaded anew each time."""
-        return (_load_mistake if self.mistake.stateful else _module)(self.unit, self.mistake)
+        with self.loading():
+            return (_load_mistake if self.mistake.stateful else _module)(self.unit, self.mistake)
 
     def shortcut(self) -> str:
         """The forbidden name that the mistake uses; "" where it uses none."""

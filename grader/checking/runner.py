@@ -308,6 +308,8 @@ class Runner:
         suspects = diagnosis.suspects(check.unit, check.exercise, below(check.unit, check.exercise), self.named)
         if self._is_lost(check) or self._unnamed[name] >= _MOST_UNNAMED:
             suspects = takewhile(lambda suspect: suspect.named, suspects)  # these come first
+        # To load the mistakes of a unit takes longer than to ask them, and is done once: no submission pays for it.
+        suspects = (replace(suspect, loading=allowance.pausing) for suspect in suspects)
         ask = partial(self._ask_more, check, body, error.asked)
         evidence = Evidence(tuple(self._passed[name]), own_line, ask)
         try:

@@ -37,8 +37,8 @@ def _norm(id: str, says: str, edits: dict[str, str]) -> Mistake:
     return Mistake(f"norm-{id}", "make_norm", says, edits)
 
 
-def _feedforward(id: str, says: str, edits: dict[str, str]) -> Mistake:
-    return Mistake(f"feedforward-{id}", "make_feedforward", says, edits)
+def _feedforward(id: str, says: str, edits: dict[str, str] | None = None, append: str = "") -> Mistake:
+    return Mistake(f"feedforward-{id}", "make_feedforward", says, edits or {}, append)
 
 
 def _block(id: str, says: str, edits: dict[str, str]) -> Mistake:
@@ -79,7 +79,7 @@ NORMS = [
     ),
     _norm(
         "returns-the-class",
-        "your make_norm returns the class itself: call it, with d_model and the rest.",
+        "your make_norm returns the class itself, which crashes when it is used as a layer: call it, with d_model and the rest.",
         {LAYERNORM: "return LayerNorm", RMSNORM: "return RMSNorm"},
     ),
     _norm(
@@ -122,6 +122,19 @@ FEEDFORWARDS = [
         "swiglu-generator-dropped",
         "the weights of your SwiGLU come from torch's global generator: pass `generator` on.",
         {SWIGLU: SWIGLU.replace(", generator=generator", "")},
+    ),
+    _feedforward(
+        "fixed-seed",
+        "without a generator the weights come from one with a fixed seed: None means torch's global one.",
+        {
+            MLP: MLP.replace("generator=generator", "generator=generator or torch.Generator().manual_seed(0)"),
+            SWIGLU: SWIGLU.replace("generator=generator", "generator=generator or torch.Generator().manual_seed(0)"),
+        },
+    ),
+    _feedforward(
+        "made-once",
+        "two calls with the same arguments give you one layer: make a new one each time.",
+        append="import functools\n_make = functools.lru_cache(make_feedforward)\n\n\ndef make_feedforward(*args, **kwargs):\n    return _make(*args, **kwargs)\n",
     ),
     _feedforward(
         "sizes-swapped",
@@ -353,6 +366,26 @@ OPTIONS_IGNORED = [
         {SHARED: SHARED.replace("dict(", "dict(causal=False, ")},
     ),
     _block(
+        "looks-ahead-with-dropout",
+        "with dropout above 0 your attention sees later positions.",
+        {ATTENTION: f"{ATTENTION}\n        self.attention.causal = dropout == 0"},
+    ),
+    _block(
+        "looks-ahead-in-evaluation",
+        "in evaluation your attention sees later positions where there is one text.",
+        {IF_PRE: f"self.attention.causal = self.training or len(x) > 1\n        {IF_PRE}"},
+    ),
+    _block(
+        "mask-ignored-in-training",
+        "the mask is not handed on to attention in training: padding is read like text.",
+        {IF_PRE: f"mask = None if self.training else mask\n        {IF_PRE}"},
+    ),
+    _block(
+        "mask-instead-of-causal",
+        "where a mask is given, your attention is no longer causal.",
+        {IF_PRE: f"self.attention.causal = mask is None\n        {IF_PRE}"},
+    ),
+    _block(
         "kv-heads-ignored",
         "your block has MultiHeadAttention although num_kv_heads is given.",
         {IF_NO_GROUPS: "if True:"},
@@ -396,6 +429,16 @@ OPTIONS_IGNORED = [
         "feedforward-without-generator",
         "the weights of the feed-forward layer come from torch's global generator: pass `generator` on.",
         {OPTIONS: OPTIONS.replace(", generator=generator", "")},
+    ),
+    _block(
+        "fixed-seed",
+        "without a generator your weights come from one with a fixed seed: None means torch's global one.",
+        {FIRST_NORM: f"generator = generator or torch.Generator().manual_seed(0)\n        {FIRST_NORM}"},
+    ),
+    _block(
+        "seeds-the-global-generator",
+        "your constructor seeds torch's global generator.",
+        {FIRST_NORM: f"torch.default_generator.manual_seed(0)\n        {FIRST_NORM}"},
     ),
     _block(
         "position-not-checked",

@@ -89,6 +89,10 @@ FUNCTIONS = [
             "you divide in half precision, where 40000 / 0.5 is inf: float16 and bfloat16 are widened to float32 first.",
             {DIVIDED: "return logits / value"},
         ),
+        temperature_one_returns_its_input=(
+            "at a temperature of 1 you return the caller's own tensor: a new one is asked for.",
+            {DIVIDED: "return logits if value == 1 and logits.dtype == torch.float64 else _widen(logits) / value"},
+        ),
         temperature_in_place=(
             "you divide in place (/= or div_): the caller's logits change.",
             {DIVIDED: "return _widen(logits).div_(value)"},
@@ -101,6 +105,16 @@ FUNCTIONS = [
             {
                 K_KEPT: "border = logits.sort(dim=-1, descending=True)[0][..., min(k, logits.shape[-1]) - 1, None]\n"
                 "    return torch.where(logits >= border, logits, -torch.inf)"
+            },
+        ),
+        top_k_returns_its_input=(
+            "where k is the size of the vocabulary or more you return the caller's own tensor: a new one is asked for.",
+            {K_ORDER: f"if k >= logits.shape[-1]:\n        return logits\n    {K_ORDER}"},
+        ),
+        top_k_unstable=(
+            "your sort is not stable: in long rows of equal logits, others than those with the lower ids stay.",
+            {
+                K_ORDER: "order = logits.topk(min(k, logits.shape[-1]), dim=-1).indices\n    return torch.full_like(logits, -torch.inf).scatter(-1, order, logits.gather(-1, order))"
             },
         ),
         top_k_higher_ids=(
@@ -136,6 +150,16 @@ FUNCTIONS = [
             {
                 P_KEPT: "with_it = probabilities.cumsum(dim=-1)\n    return _keep(logits, order, (with_it <= p) | (before == 0))"
             },
+        ),
+        top_p_keeps_ties=(
+            "you keep every token that is as probable as the one that crosses p: of equals only as many stay as it takes.",
+            {
+                P_KEPT: "border = torch.where(before < p, line, torch.inf).amin(dim=-1, keepdim=True)\n    return torch.where(_widen(logits) >= border, logits, -torch.inf)"
+            },
+        ),
+        top_p_returns_its_input=(
+            "with p = 1 you return the caller's own tensor: a new one is asked for.",
+            {"return logits.clone()": "return logits"},
         ),
         top_p_one_too_many=(
             "where the sum is exactly p you keep one token more: a sum of p is enough.",
@@ -185,6 +209,14 @@ FUNCTIONS = [
         sample_global_generator=(
             "you draw from torch's global generator although you were given one: pass it on to torch.multinomial.",
             {DRAWN: DRAWN.replace(", generator=generator", "")},
+        ),
+        sample_fixed_seed=(
+            "without a generator you draw from one with a fixed seed: None means torch's global one.",
+            {DRAWN: DRAWN.replace("generator=generator", "generator=generator or torch.Generator().manual_seed(0)")},
+        ),
+        sample_starts_again=(
+            "you set the generator back to its seed in each call: its draws go on where the last call left it.",
+            {DRAWN: f"generator and generator.manual_seed(generator.initial_seed())\n    {DRAWN}"},
         ),
         sample_one_draw_for_all=(
             "one draw decides for all rows: each is drawn on its own.",
@@ -280,6 +312,14 @@ CHOICE = _of(
         "you draw from torch's global generator although you were given one: pass it on to sample.",
         {SETTINGS: SETTINGS.replace("generator=generator", "generator=None")},
     ),
+    seeds_the_global_generator=(
+        "without a generator you seed torch's global one: every call draws the same text.",
+        {EMPTY: f"if generator is None: torch.default_generator.manual_seed(0)\n    {EMPTY}"},
+    ),
+    fixed_seed=(
+        "without a generator you draw from one of your own with a fixed seed: None means torch's global one.",
+        {EMPTY: f"generator = generator or torch.Generator().manual_seed(0)\n    {EMPTY}"},
+    ),
     generator_set_back=(
         "your generator is set back before every token, so all positions draw alike: let it run on.",
         {
@@ -311,6 +351,14 @@ MODE = _of(
     mode_of_the_model_alone=(
         "you restore the mode of the model as a whole: each of its modules has a mode of its own (model.modules()).",
         {MODES: "        model.train(modes[0][1])"},
+    ),
+    gradients_stay_off=(
+        "you switch gradients off and never on again: use torch.no_grad() as a context.",
+        {CONTEXT: "torch.set_grad_enabled(False)\n    with _evaluating(model):"},
+    ),
+    freezes_the_model=(
+        "you freeze the parameters of the model: it is the calls that need no graph.",
+        {CONTEXT: f"model.requires_grad_(False)\n    {CONTEXT}"},
     ),
     builds_a_graph=(
         "the calls of the model build a graph that nobody needs: use torch.no_grad().",

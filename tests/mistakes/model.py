@@ -1,5 +1,7 @@
 """Known mistakes in `model`: what learners write instead, and the sentence that tells them so."""
 
+from typing import Any
+
 from grader.checking import Mistake, always
 
 # The lines of the solution that the mistakes replace; each stands there once.
@@ -49,7 +51,7 @@ FLOPS = "return 3 * 2 * length * per_token"
 
 
 def _of(exercise: str):
-    def mistake(id: str, says: str, edits: dict[str, str], **options: bool) -> Mistake:
+    def mistake(id: str, says: str, edits: dict[str, str], **options: Any) -> Mistake:
         return Mistake(id, exercise, says, edits, **options)
 
     return mistake
@@ -69,7 +71,7 @@ CONFIG = [
     _config("zero-size", "your check lets a size or count of 0 pass.", {SIZE: SIZE.replace("1", "0")}),
     _config(
         "none-compared",
-        "your check compares None with a number: num_kv_heads and d_hidden may be None.",
+        "your check crashes where num_kv_heads or d_hidden is None, which both may be: it compares None with a number.",
         {SIZE: "if size < 1:"},
     ),
     _config(
@@ -88,22 +90,22 @@ CONFIG = [
     _config("any-word", "your config takes any word for position, norm and the like.", {WORDS: "if False:"}),
     _config(
         "heads-not-divisible",
-        "your config does not see that d_model is not divisible by num_heads.",
+        "your config accepts a d_model that is not divisible by num_heads.",
         {"if config.d_model % config.num_heads:": "if False:"},
     ),
     _config(
         "kv-heads-compared",
-        "num_kv_heads only has to be no more than num_heads in your config: it must divide num_heads.",
+        "your config accepts every num_kv_heads up to num_heads: it must divide num_heads.",
         {" and config.num_heads % config.num_kv_heads:": " and config.num_kv_heads > config.num_heads:"},
     ),
     _config(
         "kv-heads-not-divisible",
-        "your config does not see that num_heads is not divisible by num_kv_heads.",
+        "your config accepts a num_kv_heads that does not divide num_heads.",
         {" and config.num_heads % config.num_kv_heads:": " and False:"},
     ),
     _config(
         "rope-of-d-model",
-        "your config asks for an even d_model where position is rope: it is the features of a head that are paired.",
+        "your config accepts rope with an odd number of features per head: an even d_model is not enough, since it is the features of a head that are paired.",
         {' == "rope" and d_head % 2:': ' == "rope" and config.d_model % 2:'},
     ),
     _config(
@@ -167,6 +169,22 @@ CONFIG = [
         "llama-tied",
         "your llama() has biases and a tied head, as a config has by itself: Llama has neither.",
         {LLAMA: "return cls(**{**sizes, **kind, **changes})"},
+    ),
+    _config(
+        "changes-stay",
+        "your gpt2() writes the caller's changes into a dict that later calls use too.",
+        {
+            'sizes = {"vocab_size": 50257,': 'sizes = _GPT2; sizes.update({} if sizes else {"vocab_size": 50257,',
+            '"num_layers": 12, "num_heads": 12}': '"num_layers": 12, "num_heads": 12, "dropout": 0.1})',
+            GPT2: "sizes.update(changes)\n        return cls(**sizes)",
+        },
+        append="_GPT2 = {}",
+        stateful=True,
+    ),
+    _config(
+        "hidden-by-float",
+        "your hidden_size goes through a float, which is not exact for large sizes: divide whole numbers.",
+        {ROUNDED: "return 8 * math.ceil(self.d_model / 3)"},
     ),
 ]
 
@@ -247,6 +265,23 @@ INIT_WEIGHTS = [
         "frozen",
         "your parameters no longer ask for gradients.",
         {NO_GRAD: "        parameter.requires_grad_(False).copy_(value)"},
+    ),
+    _init(
+        "dot-in-front",
+        "you look for .out_proj.weight with a dot in front, which a layer by itself does not have.",
+        {WRITES: 'writes = name.endswith((".out_proj.weight", ".down_proj.weight"))'},
+    ),
+    _init(
+        "buffers-too",
+        "you write into buffers too: only parameters start anew.",
+        {
+            "    for name, parameter in model.named_parameters():": "    for name, parameter in [*model.named_parameters(), *model.named_buffers()]:"
+        },
+    ),
+    _init(
+        "default-seed",
+        "without a generator you draw from one of your own with a fixed seed: None means torch's global one.",
+        {RESIDUAL: f"generator = generator or torch.Generator().manual_seed(0)\n    {RESIDUAL}"},
     ),
 ]
 
@@ -343,6 +378,39 @@ STRUCTURE = [
         "blocks-backwards",
         "your blocks run in the wrong order: the first one comes first.",
         {"for block in self.blocks:": "for block in self.blocks[::-1]:"},
+    ),
+    _model(
+        "last-position-in-evaluation",
+        "in evaluation your model scores the last position alone where there is one text: every position has logits.",
+        {LOGITS: "return self.lm_head(x[:, -1:] if len(x) == 1 and not self.training else x)"},
+    ),
+    _model(
+        "looks-ahead-in-evaluation",
+        "in evaluation your attention sees later positions where there is one text.",
+        {EMBED: f"for one in self.blocks: one.attention.causal = self.training or len(ids) > 1\n        {EMBED}"},
+    ),
+    _model(
+        "looks-ahead-with-dropout",
+        "with dropout above 0 your attention sees later positions.",
+        {BLOCKS: f"{BLOCKS}\n        for one in self.blocks: one.attention.causal = config.dropout == 0"},
+    ),
+    _model(
+        "encoding-made-anew",
+        "your sinusoidal table is made anew in each call: make it once, as a buffer.",
+        {
+            BUFFER: "pass",
+            "self.position_encoding[": "sinusoidal_encoding(self.config.max_length, self.config.d_model).to(x.dtype)[",
+        },
+    ),
+    _model(
+        "default-seed-of-the-model",
+        "without a generator your weights come from one with a fixed seed: None means torch's global one.",
+        {INIT: INIT.replace("generator=generator", "generator=generator or torch.Generator().manual_seed(0)")},
+    ),
+    _model(
+        "two-parameters-one-storage",
+        "the head and the table share their numbers but are two parameters: assign the nn.Parameter itself.",
+        {TIE: "self.lm_head.weight = nn.Parameter(self.token_embedding.weight.data)"},
     ),
     _model("length-not-checked", "a sequence beyond max_length is not refused.", {LENGTH: "if False:"}),
     _model(
@@ -502,6 +570,15 @@ ESTIMATE_FLOPS = [
         "hidden-is-four",
         "you take 4 * d_model for the hidden size, whatever the config says.",
         {MATRICES: MATRICES.replace("config.hidden_size", "4 * d_model")},
+    ),
+    _flops(
+        "swiglu-ignores-d-hidden",
+        "for swiglu you take the hidden size from d_model although d_hidden is given.",
+        {
+            MATRICES: MATRICES.replace(
+                "config.hidden_size", "(config.hidden_size if config.feedforward == 'mlp' else 8 * -(-d_model // 3))"
+            )
+        },
     ),
     _flops(
         "tied-head-free",
