@@ -126,7 +126,8 @@ def _mistake(unit: Unit, mistake: Mistake, seed: int, stated: costs.Stated) -> F
 def _until_named(unit: Unit, mistake: Mistake, seed: int) -> Iterator[Outcome]:
     """The outcomes of the exercise's checks: explained until the mistake has been named, then as far as they decide."""
     submission = variant(unit, mistake.apply(solution_sources()[unit.name].text))
-    runner = Runner(LocalTarget(submission), seed)
+    # Time enough, so that whether a mistake is named does not depend on the machine.
+    runner = Runner(LocalTarget(submission), seed, naming_seconds=60.0)
     checks = [check for check in suite.collect(unit.name) if check.id.exercise.name == mistake.exercise]
     main = unit.exercise(mistake.exercise).criteria[0].name
     half = sum(check.id.criterion == main for check in checks) / 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 import traceback
-from collections import Counter, defaultdict, deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -15,9 +15,8 @@ from typing import Any
 
 import torch
 
-from grader.checking import diagnosis
+from grader.checking import allowance, diagnosis
 from grader.checking.agreement import Agreement, Recorder
-from grader.checking.allowance import Allowance
 from grader.checking.blame import Blame, passes
 from grader.checking.given import Body, CheckId, Given
 from grader.checking.limit import TookTooLong
@@ -48,7 +47,7 @@ from grader.isolation.watch import NotAllowed
 from grader.outcome import Outcome
 
 _REMEMBERED = 30  # questions of an exercise that may speak against a mistake
-_MOST_UNNAMED = 3  # failures of an exercise in which no known mistake was recognised: more are not searched for
+_MOST_UNNAMED = 8  # failures of an exercise in which no known mistake was recognised: more are not searched for
 _STUB = re.compile(r"(\w+)\.(\w+)(?:\.\w+)? is still a stub")
 
 
@@ -73,6 +72,7 @@ class Runner:
         seed: From which every check derives its own.
         checks: All checks that will be run, where that is known: once an exercise can earn nothing any more, its
             other checks are run once each and not explained further. Empty: every failure is explained.
+        naming_seconds: CPU time for the search for names, per exercise.
         failed: Exercises of which a check has failed so far.
         named: Mistakes that were recognised so far: where two give the same answer, it is the one made before.
     """
@@ -80,10 +80,11 @@ class Runner:
     target: Target
     seed: int
     checks: Collection[CheckId] = ()
+    naming_seconds: float = allowance.SECONDS
     failed: set[str] = field(default_factory=set)
     named: dict[str, Mistake] = field(default_factory=dict)
     _shortcuts: dict[str, str] = field(default_factory=dict)
-    _allowances: defaultdict[str, Allowance] = field(default_factory=lambda: defaultdict(Allowance))
+    _allowances: dict[str, allowance.Allowance] = field(default_factory=dict)
     _unnamed: Counter[str] = field(default_factory=Counter)
     _main: Counter[str] = field(default_factory=Counter)
     _main_failed: Counter[str] = field(default_factory=Counter)
@@ -302,25 +303,26 @@ class Runner:
     def _diagnose(self, check: CheckId, body: Body, error: Disagreement, own_line: bool) -> Mistake | None:
         """The known mistake behind a wrong answer. A diagnosis that fails leaves the message without a name."""
         free_frames(error)
-        name, allowance = check.exercise.name, self._allowances[check.exercise.name]
-        if check.unit.whole or allowance.left() <= 0:
+        name = check.exercise.name
+        budget = self._allowances.setdefault(name, allowance.Allowance(self.naming_seconds))
+        if check.unit.whole or budget.left() <= 0:
             return None
         suspects = diagnosis.suspects(check.unit, check.exercise, below(check.unit, check.exercise), self.named)
         if self._is_lost(check) or self._unnamed[name] >= _MOST_UNNAMED:
             suspects = takewhile(lambda suspect: suspect.named, suspects)  # these come first
         # To load the mistakes of a unit takes longer than to ask them, and is done once: no submission pays for it.
-        suspects = (replace(suspect, loading=allowance.pausing) for suspect in suspects)
+        suspects = (replace(suspect, loading=budget.pausing) for suspect in suspects)
         ask = partial(self._ask_more, check, body, error.asked)
         evidence = Evidence(tuple(self._passed[name]), own_line, ask)
         try:
-            with allowance.spending():
-                mistake = name_mistake(error, allowance.while_it_lasts(suspects), evidence)
+            with budget.spending():
+                mistake = name_mistake(error, budget.while_it_lasts(suspects), evidence)
         except (KeyboardInterrupt, GraderFault):
             raise
         except BaseException:  # MemoryError too: what a learner answers may leave no room for it
             return None
         self._unnamed[name] += mistake is None
-        if mistake is None or (allowance.left() <= 0 and mistake.id not in self.named):
+        if mistake is None or (budget.left() <= 0 and mistake.id not in self.named):
             return None  # a search that was cut off may have missed another mistake that answers alike
         self.named[mistake.id] = mistake
         return mistake
