@@ -8,17 +8,15 @@ a line that changes says that somebody's points change.
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from grader.checking.diagnosis import COSTS
 from grader.curriculum import Exercise
 from grader.outcome import Outcome
 from grader.results import write_atomically
 from grader.scoring import score_exercise
 
-FOLDER = Path(__file__).parents[1] / "tests" / "mistakes" / "costs"
 _HEAD = (
     "# Mistake = the criteria that it costs. Recorded by `grader selfcheck {unit} --record`; selfcheck compares.\n"
     "# unnamed: mistakes that fail, but that no message tells by name yet. The list is to become shorter.\n"
@@ -64,34 +62,13 @@ def measure(exercise: Exercise, outcomes: Sequence[Outcome], mistake: str) -> Co
     return Cost(lost, 1 - result.score / result.max_score, named)
 
 
-@dataclass(frozen=True)
-class Stated:
-    """What is recorded of a unit's known mistakes.
-
-    Args:
-        criteria: Id of each to the criteria that it costs.
-        unnamed: Ids of those that fail, but that no message tells by name yet.
-    """
-
-    criteria: Mapping[str, tuple[str, ...]]
-    unnamed: frozenset[str]
-
-
-def stated(unit: str) -> Stated:
-    """What is recorded of a unit."""
-    file = FOLDER / f"{unit}.toml"
-    facts = tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    criteria = {id: tuple(names) for id, names in facts.get("costs", {}).items()}
-    return Stated(criteria, frozenset(facts.get("unnamed", ())))
-
-
 def record(unit: str, found: Mapping[str, Cost]) -> None:
     """Write down what each known mistake of a unit costs, and which are not named."""
     unnamed = [id for id, cost in found.items() if not cost.named]
     lines = [f"{json.dumps(id)} = {json.dumps(list(cost.criteria))}\n" for id, cost in found.items()]
-    FOLDER.mkdir(exist_ok=True)
+    COSTS.mkdir(exist_ok=True)
     head = f"{_HEAD.format(unit=unit)}unnamed = {json.dumps(unnamed)}\n\n[costs]\n"
-    write_atomically(FOLDER / f"{unit}.toml", head + "".join(lines))
+    write_atomically(COSTS / f"{unit}.toml", head + "".join(lines))
 
 
 def distribution(costs: Sequence[Cost]) -> str:

@@ -52,9 +52,9 @@ def selfcheck(units: Sequence[str] | None = None, seed: int = 0) -> Iterator[Fin
             yield from _curriculum(unit)
             yield from _stub(unit, seed)
             yield from _solution(unit, seed)
-            stated = costs.stated(unit.name)
+            recorded = diagnosis.recorded(unit.name)
             for mistake in diagnosis.known_mistakes(unit.name):
-                yield _mistake(unit, mistake, seed, stated)
+                yield _mistake(unit, mistake, seed, recorded)
             for alternative in diagnosis.known_alternatives(unit.name):
                 yield Finding(unit.name, f"alternative {alternative.name}", _alternative(unit, alternative, seed))
 
@@ -112,22 +112,22 @@ def _stub(unit: Unit, seed: int) -> Iterator[Finding]:
         yield Finding(unit.name, f"stub {outcome.check}", "" if outcome.status == "todo" else f"is {outcome.status}")
 
 
-def _mistake(unit: Unit, mistake: Mistake, seed: int, stated: costs.Stated) -> Finding:
+def _mistake(unit: Unit, mistake: Mistake, seed: int, recorded: diagnosis.Recorded) -> Finding:
     what = f"mistake {mistake.id}"
     if mistake.exercise not in {exercise.name for exercise in unit.exercises}:
         return Finding(unit.name, what, f"there is no exercise {mistake.exercise}")
     exercise = unit.exercise(mistake.exercise)
     outcomes = list(_until_named(unit, mistake, seed))
     cost = costs.measure(exercise, outcomes, mistake.id)
-    problem = _naming_problem(mistake, outcomes, mistake.id in stated.unnamed)
-    return Finding(unit.name, what, problem or cost.problem(exercise, stated.criteria.get(mistake.id)), cost)
+    problem = _naming_problem(mistake, outcomes, mistake.id in recorded.unnamed)
+    return Finding(unit.name, what, problem or cost.problem(exercise, recorded.criteria.get(mistake.id)), cost)
 
 
 def _until_named(unit: Unit, mistake: Mistake, seed: int) -> Iterator[Outcome]:
     """The outcomes of the exercise's checks: explained until the mistake has been named, then as far as they decide."""
     submission = variant(unit, mistake.apply(solution_sources()[unit.name].text))
     # Time enough, so that whether a mistake is named does not depend on the machine.
-    runner = Runner(LocalTarget(submission), seed, naming_seconds=60.0)
+    runner = Runner(LocalTarget(submission), seed, naming_seconds=20.0)
     checks = [check for check in suite.collect(unit.name) if check.id.exercise.name == mistake.exercise]
     main = unit.exercise(mistake.exercise).criteria[0].name
     half = sum(check.id.criterion == main for check in checks) / 2

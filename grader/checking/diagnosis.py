@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Container, Iterator, Sequence
+import tomllib
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +20,7 @@ from grader.isolation.modules import Source
 from grader.submission import from_bytes
 
 TESTS = Path(__file__).parents[2] / "tests"
+COSTS = TESTS / "mistakes" / "costs"
 
 
 @dataclass(frozen=True)
@@ -78,17 +80,48 @@ def _load(file: Path) -> ModuleType:
     return module
 
 
-def suspects(unit: Unit, exercise: Exercise, below: Sequence[str], named: Container[str] = ()) -> Iterator[Suspect]:
-    """The known mistakes of an exercise, then those of what it builds on.
+@dataclass(frozen=True)
+class Recorded:
+    """What is recorded of a unit's known mistakes.
+
+    Args:
+        criteria: Id of each to the criteria that it costs.
+        unnamed: Ids of those that fail, but that no message tells by name yet.
+    """
+
+    criteria: Mapping[str, tuple[str, ...]]
+    unnamed: frozenset[str]
+
+
+@cache
+def recorded(unit: str) -> Recorded:
+    """What `tests/mistakes/costs/<unit>.toml` says; nothing where there is no such file."""
+    file = COSTS / f"{unit}.toml"
+    facts = tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    criteria = {id: tuple(names) for id, names in facts.get("costs", {}).items()}
+    return Recorded(criteria, frozenset(facts.get("unnamed", ())))
+
+
+def suspects(
+    unit: Unit, exercise: Exercise, criterion: str, below: Sequence[str], named: Container[str] = ()
+) -> Iterator[Suspect]:
+    """The known mistakes of an exercise that can make a check fail, then those of what it builds on.
 
     Args:
         unit: The unit.
         exercise: The exercise.
+        criterion: That of the check: a mistake that is known not to cost it is not to blame.
         below: The exercises that it builds on.
         named: Ids of mistakes that come first: they have been recognised before.
     """
     order = [exercise.name, *reversed(below)]
-    likely = [mistake for mistake in known_mistakes(unit.name) if mistake.exercise in order]
+    costs = recorded(unit.name).criteria
+    likely = [
+        mistake
+        for mistake in known_mistakes(unit.name)
+        if mistake.exercise in order
+        and (mistake.exercise != exercise.name or criterion in costs.get(mistake.id, (criterion,)))
+    ]
     likely.sort(key=lambda mistake: (mistake.id not in named, order.index(mistake.exercise)))
     for mistake in likely:
         yield Suspect(unit.name, mistake, mistake.exercise == exercise.name, mistake.id in named)

@@ -307,7 +307,8 @@ class Runner:
         budget = self._allowances.setdefault(name, allowance.Allowance(self.naming_seconds))
         if check.unit.whole or budget.left() <= 0:
             return None
-        suspects = diagnosis.suspects(check.unit, check.exercise, below(check.unit, check.exercise), self.named)
+        lower = below(check.unit, check.exercise)
+        suspects = diagnosis.suspects(check.unit, check.exercise, check.criterion, lower, self.named)
         if self._is_lost(check) or self._unnamed[name] >= _MOST_UNNAMED:
             suspects = takewhile(lambda suspect: suspect.named, suspects)  # these come first
         # To load the mistakes of a unit takes longer than to ask them, and is done once: no submission pays for it.

@@ -247,7 +247,7 @@ def test_a_shortcut_fails_its_exercise_and_only_that(pool, code):
 def test_a_way_around_costs_what_builds_on_it_too(pool):
     code = "def softmax(scores, dim):\n    return torch.ops.aten.softmax(scores, dim)"
     softmax, mask, attention = graded(appended(code), *LOWER, pool=pool).units[0].exercises
-    assert (softmax.score, mask.score, attention.score) == (0, 4, 0)
+    assert (softmax.score, mask.score, attention.score) == (0, mask.max_score, 0)
     assert "Not allowed in this exercise: torch.ops (" in attention.checks[0].message
 
 
@@ -266,7 +266,7 @@ def test_what_lies_below_is_not_searched_for_what_is_seen_as_it_runs():
 def test_an_answer_imported_inside_costs_that_exercise_alone(pool):
     code = "def softmax(scores, dim):\n    from solutions.attention import softmax\n    return softmax(scores, dim)"
     softmax, mask = graded(appended(code), "softmax", "causal_mask", pool=pool).units[0].exercises
-    assert (softmax.score, mask.score) == (0, 4)
+    assert (softmax.score, mask.score) == (0, mask.max_score)
 
 
 def test_answers_imported_for_the_whole_module_cost_every_exercise(pool):

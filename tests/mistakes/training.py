@@ -602,14 +602,6 @@ AROUND_CHECKPOINTS = [
         },
     ),
     _load(
-        "random-before-the-check",
-        "you refuse half of a run after torch's generator was set: check first.",
-        {
-            'for name, given in (("loader"': f'{LOADED_RNG}\n    for name, given in (("loader"',
-            f"    {LOADED_RNG}\n    for index": "    for index",
-        },
-    ),
-    _load(
         "closes-the-file",
         "you close the file: it belongs to the caller.",
         {LOADED_STEP: f"file.close()\n    {LOADED_STEP}"},
