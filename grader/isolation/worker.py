@@ -48,6 +48,8 @@ def warm_up() -> None:
         torch.autograd.grad([product], [weight], [torch.ones_like(product)])
         torch.nn.functional.dropout(torch.zeros(3), 0.5)
     torch.zeros(2).numpy()
+    # The first arithmetic on "meta" imports torch's compiler: 1.4 s, and files that a learner's worker may not have.
+    torch.zeros(2, device="meta") + 1
 
 
 def main(sock: socket.socket, options: dict[str, Any]) -> None:
