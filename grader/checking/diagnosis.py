@@ -103,7 +103,7 @@ def recorded(unit: str) -> Recorded:
 
 
 def suspects(
-    unit: Unit, exercise: Exercise, criterion: str, below: Sequence[str], named: Container[str] = ()
+    unit: Unit, exercise: Exercise, criterion: str, below: Sequence[str], named: Container[str] = (), *, costly: bool
 ) -> Iterator[Suspect]:
     """The known mistakes of an exercise that can make a check fail, then those of what it builds on.
 
@@ -113,7 +113,10 @@ def suspects(
         criterion: That of the check: a mistake that is known not to cost it is not to blame.
         below: The exercises that it builds on.
         named: Ids of mistakes that come first: they have been recognised before.
+        costly: Whether the question takes long, as one about cost does: then mistakes that also cost the exercise's
+            first criterion are left out, which are recognised by cheaper questions.
     """
+    main = exercise.criteria[0].name
     order = [exercise.name, *reversed(below)]
     costs = recorded(unit.name).criteria
     likely = [
@@ -121,6 +124,7 @@ def suspects(
         for mistake in known_mistakes(unit.name)
         if mistake.exercise in order
         and (mistake.exercise != exercise.name or criterion in costs.get(mistake.id, (criterion,)))
+        and not (costly and criterion != main and main in costs.get(mistake.id, ()))
     ]
     likely.sort(key=lambda mistake: (mistake.id not in named, order.index(mistake.exercise)))
     for mistake in likely:

@@ -308,7 +308,9 @@ class Runner:
         if check.unit.whole or budget.left() <= 0:
             return None
         lower = below(check.unit, check.exercise)
-        suspects = diagnosis.suspects(check.unit, check.exercise, check.criterion, lower, self.named)
+        suspects = diagnosis.suspects(
+            check.unit, check.exercise, check.criterion, lower, self.named, costly=check.kind == "efficiency"
+        )
         if self._is_lost(check) or self._unnamed[name] >= _MOST_UNNAMED:
             suspects = takewhile(lambda suspect: suspect.named, suspects)  # these come first
         # To load the mistakes of a unit takes longer than to ask them, and is done once: no submission pays for it.

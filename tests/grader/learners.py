@@ -85,7 +85,7 @@ def asked(text: str, exercise: str, body, kind: str = "numerics", seed: int = 0)
     runner = Runner(LocalTarget(learner(text)), seed)
     try:
         known = ATTENTION.exercise(exercise)
-        return runner.run(CheckId(ATTENTION, known, kind, "made_up", known.criteria[0].name), body)[0]
+        return runner.run(CheckId(ATTENTION, known, kind, "made_up", known.criterion_of(kind)), body)[0]
     finally:
         runner.target.close()
 
