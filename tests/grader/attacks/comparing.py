@@ -42,8 +42,15 @@ ATTACKS = [
     ),
     Attack("patched-gradcheck", "torch.autograd.gradcheck = lambda *a, **k: True", "base", base=UNIFORM, **SOFTMAX),
     Attack("object-equal-to-everything", LIAR + instead("return Liar()"), says="object of type Liar|Liar|shape"),
-    Attack("object-equal-to-everything-as-shares", LIAR + instead("return Liar()", "softmax"), says="Liar", **SOFTMAX),
-    Attack("tensor-subclass", SUBCLASS + instead("return torch.ones(4, 4).as_subclass(Liar)"), says="shape|dtype"),
+    Attack(
+        "object-equal-to-everything-as-shares",
+        LIAR + instead("return Liar()", "softmax"),
+        says="Liar|Not allowed in this exercise: __torch_function__",
+        **SOFTMAX,
+    ),
+    Attack(
+        "tensor-subclass", SUBCLASS + instead("return torch.ones(4, 4).as_subclass(Liar)"), says="a Liar cannot cross"
+    ),
     Attack(
         "tensor-subclass-with-a-lying-shape",
         "class Liar(torch.Tensor):\n    shape = torch.Size([4, 4])\n"

@@ -107,7 +107,7 @@ assert not [n for n in sys.modules if n.startswith(("solutions", "tests", "grade
     ),
     Attack(
         "environment",
-        "import os\nassert set(os.environ) <= {'PYTHONHASHSEED', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'LC_ALL', 'LC_CTYPE', 'KMP_DUPLICATE_LIB_OK', 'KMP_INIT_AT_FORK', 'TORCHINDUCTOR_CACHE_DIR', 'TRITON_CACHE_DIR'}, dict(os.environ)",
+        "import os\nassert set(os.environ) <= {'PYTHONHASHSEED', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'LC_ALL', 'LC_CTYPE', 'KMP_DUPLICATE_LIB_OK', 'KMP_INIT_AT_FORK', 'TORCH_COMPILE_DISABLE', 'PYTORCH_JIT', 'TORCHINDUCTOR_CACHE_DIR', 'TRITON_CACHE_DIR'}, dict(os.environ)",
         "all",
     ),
     Attack(
