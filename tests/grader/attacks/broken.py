@@ -6,7 +6,7 @@ ATTACKS = [
     Attack(
         "syntax-error",
         source=b"def causal_mask(:\n    pass\n",
-        says=r"Python cannot read attention\.py line 1: SyntaxError",
+        says=r"Python cannot read exercises/attention\.py:1: SyntaxError",
     ),
     Attack("indentation", source=b"def causal_mask():\n  x = 1\n    y = 2\n", says="IndentationError"),
     Attack(
@@ -54,10 +54,10 @@ ATTACKS = [
     Attack("name-error-at-import", "np.array([1])", says="np"),
     Attack("prints-a-lot", first("print('here', args)"), "all"),
     Attack("reads-input", first("input('go on? ')"), says="EOF"),
-    Attack("lambda", "_right = causal_mask\ncausal_mask = lambda *args: _right(*args)", "all"),
+    Attack("lambda", "_right = causal_mask\ncausal_mask = lambda *args, **kwargs: _right(*args, **kwargs)", "all"),
     Attack(
         "decorated",
-        "import functools\n_right = causal_mask\n@functools.lru_cache\ndef causal_mask(*args): return _right(*args)",
+        "import functools\n_right = causal_mask\n@functools.wraps(_right)\ndef causal_mask(*args, **kwargs): return _right(*args, **kwargs)",
         "all",
     ),
     Attack("main-block", "if __name__ == '__main__': 1 / 0", "all"),
