@@ -145,7 +145,7 @@ def backup(file: Path) -> Path | None:
 def _with_stub(file: Path, stub: str, unit: Unit, exercise: str) -> str:
     mine = from_bytes(file.name, file.read_bytes())
     if mine.problem:
-        raise ValueError(f"{mine.problem} To start the whole unit anew: grader reset {unit.name}")
+        raise ValueError(f"{mine.problem}\nTo start the whole unit again: grader reset {unit.name}")
     fresh = _lines_of(from_bytes(file.name, stub.encode()).definitions[exercise], stub)
     if exercise not in mine.definitions:
         return mine.text.rstrip("\n") + "\n\n\n" + "\n".join(fresh) + "\n"

@@ -55,7 +55,7 @@ def test_a_missing_file_is_named_also_where_another_file_imports_it(unit):
 
 def test_a_file_that_is_no_python_is_named():
     submission = with_edits("embedding", ("class Embedding(nn.Module):", "class Embedding(nn.Module:"))
-    assert str(fault(submission, look)).startswith("Python cannot read embedding.py line")
+    assert str(fault(submission, look)).startswith("Python cannot read exercises/embedding.py:")
 
 
 def test_a_missing_name_is_told_with_how_to_get_it_back():

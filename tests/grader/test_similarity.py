@@ -74,7 +74,8 @@ def found(*submissions, **options):
 
 
 def test_people_who_worked_on_their_own_are_left_in_peace():
-    assert found(*(independent(index) for index in range(4)), least=0.15) == []
+    # 0.35 and not less: the kit's alternatives of a unit share the helper that refuses integer tensors.
+    assert found(*(independent(index) for index in range(4)), least=0.35) == []
 
 
 @pytest.mark.parametrize("index", range(3))

@@ -103,8 +103,8 @@ def test_reset_in_a_file_with_a_syntax_error_says_what_to_do(room):
     done = reset("softmax")
     assert done.exit_code == 2
     assert done.stderr == (
-        "grader: Python cannot read attention.py line 1: SyntaxError: invalid syntax. "
-        "To start the whole unit anew: grader reset attention\n"
+        "grader: Python cannot read attention.py:1: SyntaxError: invalid syntax.\n    x = = 1\n        ^\n"
+        "To start the whole unit again: grader reset attention\n"
     )
     assert text_of(room) == "x = = 1\n"
     assert reset("attention").exit_code == 0
