@@ -126,7 +126,8 @@ class Runner:
         try:
             self._preconditions(check)
             passed = self._passed.setdefault(check.exercise.name, deque(maxlen=_REMEMBERED))
-            self._attempt(check, body, self.target, passed=passed.append)
+            remember = None if check.kind == "efficiency" else passed.append  # to ask that again takes too long
+            self._attempt(check, body, self.target, passed=remember)
             return Outcome(check.name, check.kind, "passed", message=""), False
         except KeyboardInterrupt:
             raise  # and not MemoryError: a learner's answer may be the cause
@@ -352,7 +353,9 @@ class Runner:
 
 def free_frames(error: BaseException | None) -> None:
     """Forget the values that the frames of an error and of its causes hold; the lines stay known."""
-    while error is not None:
+    seen: set[int] = set()  # a chain may lead back to where it began
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         traceback.clear_frames(error.__traceback__)
         error = error.__cause__ or error.__context__
 

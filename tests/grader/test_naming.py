@@ -218,3 +218,9 @@ def test_a_mistake_is_still_named_after_all_this():
         given.agree("scaled_dot_product_attention", given.rand(5, 8), given.rand(7, 8), given.rand(7, 4), None)
 
     assert asked(edited((SCALE, "scores = scores")), "scaled_dot_product_attention", check).mistake == "no-scaling"
+
+
+def test_a_chain_of_errors_that_leads_back_to_its_beginning_ends():
+    first, second = ValueError("first"), ValueError("second")
+    first.__cause__, second.__cause__ = second, first
+    checking.free_frames(first)
