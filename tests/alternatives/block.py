@@ -252,7 +252,7 @@ class BlockTextByText(Parts):
         if mask is not None:
             mask = mask.expand(x.shape[0], *mask.shape[-3:])
         texts = [self._one(x[i : i + 1], None if mask is None else mask[i : i + 1]) for i in range(x.shape[0])]
-        return torch.cat(texts)
+        return torch.cat(texts) if texts else torch.zeros_like(x)
 
     def _one(self, x, mask):
         if self.post:

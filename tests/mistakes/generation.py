@@ -352,17 +352,9 @@ MODE = _of(
         "you restore the mode of the model as a whole: each of its modules has a mode of its own (model.modules()).",
         {MODES: "        model.train(modes[0][1])"},
     ),
-    gradients_stay_off=(
-        "you switch gradients off and never on again: use torch.no_grad() as a context.",
-        {CONTEXT: "torch.set_grad_enabled(False)\n    with _evaluating(model):"},
-    ),
     freezes_the_model=(
         "you freeze the parameters of the model: it is the calls that need no graph.",
         {CONTEXT: f"model.requires_grad_(False)\n    {CONTEXT}"},
-    ),
-    builds_a_graph=(
-        "the calls of the model build a graph that nobody needs: use torch.no_grad().",
-        {CONTEXT: "with _evaluating(model):"},
     ),
 )
 

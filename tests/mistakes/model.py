@@ -181,11 +181,6 @@ CONFIG = [
         append="_GPT2 = {}",
         stateful=True,
     ),
-    _config(
-        "hidden-by-float",
-        "your hidden_size goes through a float, which is not exact for large sizes: divide whole numbers.",
-        {ROUNDED: "return 8 * math.ceil(self.d_model / 3)"},
-    ),
 ]
 
 INIT_WEIGHTS = [
@@ -393,14 +388,6 @@ STRUCTURE = [
         "looks-ahead-with-dropout",
         "with dropout above 0 your attention sees later positions.",
         {BLOCKS: f"{BLOCKS}\n        for one in self.blocks: one.attention.causal = config.dropout == 0"},
-    ),
-    _model(
-        "encoding-made-anew",
-        "your sinusoidal table is made anew in each call: make it once, as a buffer.",
-        {
-            BUFFER: "pass",
-            "self.position_encoding[": "sinusoidal_encoding(self.config.max_length, self.config.d_model).to(x.dtype)[",
-        },
     ),
     _model(
         "default-seed-of-the-model",
