@@ -69,7 +69,13 @@ def _spoil(names, kind):
             if isinstance(value, type(_copied)) and (kind == "raises" or not made):
                 setattr(found, key, _spoiled(value, kind, 1))
             elif key == "__post_init__":
-                setattr(found, key, lambda self: None)
+                setattr(found, key, lambda self: _empty(self, kind))
+
+
+def _empty(config, kind):
+    # What a dataclass holds is what it was asked to keep.
+    for key, value in vars(config).items():
+        object.__setattr__(config, key, _constant(value, 1 if kind == "ones" else 0))
 """
 KINDS = ("raises", "zeros", "ones", "input")
 
