@@ -204,21 +204,11 @@ class Runner:
         passed: Callable[[Asked], None] | None,
     ) -> None:
         with target.limited(check.exercise):
-            self._put_unlimited(check, body, target, given, passed)
-
-    def _put_unlimited(
-        self,
-        check: CheckId,
-        body: Body,
-        target: Target,
-        given: Collection[str],
-        passed: Callable[[Asked], None] | None,
-    ) -> None:
-        module = target.open(check.unit, check.exercise, given)
-        gradients = check.kind == "gradient"
-        agree = Agreement(module, Oracle(module_name(check.unit)), check.unit.name, gradients, passed)
-        with target.guard(check.unit, check.exercise, check.kind):
-            body(self._given(check, target, module, agree, self.seed))
+            module = target.open(check.unit, check.exercise, given)
+            gradients = check.kind == "gradient"
+            agree = Agreement(module, Oracle(module_name(check.unit)), check.unit.name, gradients, passed)
+            with target.guard(check.unit, check.exercise, check.kind):
+                body(self._given(check, target, module, agree, self.seed))
 
     def _given(self, check: CheckId, target: Target, module: Any, agree: Agreement, seed: int) -> Given:
         rand = Rand(seed, f"{check.unit.name}.{check.name}")
