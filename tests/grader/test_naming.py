@@ -166,7 +166,7 @@ def test_a_diagnosis_that_fails_leaves_the_message_without_a_name(monkeypatch, e
         raise error
 
     monkeypatch.setattr(diagnosis, "suspects", fails)
-    monkeypatch.setattr(checking.diagnosis, "suspects", lambda *a: (fails() for _ in range(1)))
+    monkeypatch.setattr(checking.diagnosis, "suspects", lambda *a, **options: (fails() for _ in range(1)))
     outcome = asked(with_softmax("return 2 * scores"), "softmax", lambda given: given.agree("softmax", X.double(), -1))
     assert outcome.status == "failed"
     assert outcome.mistake == ""
