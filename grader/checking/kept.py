@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,13 +26,14 @@ class Kept:
 
     def __init__(self) -> None:
         self._seed: int | None = None
-        self._made: dict[str, _Made] = {}
+        self._made: dict[tuple[str, frozenset[str]], _Made] = {}
 
-    def once(self, seed: int, name: str, make: Callable[[Rand], Any]) -> Any:
+    def once(self, seed: int, given: Collection[str], name: str, make: Callable[[Rand], Any]) -> Any:
         """Return what `make` returns, and call it only the first time.
 
         Args:
             seed: The seed of the grading.
+            given: The parts of which the reference's version stands in: with others, the value is another.
             name: The value's name. It has a random stream of its own, whichever check asks first.
             make: Makes the value: tensors and plain data, no proxy of a worker.
 
@@ -41,9 +42,10 @@ class Kept:
         """
         if seed != self._seed:
             self._seed, self._made = seed, {}
-        if name not in self._made:
-            self._made[name] = _make(make, Rand(seed, name))
-        made = self._made[name]
+        key = name, frozenset(given)
+        if key not in self._made:
+            self._made[key] = _make(make, Rand(seed, name))
+        made = self._made[key]
         if made.error is not None:
             raise made.error
         return made.value

@@ -24,7 +24,7 @@ from grader.checking.naming import Evidence, name_mistake
 from grader.checking.observation import VARIATIONS
 from grader.checking.oracle import Oracle, OracleFailed
 from grader.checking.question import Asked, Disagreement, Raised, put
-from grader.checking.randomness import Rand
+from grader.checking.randomness import Rand, derive
 from grader.checking.shortcuts import find_shortcut
 from grader.checking.target import (
     LocalTarget,
@@ -203,17 +203,27 @@ class Runner:
         given: Collection[str],
         passed: Callable[[Asked], None] | None,
     ) -> None:
+        # Whatever ran before: what a check draws from the global generator is its own.
+        torch.default_generator.manual_seed(derive(self.seed, f"global {check.unit.name}.{check.name}"))
         with target.limited(check.exercise):
             module = target.open(check.unit, check.exercise, given)
             gradients = check.kind == "gradient"
             agree = Agreement(module, Oracle(module_name(check.unit)), check.unit.name, gradients, passed)
             with target.guard(check.unit, check.exercise, check.kind):
-                body(self._given(check, target, module, agree, self.seed))
+                body(self._given(check, target, module, agree, self.seed, given))
 
-    def _given(self, check: CheckId, target: Target, module: Any, agree: Agreement, seed: int) -> Given:
+    def _given(
+        self,
+        check: CheckId,
+        target: Target,
+        module: Any,
+        agree: Agreement,
+        seed: int,
+        given: Collection[str] = (),
+    ) -> Given:
         rand = Rand(seed, f"{check.unit.name}.{check.name}")
         restart = partial(target.restart, check.unit, check.exercise)
-        once = partial(target.kept.once, seed)
+        once = partial(target.kept.once, seed, given)
         see = (target.measure, target.overwrite, target.cpu_time)
         return Given(module, agree, rand, *see, target.scratch, restart, once)
 
@@ -338,7 +348,7 @@ class Runner:
         def attempt(rand: Rand) -> bool:
             return passes(lambda: self._attempt(check, body, _reference()))
 
-        return _reference().kept.once(self.seed, f"{check.unit.name}.{check.name} passes", attempt) is True
+        return _reference().kept.once(self.seed, (), f"{check.unit.name}.{check.name} passes", attempt) is True
 
 
 def free_frames(error: BaseException | None) -> None:

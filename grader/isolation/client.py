@@ -59,6 +59,7 @@ class Session:
     Attributes:
         measured: What calls have cost since somebody began to measure; None: nobody measures.
         answered: The tensors of the last answers, and the numbers of their questions.
+        generator: The state of torch's global generator on this side when the worker last saw it.
         ended: Why it is asked nothing more; empty while it is.
         starved: Whether it ended because the machine was too busy.
         received: About how many bytes of memory the worker has answered.
@@ -70,6 +71,7 @@ class Session:
         self.limits = limits
         self.measured: Measured | None = None
         self.answered: deque[tuple[int, list[weakref.ref[torch.Tensor]]]] = deque(maxlen=wire.KEPT_ANSWERS)
+        self.generator: torch.Tensor | None = None
         self.ended = ""
         self.starved = False
         self.freed: list[int] = []

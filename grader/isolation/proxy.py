@@ -66,7 +66,9 @@ class Calls:
         outgoing.asks_for_groups = isinstance(target, RemoteOptimizer) and path == ("param_groups",)
         remembers = isinstance(target, RemoteObject) and not outgoing.asks_for_groups
         sync = [kept for kept in target._retained if kept is not target] if remembers else []
-        tree = outgoing.encoder.encode({"target": target, "args": list(args), "kwargs": kwargs, "sync": sync})
+        drawn = None if self._knows_the_generator() else torch.default_generator
+        values = {"target": target, "args": list(args), "kwargs": kwargs, "sync": sync, "generator": drawn}
+        tree = outgoing.encoder.encode(values)
         freed, self.session.freed = self.session.freed, []
         header = {"op": "call", "act": act, "path": list(path), "value": tree, "free": freed}
         header |= {"grad": torch.is_grad_enabled(), "measure": self.session.measured is not None}
@@ -86,6 +88,10 @@ class Calls:
         if isinstance(answer.get("raised"), dict):
             raise error_of(answer["raised"], at_the_end=path == ("__next__",))
         return result
+
+    def _knows_the_generator(self) -> bool:
+        known = self.session.generator
+        return known is not None and torch.equal(known, torch.default_generator.get_state())
 
     def _take(self, answer: Tree, body: memoryview, outgoing: Outgoing) -> Any:
         incoming = Incoming(self, body, outgoing)
@@ -109,6 +115,8 @@ class Calls:
             self.session.measured.add(measured_of(answer.get("measured")))
         if answer.get("drew") is True:  # a check that looks at the global generator sees that it was used
             torch.rand(1)
+        # The worker goes on from where it is: only what happens to the generator on this side is news to it.
+        self.session.generator = torch.default_generator.get_state()
         if torch.is_grad_enabled() and any(incoming.requires):
             result = self._link(result, incoming, outgoing)
         if incoming.outputs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +78,12 @@ class RemoteObject:
         if type(length) is not int or not 0 <= length <= wire.MAX_NODES:  # list() makes room for as many at once
             raise TypeError(f"a length of {str(length)[:40]}")
         return length
+
+    def __bool__(self) -> bool:
+        for method in ("__bool__", "__len__"):
+            with suppress(AttributeError):
+                return self._calls.call(self, (method,), (), {}) not in (False, 0)
+        return True
 
     def __getitem__(self, key: Any) -> Any:
         return self._calls.call(self, ("__getitem__",), (key,), {})

@@ -143,6 +143,8 @@ class Worker:
         for graph in header["free"]:
             self.graphs.pop(graph, None)
         request = Request(self, header["value"], body)
+        if request.value["generator"] is not None:
+            torch.default_generator.set_state(request.value["generator"].get_state())
         before = torch.default_generator.get_state()
         result, raised = None, None
         with watch.watching(self.forbidden):

@@ -108,6 +108,27 @@ def draw():
     return torch.rand(2).shape[0]
 
 
+def rand():
+    return torch.rand(())
+
+
+class Empty:
+    def __init__(self, length):
+        self.length = length
+
+    def __len__(self):
+        return self.length
+
+
+class Plain:
+    pass
+
+
+class No:
+    def __bool__(self):
+        return False
+
+
 def draw_from(generator):
     return torch.rand(2, generator=generator).shape[0]
 
@@ -242,6 +263,30 @@ def test_the_use_of_the_global_generator_there_is_seen_here(remote):
     assert torch.equal(torch.default_generator.get_state(), before)
     remote.draw()
     assert not torch.equal(torch.default_generator.get_state(), before)
+
+
+def test_a_seed_set_here_decides_what_is_drawn_there(remote, local):
+    def drawn(unit):
+        torch.default_generator.manual_seed(7)
+        return [unit.rand().tolist(), unit.rand().tolist()]
+
+    first, second = drawn(remote)
+    assert drawn(remote) == [first, second]
+    assert first != second
+    assert first == drawn(local)[0]
+
+
+def test_a_draw_there_is_no_news_there(remote):
+    torch.default_generator.manual_seed(7)
+    here = [torch.rand(()).item() for _ in range(3)]
+    torch.default_generator.manual_seed(7)
+    assert [remote.rand().item() for _ in range(3)] == here
+
+
+def test_an_object_is_true_as_python_has_it(remote):
+    assert [bool(remote.Empty(length)) for length in (0, 2)] == [False, True]
+    assert remote.Plain()
+    assert not remote.No()
 
 
 def test_the_scratch_folder_can_be_read_and_not_written(remote, pool):
