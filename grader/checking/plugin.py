@@ -6,7 +6,9 @@ import gc
 import re
 from collections import Counter
 from collections.abc import Generator
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +17,29 @@ from grader.curriculum import KINDS, Unit, load
 from grader.suggest import did_you_mean, exercises_and_units
 
 TESTS = Path(__file__).parents[2] / "tests"
+
+
+@dataclass(frozen=True)
+class Said:
+    """A failure as pytest shows it: whole once, and its first line in the summary, where CI=true too.
+
+    Args:
+        text: The message.
+    """
+
+    text: str
+
+    @property
+    def reprcrash(self) -> SimpleNamespace:
+        """What pytest's summary shows."""
+        return SimpleNamespace(message=self.text.partition("\n")[0])
+
+    def toterminal(self, writer: Any) -> None:
+        """Write the message, as pytest asks for it."""
+        writer.line(self.text)
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -156,7 +181,7 @@ class Checks:
             outcome, _ = self._verdicts[item.nodeid]
             report.kit_status = outcome.status
             if report.failed:
-                report.longrepr = outcome.message
+                report.longrepr = Said(outcome.message)
         return report
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, Any] | None:
@@ -176,7 +201,7 @@ class Checks:
         for first, *others in groups.values():
             if others:
                 said = "1 more check says" if len(others) == 1 else f"{len(others)} more checks say"
-                first.longrepr = f"{first.longrepr}\n  {said} the same."
+                first.longrepr = Said(f"{first.longrepr}\n  {said} the same.")
         reporter.stats["failed"] = [group[0] for group in groups.values()]
         if others := [report for group in groups.values() for report in group[1:]]:
             reporter.stats["more of the same"] = others
