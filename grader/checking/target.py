@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import FrameType, ModuleType
@@ -22,6 +22,7 @@ from grader import submission
 from grader.checking import oracle
 from grader.checking.kept import Kept
 from grader.checking.limit import TookTooLong, limited
+from grader.checking.slicing import reached
 from grader.curriculum import Exercise, Unit, load
 from grader.isolation import modules, proxy, refusals, watch
 from grader.isolation.charge import TooBusy
@@ -30,6 +31,7 @@ from grader.isolation.measure import Measured, measuring
 from grader.isolation.modules import Source
 from grader.isolation.pool import Limits, Pool
 from grader.isolation.proxy import RemoteUnit
+from grader.isolation.watch import NotAllowed
 from grader.nested import overwrite
 from grader.outcome import Kind
 from grader.submission import KIT, Submission
@@ -320,15 +322,24 @@ class IsolatedTarget:
         reference = oracle.solution_sources()[unit.name] if names else None
         sources = _sources(self.submission, unit, key.given, local=False)
         job = Job(module_name(unit), sources, exercise.not_allowed, self.seed, names, reference)
-        self._session = self._sessions[key] = Session(self.pool.get(), self.limits, self._seconds_left(unit))
         try:
-            self._session.load(job)
+            try:
+                self._start(key, unit, job)
+            except NotAllowed:  # in a comparison between the definitions, perhaps, which no exercise reaches
+                if unit.whole:
+                    raise
+                self._end(key)
+                self._start(key, unit, replace(job, sources={**sources, unit.name: reached(unit, sources[unit.name])}))
         except (Exception, WorkerEnded) as error:
             # An import is the same for every exercise; that it took too long is believed the second time.
             self._failed_loads[unit.name] = self._failed_loads.get(unit.name, 0) + 1
             if isinstance(error, Exception) or self._failed_loads[unit.name] > 1:
                 self._broken[unit.name] = error
             raise
+
+    def _start(self, key: _Key, unit: Unit, job: Job) -> None:
+        self._session = self._sessions[key] = Session(self.pool.get(), self.limits, self._seconds_left(unit))
+        self._session.load(job)
 
     def _expect_worth_another(self, key: _Key, ended: Session) -> None:
         if ended.starved:

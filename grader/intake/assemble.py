@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import PurePosixPath
 
+from grader.checking.slicing import Code
 from grader.curriculum import Unit, load
 from grader.intake import notebooks
 from grader.intake.members import MAX_TOTAL, PYTHON, WHAT_TO_DO, Member, Refused, shown
 from grader.intake.notebooks import BrokenCell
-from grader.intake.slicing import Code
 from grader.submission import MAX_FILES, File, Submission, from_bytes, parse
 
 MAX_CODE = 4 << 20

@@ -6,7 +6,7 @@ import pytest
 
 from grader.checking.shortcuts import find_shortcut
 from grader.submission import from_bytes
-from tests.grader.learners import ATTENTION, OWN_SOFTMAX, appended, graded, learner, tried, with_softmax
+from tests.grader.learners import ATTENTION, OWN_SOFTMAX, SOLUTION, appended, graded, learner, tried, with_softmax
 
 SOFTMAX = ATTENTION.exercise("softmax")
 LOWER = ("softmax", "causal_mask", "scaled_dot_product_attention")
@@ -282,3 +282,24 @@ def test_the_whole_message_of_a_shortcut():
     lines = tried(text, "softmax")[0][0].message.splitlines()
     assert lines[0] == (f"Not allowed in this exercise: torch.softmax ({place}). It asks you to write that very thing.")
     assert lines[-1] == f"  {start}"
+
+
+COMPARED = """
+_x = torch.randn(3, 4)
+expected = _x.softmax(-1)
+assert torch.allclose(softmax(_x, -1), expected)
+print("softmax agrees with torch's:", expected[0])
+"""
+
+
+def test_a_comparison_between_the_definitions_costs_nothing(pool):
+    found = graded(SOLUTION + COMPARED, "softmax", "causal_mask", pool=pool)
+    assert [exercise.status for exercise in found.units[0].exercises] == ["passed", "passed"]
+
+
+def test_what_is_computed_at_import_and_used_is_refused(pool):
+    used = SOLUTION + COMPARED + "\n\ndef softmax(scores, dim):\n    return expected\n"
+    found = graded(used, "softmax", pool=pool)
+    said = {check.message for check in found.units[0].exercises[0].checks}
+    assert found.score == 0
+    assert all("Not allowed" in message for message in said), said

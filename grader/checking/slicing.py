@@ -13,11 +13,17 @@ from __future__ import annotations
 
 import ast
 import builtins
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
+from grader.checking import free_names
 from grader.curriculum import Unit, load
-from grader.intake import free_names
+from grader.isolation.modules import Source
+
+
+def reached(unit: Unit, source: Source) -> Source:
+    """A unit's module without what none of its exercises reaches; the lines keep their numbers."""
+    return replace(source, text=Code(source.text, ast.parse(source.text)).take(unit)[0])
 
 
 @dataclass(frozen=True)
