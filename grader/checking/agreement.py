@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from grader.checking.compare import Tolerance, difference
+from grader.checking.compare import Tolerance, describe, difference
 from grader.checking.effects import MUST_NOT, Held, changed_parts
 from grader.checking.observation import (
     copies,
@@ -29,6 +29,24 @@ from grader.checking.observation import (
 from grader.checking.oracle import Oracle, OracleFailed
 from grader.checking.question import Asked, Disagreement, Question, Raised, answer_of, put
 from grader.nested import flatten
+
+
+@dataclass(frozen=True)
+class NotAModule:
+    """The answer where a module was to be made and something else came.
+
+    Args:
+        says: What came.
+    """
+
+    says: str
+
+    @classmethod
+    def told(cls, name: str, made: Any) -> NotAModule:
+        """What the class or function `name` made."""
+        came = "a class (is it called?)" if isinstance(made, type) else describe(made)
+        hint = f": write `class {name}(nn.Module):`" if name[0].isupper() else ""
+        return cls(f"{name}(...) gave {came}, expected an nn.Module{hint}")
 
 
 class Agreement:
@@ -124,7 +142,7 @@ class Agreement:
         def ask(unit: Any, width: torch.dtype, args: Any, kwargs: Any) -> Any:
             module = getattr(unit, name)(**init)
             if not isinstance(module, nn.Module):
-                raise TypeError(f"{name} is no nn.Module: write `class {name}(nn.Module):`")
+                return NotAModule.told(name, module)
             copy_weights(module, {key: value.to(width) for key, value in weights.items()})
             module.to(width).train(train)
             parameters: dict[str, Tensor] = dict(module.named_parameters())
@@ -230,6 +248,8 @@ class Agreement:
         def wrong(got: Any) -> str:
             if isinstance(got, Raised):
                 return f"raised {got.type}: {got.message[:300]}"
+            if isinstance(got, NotAModule):
+                return got.says
             return difference(got, expected, tolerance) or _dtype_difference(got, expected, dtype)
 
         return Asked(call, question, wrong, detached(expected))

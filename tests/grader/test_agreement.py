@@ -139,10 +139,11 @@ def said_of_module(text):
     return outcome.message.splitlines()[1]
 
 
-def test_a_class_that_is_no_module_is_told_so():
+def test_a_class_that_is_not_a_module_is_told_so():
     text = appended("class SelfAttention:\n    def __init__(self, d_model, d_head):\n        pass")
     assert said_of_module(text) == (
-        "  raised TypeError: SelfAttention is no nn.Module: write `class SelfAttention(nn.Module):`"
+        "  SelfAttention(...) gave an object of type SelfAttention, expected an nn.Module: "
+        "write `class SelfAttention(nn.Module):`"
     )
 
 
