@@ -13,6 +13,7 @@ from types import ModuleType
 
 from grader.checking.oracle import solution_sources
 from grader.checking.shortcuts import find_shortcut
+from grader.checking.undisturbed import undisturbed_import
 from grader.checking.variants import Alternative, Mistake, collect_alternatives
 from grader.curriculum import Exercise, Unit, load
 from grader.isolation import modules
@@ -142,4 +143,5 @@ def _load_mistake(unit: str, mistake: Mistake) -> ModuleType:
     mistaken = Source(f"mistakes/{unit}/{mistake.id}.py", mistake.apply(sources[unit].text))
     # The other units compiled, which is done once: a search for a name has a budget, and loads every mistake.
     others = {name: modules.compiled(source) for name, source in sources.items() if name != unit}
-    return modules.load("mistaken", {**others, unit: mistaken}, unit)
+    with undisturbed_import():
+        return modules.load("mistaken", {**others, unit: mistaken}, unit)

@@ -128,6 +128,7 @@ class Checks:
             return None
         from grader.checking import settings
         from grader.checking.given import CheckId, Given
+        from grader.checking.undisturbed import undisturbed_check
 
         unit, exercise, kind, criterion = found
         check = CheckId(unit, unit.exercise(exercise), kind, _name(pyfuncitem), criterion)
@@ -135,7 +136,8 @@ class Checks:
         settings.seed_search(pyfuncitem.obj, self.config.option.seed, check.name)
 
         def body(given: Given) -> None:
-            pyfuncitem.obj(**arguments | {name: getattr(given, name) for name in FIXTURES if name in arguments})
+            with undisturbed_check(pyfuncitem.obj):
+                pyfuncitem.obj(**arguments | {name: getattr(given, name) for name in FIXTURES if name in arguments})
 
         outcome, carried = self._get_runner().run(check, body)
         self._verdicts[pyfuncitem.nodeid] = (outcome, carried)

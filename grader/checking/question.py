@@ -8,6 +8,7 @@ from typing import Any
 
 from grader.checking.effects import Held
 from grader.checking.observation import copies
+from grader.checking.undisturbed import undisturbed
 from grader.isolation.described import described
 
 Question = Callable[[Any], Any]
@@ -62,10 +63,12 @@ class Disagreement(AssertionError):
 def answer_of(question: Question, unit: Any) -> Any:
     """The answer of a unit, an exception included. A stub's exception is passed on.
 
-    The answer is a copy: what it is a view of may change.
+    The answer is a copy: what it is a view of may change. What the unit does to the check's module or to the settings
+    of the process is undone.
     """
     try:
-        return copies(question(unit), gradients=False)
+        with undisturbed(question):
+            return copies(question(unit), gradients=False)
     except NotImplementedError:
         raise
     except Exception as error:

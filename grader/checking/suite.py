@@ -19,6 +19,7 @@ import pytest
 
 from grader.checking import plugin, settings
 from grader.checking.given import CheckId, Given
+from grader.checking.undisturbed import undisturbed_check
 from grader.curriculum import load
 from grader.faults import BrokenSuite
 
@@ -48,7 +49,7 @@ class SuiteCheck:
         def body(given: Given) -> None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # a warning costs a learner nothing; pytest shows them
-                with settings.shrinking_briefly(self.test):
+                with settings.shrinking_briefly(self.test), undisturbed_check(self.test):
                     self.test(**self.arguments, **{name: getattr(given, name) for name in self.fixtures})
 
         return body

@@ -23,6 +23,7 @@ from grader.checking import oracle
 from grader.checking.kept import Kept
 from grader.checking.limit import TookTooLong, limited
 from grader.checking.slicing import reached
+from grader.checking.undisturbed import undisturbed_import
 from grader.curriculum import Exercise, Unit, load
 from grader.isolation import modules, proxy, refusals, watch
 from grader.isolation.charge import TooBusy
@@ -195,7 +196,8 @@ class LocalTarget:
         if key not in self._opened:
             # A package for each, so that an import inside one of its functions finds its own.
             sources = _sources(self.submission, unit, given, local=True)
-            module = modules.load(self._package_with(key[1]), sources, module_name(unit))
+            with undisturbed_import():
+                module = modules.load(self._package_with(key[1]), sources, module_name(unit))
             if names := [name for name in below(unit, exercise) if name in given]:
                 modules.give(module, oracle.solution_sources()[unit.name], names)
             self._opened[key] = module
