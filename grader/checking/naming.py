@@ -11,6 +11,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -41,13 +42,17 @@ class Evidence:
 
     Args:
         passed: Questions that it answered rightly.
+        failed: Questions that it answered wrongly before, with its answers.
         own_line: Whether what was raised came from a line of the learner's.
         ask: Puts more questions to it. Returns them with its answers.
+        afresh: Puts a question to it as if it were the first, for a mistake that remembers its calls.
     """
 
     passed: Sequence[Asked] = ()
+    failed: Sequence[tuple[Asked, Any]] = ()
     own_line: bool = True
     ask: Callable[[], Answers] = tuple
+    afresh: Callable[[Asked], Any] | None = None
 
 
 def name_mistake(error: Disagreement, suspects: Iterable[Suspect], evidence: Evidence) -> Mistake | None:
@@ -61,12 +66,27 @@ def name_mistake(error: Disagreement, suspects: Iterable[Suspect], evidence: Evi
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a mistake's code: the learner has not written it
         alike: list[Suspect] = []
+        first = _first_answer(error, evidence)
         for suspect in suspects:
-            if can_explain(suspect.mistake, error, evidence) and matches(_answer(suspect, error.asked), error.got):
+            got = first() if suspect.mistake.stateful else error.got
+            if can_explain(suspect.mistake, error, evidence) and matches(_answer(suspect, error.asked), got):
                 if suspect.named:
                     return suspect.mistake
                 alike.append(suspect)
         return _certain(alike, error, evidence) if alike else None
+
+
+def _first_answer(error: Disagreement, evidence: Evidence) -> Callable[[], Any]:
+    """What the exercise answers if nothing was asked before: wrong, or the right answer that explains nothing."""
+
+    @cache
+    def first() -> Any:
+        if evidence.afresh is None:
+            return error.got
+        got = evidence.afresh(error.asked)
+        return got if error.asked.wrong(got) else None
+
+    return first
 
 
 def _certain(alike: Sequence[Suspect], error: Disagreement, evidence: Evidence) -> Mistake | None:
@@ -79,6 +99,8 @@ def _certain(alike: Sequence[Suspect], error: Disagreement, evidence: Evidence) 
     alike = [suspect for suspect in alike if telling or _ABOUT_NO_NUMBER.search(suspect.mistake.says)]
     alike = [suspect for suspect in alike if all(_agrees(suspect, *answer) for answer in answers)]
     own = [suspect for suspect in alike if suspect.own] or alike
+    if len(own) > 1:  # what went wrong before may tell them apart
+        own = [suspect for suspect in own if all(_agrees(suspect, *answer) for answer in evidence.failed)] or own
     return own[0].mistake if len({suspect.mistake.says for suspect in own}) == 1 else None
 
 

@@ -47,6 +47,7 @@ from grader.isolation.watch import NotAllowed
 from grader.outcome import Outcome
 
 _REMEMBERED = 30  # questions of an exercise that may speak against a mistake
+_REMEMBERED_WRONG = 6  # the first wrong answers of an exercise, which tell alike mistakes apart
 _MOST_UNNAMED = 8  # failures of an exercise in which no known mistake was recognised: more are not searched for
 _STUB = re.compile(r"(\w+)\.(\w+)(?:\.\w+)? is still a stub")
 
@@ -89,6 +90,7 @@ class Runner:
     _main: Counter[str] = field(default_factory=Counter)
     _main_failed: Counter[str] = field(default_factory=Counter)
     _passed: dict[str, deque[Asked]] = field(default_factory=dict)
+    _wrong: dict[str, list[tuple[Asked, Any]]] = field(default_factory=dict)
     _blamed: dict[str, None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -237,7 +239,11 @@ class Runner:
             return False
         if isinstance(error, NotImplementedError) and self._is_own_stub(check, error):
             return False
-        return self._passes_with(check, body, lower_parts(check.unit, check.exercise))
+        if not self._passes_with(check, body, lower_parts(check.unit, check.exercise)):
+            return False
+        # What it remembers of earlier calls is its own: imported anew, it must fail on its own lower parts as before.
+        self.target.restart(check.unit, check.exercise)
+        return not self._passes_with(check, body, ())
 
     def _is_own_stub(self, check: CheckId, error: BaseException) -> bool:
         found = _STUB.search(str(error))
@@ -317,7 +323,10 @@ class Runner:
         # To load the mistakes of a unit takes longer than to ask them, and is done once: no submission pays for it.
         suspects = (replace(suspect, loading=budget.pausing) for suspect in suspects)
         ask = partial(self._ask_more, check, body, error.asked)
-        evidence = Evidence(tuple(self._passed[name]), own_line, ask)
+        wrong = self._wrong.setdefault(name, [])
+        evidence = Evidence(tuple(self._passed[name]), tuple(wrong), own_line, ask, partial(self._ask_afresh, check))
+        if len(wrong) < _REMEMBERED_WRONG and check.kind != "efficiency":
+            wrong.append((error.asked, error.got))
         try:
             with budget.spending():
                 mistake = name_mistake(error, budget.while_it_lasts(suspects), evidence)
@@ -343,6 +352,10 @@ class Runner:
                 with suppress(Exception):
                     body(self._given(check, self.target, module, recorder, self.seed + 1))
                 yield from recorder.answers[:_REMEMBERED]
+
+    def _ask_afresh(self, check: CheckId, asked: Asked) -> Any:
+        with self.target.diagnosing(), self.target.afresh(check.unit, check.exercise) as module:
+            return put(asked.question, module)
 
     def _reference_passes(self, check: CheckId, body: Body) -> bool:
         def attempt(rand: Rand) -> bool:

@@ -82,6 +82,9 @@ class Target(Protocol):
     def restart(self, unit: Unit, exercise: Exercise) -> Any:
         """The unit's module anew, as after a crash: nothing that the code kept in memory is left."""
 
+    def afresh(self, unit: Unit, exercise: Exercise) -> AbstractContextManager[Any]:
+        """A context with the unit's module as nobody has asked it anything."""
+
     def diagnosing(self) -> AbstractContextManager[Any]:
         """A context in which what the learner's code takes is not charged to it, but to the diagnosis."""
 
@@ -233,6 +236,17 @@ class LocalTarget:
         """The unit's module, imported again."""
         self._opened.clear()
         return self.open(unit, exercise)
+
+    @contextmanager
+    def afresh(self, unit: Unit, exercise: Exercise) -> Iterator[Any]:
+        """The unit's module, imported once more: it remembers no call, and what is asked of it no other remembers."""
+        package = f"{self._package}_afresh"
+        sources = _sources(self.submission, unit, (), local=True)
+        try:
+            with undisturbed_import():
+                yield modules.load(package, sources, module_name(unit))
+        finally:
+            modules.uninstall(package)
 
     def diagnosing(self) -> AbstractContextManager[Any]:
         """Nothing to do here: nothing is charged."""
@@ -409,6 +423,13 @@ class IsolatedTarget:
         """The unit's module in a new worker; the old one is killed."""
         self.close()
         return self.open(unit, exercise)
+
+    @contextmanager
+    def afresh(self, unit: Unit, exercise: Exercise) -> Iterator[Any]:
+        """The unit's module in a worker that has answered nothing yet."""
+        for key in [key for key in self._sessions if key.diagnosing]:
+            self._end(key)
+        yield self.open(unit, exercise)
 
     @contextmanager
     def diagnosing(self) -> Iterator[None]:
