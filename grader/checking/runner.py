@@ -323,8 +323,11 @@ class Runner:
         # To load the mistakes of a unit takes longer than to ask them, and is done once: no submission pays for it.
         suspects = (replace(suspect, loading=budget.pausing) for suspect in suspects)
         ask = partial(self._ask_more, check, body, error.asked)
-        wrong = self._wrong.setdefault(name, [])
-        evidence = Evidence(tuple(self._passed[name]), tuple(wrong), own_line, ask, partial(self._ask_afresh, check))
+        if name not in self._wrong:
+            self._wrong = {name: []}  # of one exercise at a time: answers may be large
+        wrong = self._wrong[name]
+        afresh = partial(self._ask_afresh, check)
+        evidence = Evidence(tuple(self._passed[name]), tuple(wrong), own_line=own_line, ask=ask, afresh=afresh)
         if len(wrong) < _REMEMBERED_WRONG and check.kind != "efficiency":
             wrong.append((error.asked, error.got))
         try:

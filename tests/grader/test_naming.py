@@ -34,13 +34,15 @@ def about(x, truth):
     return Asked("f(x)", lambda unit: unit(x), lambda got: difference(got, truth(x)), truth(x))
 
 
-def name(unit, suspects, *, x, truth, passed=(), more=()):
+def name(unit, suspects, *, x, truth, passed=(), more=(), failed=()):
     """What is said of a unit that is wrong about x."""
     question = about(x, truth)
     got = put(question.question, unit)
     error = Disagreement(question, question.wrong(got), got)
     evidence = Evidence(
-        [about(value, truth) for value in passed], True, lambda: [(about(v, truth), unit(v)) for v in more]
+        passed=[about(value, truth) for value in passed],
+        failed=[(about(value, truth), unit(value)) for value in failed],
+        ask=lambda: [(about(value, truth), unit(value)) for value in more],
     )
     found = name_mistake(error, [Answering(*suspect) for suspect in suspects], evidence)
     return found and found.says
@@ -66,6 +68,13 @@ def test_a_mistake_that_answers_the_next_question_otherwise_is_not_named():
     suspects = [("negates", lambda x: -x)]
     assert name(unit, suspects, x=-X.abs(), truth=lambda x: x) == "negates"
     assert name(unit, suspects, x=-X.abs(), truth=lambda x: x, more=[X]) is None
+
+
+def test_what_went_wrong_before_tells_two_apart():
+    alike = [("doubles", lambda x: x + x), ("doubles what is positive", lambda x: x + x.relu())]
+    positive, before = torch.tensor([0.3, 1.5]), torch.tensor([-1.0, 2.0])
+    assert name(lambda x: 2 * x, alike, x=positive, truth=lambda x: x) is None
+    assert name(lambda x: 2 * x, alike, x=positive, truth=lambda x: x, failed=[before]) == "doubles"
 
 
 def test_of_two_that_explain_as_much_none_is_named_unless_they_say_the_same():
