@@ -84,9 +84,9 @@ def _certain(alike: Sequence[Suspect], error: Disagreement, evidence: Evidence) 
 
 
 def _answer(suspect: Suspect, asked: Asked, attempt: int = 0) -> Any:
-    who = suspect.unit, suspect.mistake
+    question = asked.question
     try:
-        return remembered.answer(who, asked.question, lambda: put(asked.question, suspect.module()), attempt)
+        return remembered.answer(suspect.mistake, question, lambda: put(question, suspect.module()), attempt)
     except Exception:  # a mistake that cannot answer at all
         return None
 
