@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import multiprocessing
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 from grader import costs, stubs
 from grader.checking import diagnosis, suite
@@ -38,25 +42,67 @@ class Finding:
     cost: costs.Cost | None = None
 
 
+@dataclass(frozen=True)
+class _Part:
+    """What one process looks at in one go.
+
+    Args:
+        unit: The unit.
+        seed: Of the checks' random inputs.
+        mistakes: Which of the unit's known mistakes, by number: those of an exercise, which are asked the same
+            questions. None: the unit without mistakes and alternatives.
+        alternatives: Whether it is the unit's alternatives.
+    """
+
+    unit: str
+    seed: int
+    mistakes: tuple[int, ...] | None = None
+    alternatives: bool = False
+
+
 def selfcheck(units: Sequence[str] | None = None, seed: int = 0) -> Iterator[Finding]:
-    """Look at everything that the kit promises, one finding after the other.
+    """Look at everything that the kit promises, one finding after the other, in as many processes as there are cores.
 
     Args:
         units: Which units; None: all.
         seed: Of the checks' random inputs.
     """
-    for unit in load().values():
-        if unit.whole and (units is None or unit.name in units):
-            yield from _whole(unit, seed)
-        elif units is None or unit.name in units:
-            yield from _curriculum(unit)
-            yield from _stub(unit, seed)
-            yield from _solution(unit, seed)
-            recorded = diagnosis.recorded(unit.name)
-            for mistake in diagnosis.known_mistakes(unit.name):
-                yield _mistake(unit, mistake, seed, recorded)
-            for alternative in diagnosis.known_alternatives(unit.name):
-                yield Finding(unit.name, f"alternative {alternative.name}", _alternative(unit, alternative, seed))
+    parts = [part for name in load() if units is None or name in units for part in _parts(name, seed)]
+    # Spawned, since torch may have started threads, which a fork does not take along.
+    pool = ProcessPoolExecutor(
+        os.cpu_count(),
+        mp_context=multiprocessing.get_context("spawn"),
+    )
+    try:
+        for findings in pool.map(_look, parts):
+            yield from findings
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _parts(name: str, seed: int) -> Iterator[_Part]:
+    yield _Part(name, seed)
+    if load()[name].whole:
+        return
+    known = list(enumerate(diagnosis.known_mistakes(name)))
+    for _, group in groupby(known, key=lambda item: item[1].exercise):
+        yield _Part(name, seed, tuple(number for number, _ in group))
+    yield _Part(name, seed, alternatives=True)
+
+
+def _look(part: _Part) -> list[Finding]:
+    unit = load()[part.unit]
+    if unit.whole:
+        return list(_whole(unit, part.seed))
+    if part.mistakes is not None:
+        known, recorded = diagnosis.known_mistakes(unit.name), diagnosis.recorded(unit.name)
+        return [_mistake(unit, known[number], part.seed, recorded) for number in part.mistakes]
+    if part.alternatives:
+        return [
+            Finding(unit.name, f"alternative {alternative.name}", _alternative(unit, alternative, part.seed))
+            for alternative in diagnosis.known_alternatives(unit.name)
+        ]
+    return [*_curriculum(unit), *_stub(unit, part.seed), *_solution(unit, part.seed)]
 
 
 def variant(unit: Unit, source: str) -> Submission:

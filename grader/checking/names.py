@@ -6,6 +6,7 @@ import ast
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from grader.submission import File, parse
 
@@ -35,12 +36,13 @@ class Names:
         self._files = files
         self._known = {} if known is None else known
         self.meaning = {name: name for name in _BUILTINS}
-        for node in ast.walk(tree):
+        binding = _binding(tree)
+        for node in binding:
             if isinstance(node, ast.Import):
                 self._import(node)
             elif isinstance(node, ast.ImportFrom):
                 self._import_from(node)
-        for node in ast.walk(tree):  # `t = torch` is one more name of it
+        for node in binding:  # `t = torch` is one more name of it
             if isinstance(node, ast.Assign | ast.AnnAssign | ast.NamedExpr) and node.value is not None:
                 targets = node.targets if isinstance(node, ast.Assign) else [node.target]
                 if meant := self.dotted(node.value):
@@ -139,6 +141,13 @@ class Names:
         if len(own) > 1 and own[0] in self._files and (meant := self._inside(own[0]).get(own[1], "")):
             return ".".join([meant, *own[2:]])
         return ".".join(parts)
+
+
+@lru_cache(maxsize=4)  # a module is looked through for each of its exercises
+def _binding(tree: ast.Module) -> tuple[ast.AST, ...]:
+    """All nodes that give a name a meaning."""
+    kinds = ast.Import | ast.ImportFrom | ast.Assign | ast.AnnAssign | ast.NamedExpr
+    return tuple(node for node in ast.walk(tree) if isinstance(node, kinds))
 
 
 def _is_open(name: str) -> bool:

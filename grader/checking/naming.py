@@ -20,6 +20,7 @@ from torch import Tensor
 from grader.checking.compare import SAME, difference
 from grader.checking.diagnosis import Suspect
 from grader.checking.question import Asked, Disagreement, Raised, put
+from grader.checking.remembered import remembered
 from grader.checking.variants import Mistake
 from grader.nested import flatten
 
@@ -104,16 +105,17 @@ def _certain(alike: Sequence[Suspect], error: Disagreement, evidence: Evidence) 
     return own[0].mistake if len({suspect.mistake.says for suspect in own}) == 1 else None
 
 
-def _answer(suspect: Suspect, asked: Asked) -> Any:
+def _answer(suspect: Suspect, asked: Asked, attempt: int = 0) -> Any:
+    question = asked.question
     try:
-        return put(asked.question, suspect.module())
+        return remembered.answer(suspect.mistake, question, lambda: put(question, suspect.module()), attempt)
     except Exception:  # a mistake that cannot answer at all
         return None
 
 
 def _fails_any(suspect: Suspect, passed: Sequence[Asked]) -> bool:
     # Three times, since a mistake that draws may be lucky as the learner was.
-    return any(all(asked.wrong(_answer(suspect, asked)) for _ in range(3)) for asked in reversed(passed))
+    return any(all(asked.wrong(_answer(suspect, asked, attempt)) for attempt in range(3)) for asked in reversed(passed))
 
 
 def _agrees(suspect: Suspect, asked: Asked, got: Any) -> bool:

@@ -113,7 +113,8 @@ class _Screen:
         for name in names.said_by(node):
             if self.thing and (found := self.thing.match(name)):
                 return found
-            if found := next((f for f in self.around if name == f or name.startswith(f"{f}.")), ""):
+            around = self.around if name.startswith(self.around) else ()  # most names need no second look
+            if found := next((f for f in around if name == f or name.startswith(f"{f}.")), ""):
                 return found
         word = _word(node)
         if word in self.attributes:

@@ -126,10 +126,10 @@ def _code_of(source: Source | Compiled) -> CodeType:
         return source.code
     lines = source.text.splitlines(keepends=True)
     linecache.cache[source.path] = (len(source.text), None, lines, source.path)
-    return _compile(source) if source.secret else compile(source.text, source.path, "exec", dont_inherit=True)
+    return _compile(source)
 
 
-@lru_cache(maxsize=256)  # the reference's modules lie below every known mistake
+@lru_cache(maxsize=256)  # the reference's modules lie below every known mistake, one that remembers is loaded often
 def _compile(source: Source) -> CodeType:
     return compile(source.text, source.path, "exec", dont_inherit=True)
 
