@@ -5,7 +5,7 @@ import math
 import torch
 
 from grader.checking import lower
-from grader.checking.observation import noise
+from grader.checking.observation import Unfit, noise
 
 
 def seeded(seed):
@@ -126,10 +126,10 @@ def results_of_new_weights(module, *args):
     """What a module gives with three sets of weights: written in place, as training does, and put in their place.
 
     Raises:
-        KeyError: It has no parameters.
+        Unfit: It has no parameters.
     """
     if not list(module.parameters()):
-        raise KeyError("there are no parameters")
+        raise Unfit("there are no parameters")
     results = []
     for step in range(3):
         for index, (_, parameter) in enumerate(sorted(module.named_parameters())):

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grader.checking import check, default_dtype
+from grader.checking.observation import Unfit
 from tests.starts import drawing, generators_drawn_from, results_of_new_weights, scale, seeded, texture
 from tests.strategies import normal, seeds
 
@@ -219,11 +220,11 @@ def loaded(module):
     """The module with fixed float64 parameters.
 
     Raises:
-        KeyError: It has no parameters.
+        Unfit: It has no parameters.
     """
     parameters = sorted(module.double().named_parameters())
     if not parameters:
-        raise KeyError("there are no parameters")
+        raise Unfit("there are no parameters")
     for index, (_, parameter) in enumerate(parameters):
         parameter.data = normal(100 + index, *parameter.shape)
     return module

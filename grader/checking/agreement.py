@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from grader.checking.compare import Tolerance, describe, difference
+from grader.checking.compare import Tolerance, difference
 from grader.checking.effects import MUST_NOT, Held, changed_parts
 from grader.checking.observation import (
     copies,
     copy_weights,
     detached,
     dtype_of,
+    expect_module,
     observe,
     random_weights,
     varied,
@@ -29,24 +30,6 @@ from grader.checking.observation import (
 from grader.checking.oracle import Oracle, OracleFailed
 from grader.checking.question import Asked, Disagreement, Question, Raised, answer_of, put
 from grader.nested import flatten
-
-
-@dataclass(frozen=True)
-class NotAModule:
-    """The answer where a module was to be made and something else came.
-
-    Args:
-        says: What came.
-    """
-
-    says: str
-
-    @classmethod
-    def told(cls, name: str, made: Any) -> NotAModule:
-        """What the class or function `name` made."""
-        came = "a class (is it called?)" if isinstance(made, type) else describe(made)
-        hint = f": write `class {name}(nn.Module):`" if name[0].isupper() else ""
-        return cls(f"{name}(...) gave {came}, expected an nn.Module{hint}")
 
 
 class Agreement:
@@ -140,9 +123,7 @@ class Agreement:
         names = [f"input {i}" if len(args) > 1 else "the input" for i in range(len(args))] + list(kwargs)
 
         def ask(unit: Any, width: torch.dtype, args: Any, kwargs: Any) -> Any:
-            module = getattr(unit, name)(**init)
-            if not isinstance(module, nn.Module):
-                return NotAModule.told(name, module)
+            module = expect_module(name, getattr(unit, name)(**init))
             copy_weights(module, {key: value.to(width) for key, value in weights.items()})
             module.to(width).train(train)
             parameters: dict[str, Tensor] = dict(module.named_parameters())
@@ -248,8 +229,6 @@ class Agreement:
         def wrong(got: Any) -> str:
             if isinstance(got, Raised):
                 return f"raised {got.type}: {got.message[:300]}"
-            if isinstance(got, NotAModule):
-                return got.says
             return difference(got, expected, tolerance) or _dtype_difference(got, expected, dtype)
 
         return Asked(call, question, wrong, detached(expected))
@@ -276,6 +255,7 @@ class Agreement:
         Raises:
             Disagreement: The answer is wrong, or something is no longer as it was.
         """
+        torch.default_generator.manual_seed(0)  # where known mistakes begin too: what they draw is then the same
         got = answer_of(asked.question, self._target)
         changed = held.put_back() if held is not None else {}
         if line := asked.wrong(got):
@@ -340,4 +320,5 @@ class Recorder(Agreement):
         self.answers: list[tuple[Asked, Any]] = []
 
     def _ask(self, asked: Asked, held: Held | None = None) -> None:
+        torch.default_generator.manual_seed(0)
         self.answers.append((asked, put(asked.question, self._target)))

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from grader.checking.compare import NO_GRADIENT
+from grader.checking.compare import NO_GRADIENT, describe
 from grader.checking.effects import MUST_NOT, as_plain
 from grader.nested import flatten, map_tensors, mutables
 
@@ -66,18 +66,41 @@ def noise(shape: Any, seed: int) -> Tensor:
     return torch.randn(tuple(shape), generator=torch.Generator().manual_seed(1000 + seed), dtype=torch.float64)
 
 
+class Unfit(Exception):
+    """What was made cannot be asked: it is not a module, or lacks a parameter. As an answer it equals its like."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Unfit) and str(self) == str(other)
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+
+def expect_module(name: str, made: Any) -> nn.Module:
+    """What the class or function `name` made.
+
+    Raises:
+        Unfit: It is not a module.
+    """
+    if isinstance(made, nn.Module):
+        return made
+    came = "a class (is it called?)" if isinstance(made, type) else describe(made)
+    hint = f": write `class {name}(nn.Module):`" if name[0].isupper() else ""
+    raise Unfit(f"{name}(...) gave {came}, expected an nn.Module{hint}")
+
+
 def copy_weights(module: nn.Module, weights: dict[str, Tensor]) -> None:
     """Give a module these weights, by the documented names.
 
     Raises:
-        KeyError: It has no parameter or buffer of a documented name, or one of another shape; the message says which.
+        Unfit: It has no parameter or buffer of a documented name, or one of another shape; the message says which.
     """
     own = {**dict(module.named_parameters(remove_duplicate=False)), **dict(module.named_buffers())}
     for name, value in weights.items():
         if name not in own:
-            raise KeyError(f"there is no parameter {name!r}; there are {sorted(own) or 'none'}")
+            raise Unfit(f"there is no parameter {name!r}; there are {sorted(own) or 'none'}")
         if own[name].shape != value.shape:
-            raise ValueError(f"parameter {name!r} has shape {tuple(own[name].shape)}, expected {tuple(value.shape)}")
+            raise Unfit(f"parameter {name!r} has shape {tuple(own[name].shape)}, expected {tuple(value.shape)}")
         own[name].data = value.clone()
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from grader.checking.effects import Held
-from grader.checking.observation import copies
+from grader.checking.observation import Unfit, copies
 from grader.checking.undisturbed import undisturbed
 from grader.isolation.described import described
 
@@ -30,16 +30,20 @@ class Asked:
     Args:
         call: The question, for people.
         question: Called with a unit.
-        wrong: Takes an answer, `Raised` included. Returns the line that says what is wrong with it, or "".
+        differs: Takes an answer, `Raised` included. Returns the line that says what is wrong with it, or "".
         expected: The right answer; a `Raised` where an error is due.
         again: Takes a number. Returns the same question about other inputs, or None where there are none.
     """
 
     call: str
     question: Question
-    wrong: Callable[[Any], str]
+    differs: Callable[[Any], str]
     expected: Any
     again: Callable[[int], Asked | None] = lambda number: None
+
+    def wrong(self, got: Any) -> str:
+        """The line that says what is wrong with an answer, or ""."""
+        return str(got) if isinstance(got, Unfit) else self.differs(got)
 
 
 @dataclass
@@ -71,6 +75,8 @@ def answer_of(question: Question, unit: Any) -> Any:
             return copies(question(unit), gradients=False)
     except NotImplementedError:
         raise
+    except Unfit as error:
+        return error.with_traceback(None)
     except Exception as error:
         return Raised(getattr(error, "learner_type", type(error).__name__), described(error), error)
 

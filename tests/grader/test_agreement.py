@@ -154,7 +154,7 @@ def test_a_missing_parameter_is_named():
 
 def test_a_parameter_of_another_shape_is_named():
     text = edited(("self.q_proj = Linear(d_model, d_head,", "self.q_proj = Linear(d_head, d_model,"))
-    assert said_of_module(text) == "  raised ValueError: parameter 'q_proj.weight' has shape (4, 3), expected (3, 4)"
+    assert said_of_module(text) == "  parameter 'q_proj.weight' has shape (4, 3), expected (3, 4)"
 
 
 # Errors that are due
