@@ -849,7 +849,9 @@ def test_dropout_draws_from_the_global_generator_in_training_only(agree, measure
     def question(unit):
         module = loaded(unit, name, dropout=0.5)
         training = measure(lambda: module(x)).drew
-        return {"training": sorted(training), "eval": sorted(measure(lambda: module.eval()(x)).drew)}
+        dropped = module(x)[0]
+        found = {"training": sorted(training), "eval": sorted(measure(lambda: module.eval()(x)).drew)}
+        return found | {"training drops something": not torch.equal(dropped, module(x)[0])}
 
     agree.on(f"what {name}(dropout=0.5) draws from", question)
 

@@ -398,9 +398,14 @@ def test_TransformerBlock_drops_by_the_global_generator(agree):
     def question(unit):
         x = torch.ones(8, 3, WIDTH, dtype=torch.float64)
         sources = ("attention", "feedforward")
-        generator = torch.Generator().manual_seed
-        pairs = {s: [dropping(unit, s, "pre", generator=generator(1)).train()(x) for _ in range(2)] for s in sources}
-        return {source: torch.equal(*pair) for source, pair in pairs.items()}
+        before = torch.default_generator.get_state()
+        blocks = {
+            s: [dropping(unit, s, "pre", generator=torch.Generator().manual_seed(1)).train() for _ in range(2)]
+            for s in sources
+        }
+        untouched = torch.equal(torch.default_generator.get_state(), before)
+        facts = {source: torch.equal(*(block(x) for block in pair)) for source, pair in blocks.items()}
+        return facts | {"to make them leaves the global generator alone": untouched}
 
     agree.on(f"two TransformerBlock(dropout={P}) from generators of one seed drop the same", question)
 

@@ -234,8 +234,10 @@ def without_generator(draw):
     found = []
     for seed in (5, 5, 6):
         torch.default_generator.manual_seed(seed)
+        before = torch.default_generator.get_state()
         found.append(draw())
     return {
+        "the global generator is used": not torch.equal(torch.default_generator.get_state(), before),
         "torch.manual_seed decides without a generator": torch.equal(found[0], found[1]),
         "another torch.manual_seed draws the same": torch.equal(found[0], found[2]),
     }

@@ -33,8 +33,8 @@ ADD_WORKED = "return self.feedforward_norm(x + self.dropout(worked))"
 IF_NO_GROUPS = "if num_kv_heads is None:"
 
 
-def _norm(id: str, says: str, edits: dict[str, str]) -> Mistake:
-    return Mistake(f"norm-{id}", "make_norm", says, edits)
+def _norm(id: str, says: str, edits: dict[str, str] | None = None, append: str = "") -> Mistake:
+    return Mistake(f"norm-{id}", "make_norm", says, edits or {}, append)
 
 
 def _feedforward(id: str, says: str, edits: dict[str, str] | None = None, append: str = "") -> Mistake:
@@ -76,6 +76,11 @@ NORMS = [
         "error-is-silent",
         "your ValueError does not say which `norm` came.",
         {NORM_ERROR: 'raise ValueError("unknown norm")'},
+    ),
+    _norm(
+        "made-once",
+        "two calls with the same arguments give you one layer: make a new one each time.",
+        append="import functools\n_make = functools.lru_cache(make_norm)\n\n\ndef make_norm(*args, **kwargs):\n    return _make(*args, **kwargs)\n",
     ),
     _norm(
         "returns-the-class",
@@ -283,7 +288,7 @@ STREAM = [
     ),
     _block(
         "attention-not-unpacked",
-        "attention returns the mixed values and the weights: take the first of the two.",
+        "attention returns the mixed values and the weights, and to add both crashes: take the first of the two.",
         {GATHERED: GATHERED.removesuffix("[0]"), ATTENDED: ATTENDED.removesuffix("[0]")},
     ),
 ]
@@ -459,7 +464,7 @@ MISTAKES = [
     *STREAM,
     *DROPPED,
     *OPTIONS_IGNORED,
-    *always("make_norm", without=NO_TENSORS),
-    *always("make_feedforward", without=NO_TENSORS),
+    *always("make_norm", without=(*NO_TENSORS, "keeps-state")),
+    *always("make_feedforward", without=(*NO_TENSORS, "keeps-state")),
     *always("TransformerBlock", "TransformerBlock.forward"),
 ]
