@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from functools import cache
 
 from grader import __version__
 from grader.checking import suite
@@ -16,10 +14,11 @@ from grader.checking.target import IsolatedTarget, LocalTarget, Target
 from grader.curriculum import Unit, load
 from grader.isolation import confine
 from grader.isolation.pool import Limits, Pool
+from grader.kit import kit_digest
 from grader.outcome import Outcome
 from grader.results import Isolation, Kit, Results, SubmissionId, UnitResult
 from grader.scoring import score_unit
-from grader.submission import KIT, Submission
+from grader.submission import Submission
 
 Progress = Callable[[str, Outcome], None]
 
@@ -113,15 +112,3 @@ def _grade_unit(
         if progress is not None:
             progress(unit.name, outcome)
     return score_unit(unit, outcomes, only)
-
-
-@cache
-def kit_digest() -> str:
-    """A digest of what decides a grade: tests, solutions and grader."""
-    digest = hashlib.sha256()
-    files = [
-        f for room in ("grader", "solutions", "tests") for f in (KIT / room).rglob("*") if f.suffix in (".py", ".toml")
-    ]
-    for file in sorted(files):
-        digest.update(f"{file.relative_to(KIT).as_posix()}\0".encode() + file.read_bytes().replace(b"\r\n", b"\n"))
-    return digest.hexdigest()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from grader.grade import kit_digest
 from grader.isolation import confine
 from grader.isolation.pool import supported
+from grader.kit import kit_digest
 
 
 @dataclass(frozen=True)

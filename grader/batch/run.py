@@ -11,8 +11,8 @@ from grader.batch import workers
 from grader.batch.options import Options, Penalties
 from grader.batch.store import Store
 from grader.batch.work import Answer, Job
-from grader.grade import kit_digest
 from grader.intake.collect import Entry
+from grader.kit import kit_digest
 from grader.reports import class_page, grades_csv, learner_page
 from grader.reports.graded import Graded
 from grader.results import Check, from_json, write_atomically

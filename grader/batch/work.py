@@ -9,8 +9,8 @@ from multiprocessing.util import Finalize
 from grader.batch.options import Options
 from grader.curriculum import load
 from grader.faults import GraderFault
-from grader.grade import faulted, grade, kit_digest
 from grader.isolation.pool import Limits, Pool, supported
+from grader.kit import kit_digest
 from grader.results import Results, to_json
 from grader.submission import File, Submission
 
@@ -101,10 +101,14 @@ def grade_job(job: Job) -> Answer:
 
 def failed(job: Job, said: str) -> Answer:
     """The answer where the grader could not do its work: every check is an error, and nothing counts."""
+    from grader.grade import faulted
+
     return Answer(job.name, job.key, to_json(faulted(job.submission, _units(job), job.seed, said)))
 
 
 def _grade(job: Job) -> Results:
+    from grader.grade import grade  # with torch, which takes seconds: the process that hands out jobs does without
+
     if job.kit != kit_digest():
         raise ValueError("this machine has another version of the kit than the one that sent the work")
     limits = Limits(submission_seconds=job.options.submission_seconds)

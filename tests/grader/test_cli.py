@@ -254,6 +254,7 @@ def test_help_names_every_command_and_has_no_colours():
         ["compare", "no-such-run"],
         ["train", "--set", "nothing=1"],
         ["similar", "no/such/folder"],
+        ["grade", "no/such/folder", "--out", "no/such/grades"],
         ["progress", "--unit", "atention"],
         ["stubs", "--check"],
     ],
