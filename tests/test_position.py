@@ -96,6 +96,14 @@ def test_sinusoidal_encoding_takes_the_base_it_is_given(agree, base):
     agree_on_table(agree, SINUSOIDAL, 40, 6, base)
 
 
+@check(SINUSOIDAL, "numerics", "base")
+def test_sinusoidal_encoding_has_a_base_of_10000_if_none_is_given(agree):
+    def question(unit):
+        return torch.equal(unit.sinusoidal_encoding(50, 8), unit.sinusoidal_encoding(50, 8, 10000.0))
+
+    agree.on("whether sinusoidal_encoding(50, 8) is sinusoidal_encoding(50, 8, 10000.0)", question)
+
+
 @check(SINUSOIDAL, "property")
 @given(length=sizes, half=sizes)
 def test_sinusoidal_encoding_has_each_sine_next_to_its_cosine(unit, length, half):

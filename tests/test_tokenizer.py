@@ -598,6 +598,8 @@ def test_apply_merges_forgets_the_ranks_of_earlier_calls(agree):
 def test_apply_merges_takes_any_bytes(agree):
     for word in [b"", b"q", b"\xff\x00\xc3", "é日".encode(), b"ab" * 200]:
         agree("apply_merges", word, ranked("a|b/\xc3|\xa9/\xa9|\xe6/ab|ab"))
+    # Of a long word, the last pair that is looked at no longer has a second token.
+    agree("apply_merges", b"x" * 300 + b"abc", ranked("b|c/a|bc/a|b"))
 
 
 @check("apply_merges", "property")
