@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from grader.checking.agreement import Agreement
 from grader.checking.randomness import Rand
+from grader.checking.target import Target
 from grader.curriculum import Exercise, Unit
 from grader.isolation.measure import Measured
 from grader.outcome import Kind
@@ -73,3 +75,29 @@ class CheckId:
 
 
 Body = Callable[[Given], None]
+
+
+def given_of(
+    target: Target, check: CheckId, module: Any, agree: Agreement, seed: int, parts: Collection[str] = ()
+) -> Given:
+    """What a check is given in one try.
+
+    Args:
+        target: What is under test.
+        check: The check.
+        module: The unit's module.
+        agree: Where the check puts its questions.
+        seed: Of the grading.
+        parts: The parts below the exercise that are the reference's.
+    """
+    return Given(
+        module,
+        agree,
+        Rand(seed, f"{check.unit.name}.{check.name}"),
+        target.measure,
+        target.overwrite,
+        target.cpu_time,
+        target.scratch,
+        partial(target.restart, check.unit, check.exercise),
+        partial(target.kept.once, seed, parts),
+    )

@@ -5,26 +5,22 @@ from __future__ import annotations
 import re
 import time
 import traceback
-from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
-from itertools import takewhile
-from typing import Any
 
 import torch
 
-from grader.checking import allowance, diagnosis
-from grader.checking.agreement import Agreement, Recorder
+from grader.checking import allowance
+from grader.checking.agreement import Agreement
 from grader.checking.blame import Blame, passes
-from grader.checking.given import Body, CheckId, Given
+from grader.checking.given import Body, CheckId, given_of
 from grader.checking.limit import TookTooLong
-from grader.checking.naming import Evidence, name_mistake
-from grader.checking.observation import VARIATIONS
 from grader.checking.oracle import Oracle, OracleFailed
-from grader.checking.question import Asked, Disagreement, Raised, put
+from grader.checking.question import Asked, Disagreement, Raised
 from grader.checking.randomness import Rand, derive
+from grader.checking.search import NameSearch
 from grader.checking.shortcuts import find_shortcut
 from grader.checking.target import (
     LocalTarget,
@@ -36,7 +32,6 @@ from grader.checking.target import (
     module_name,
     resolve,
 )
-from grader.checking.variants import Mistake
 from grader.checking.wording import Wording
 from grader.curriculum import Exercise, Unit, load
 from grader.faults import GraderFault
@@ -46,9 +41,6 @@ from grader.isolation.described import described
 from grader.isolation.watch import NotAllowed
 from grader.outcome import Outcome
 
-_REMEMBERED = 30  # questions of an exercise that may speak against a mistake
-_REMEMBERED_WRONG = 6  # the first wrong answers of an exercise, which tell alike mistakes apart
-_MOST_UNNAMED = 8  # failures of an exercise in which no known mistake was recognised: more are not searched for
 _STUB = re.compile(r"(\w+)\.(\w+)(?:\.\w+)? is still a stub")
 
 
@@ -75,7 +67,6 @@ class Runner:
             other checks are run once each and not explained further. Empty: every failure is explained.
         naming_seconds: CPU time for the search for names, per exercise.
         failed: Exercises of which a check has failed so far.
-        named: Mistakes that were recognised so far: where two give the same answer, it is the one made before.
     """
 
     target: Target
@@ -83,17 +74,13 @@ class Runner:
     checks: Collection[CheckId] = ()
     naming_seconds: float = allowance.SECONDS
     failed: set[str] = field(default_factory=set)
-    named: dict[str, Mistake] = field(default_factory=dict)
     _shortcuts: dict[str, str] = field(default_factory=dict)
-    _allowances: dict[str, allowance.Allowance] = field(default_factory=dict)
-    _unnamed: Counter[str] = field(default_factory=Counter)
     _main: Counter[str] = field(default_factory=Counter)
     _main_failed: Counter[str] = field(default_factory=Counter)
-    _passed: dict[str, deque[Asked]] = field(default_factory=dict)
-    _wrong: dict[str, list[tuple[Asked, Any]]] = field(default_factory=dict)
     _blamed: dict[str, None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._search = NameSearch(self.target, self.seed, self.naming_seconds)
         torch.set_num_threads(1)  # inputs are small: a second thread only waits, twenty times as long on a busy machine
         self._main.update(check.exercise.name for check in self.checks if check.is_main)
 
@@ -127,9 +114,7 @@ class Runner:
     def _judge(self, check: CheckId, body: Body) -> tuple[Outcome, bool]:
         try:
             self._preconditions(check)
-            passed = self._passed.setdefault(check.exercise.name, deque(maxlen=_REMEMBERED))
-            remember = None if check.kind == "efficiency" else passed.append  # to ask that again takes too long
-            self._attempt(check, body, self.target, passed=remember)
+            self._attempt(check, body, self.target, passed=self._search.remember(check))
             return Outcome(check.name, check.kind, "passed", message=""), False
         except KeyboardInterrupt:
             raise  # and not MemoryError: a learner's answer may be the cause
@@ -212,22 +197,7 @@ class Runner:
             gradients = check.kind == "gradient"
             agree = Agreement(module, Oracle(module_name(check.unit)), check.unit.name, gradients, passed)
             with target.guard(check.unit, check.exercise, check.kind):
-                body(self._given(check, target, module, agree, self.seed, given))
-
-    def _given(
-        self,
-        check: CheckId,
-        target: Target,
-        module: Any,
-        agree: Agreement,
-        seed: int,
-        given: Collection[str] = (),
-    ) -> Given:
-        rand = Rand(seed, f"{check.unit.name}.{check.name}")
-        restart = partial(target.restart, check.unit, check.exercise)
-        once = partial(target.kept.once, seed, given)
-        see = (target.measure, target.overwrite, target.cpu_time)
-        return Given(module, agree, rand, *see, target.scratch, restart, once)
+                body(given_of(target, check, module, agree, self.seed, given))
 
     def _passes_with(self, check: CheckId, body: Body, given: Collection[str]) -> bool:
         return passes(lambda: self._attempt(check, body, self.target, given))
@@ -301,79 +271,20 @@ class Runner:
 
     def _explain_answer(self, check: CheckId, body: Body, error: Disagreement, wording: Wording) -> Outcome:
         raised = error.got.error if isinstance(error.got, Raised) else None
-        mistake = self._diagnose(check, body, error, raised is not None and bool(wording.where(raised)))
+        own_line = raised is not None and bool(wording.where(raised))
+        mistake = None
+        if not check.unit.whole:
+            mistake = self._search.find(check, body, error, own_line=own_line, only_known=self._is_lost(check))
         if raised is None or isinstance(error.asked.expected, Raised):
             place = wording.where(raised) if raised is not None else ""
             return wording.failed(str(error), mistake, place=place or None)
         return wording.raised(f"{error.asked.call}\n  ", raised, error.got.message, mistake)
-
-    def _diagnose(self, check: CheckId, body: Body, error: Disagreement, own_line: bool) -> Mistake | None:
-        """The known mistake behind a wrong answer. A diagnosis that fails leaves the message without a name."""
-        free_frames(error)
-        name = check.exercise.name
-        budget = self._allowances.setdefault(name, allowance.Allowance(self.naming_seconds))
-        if check.unit.whole or budget.left() <= 0:
-            return None
-        lower = below(check.unit, check.exercise)
-        suspects = diagnosis.suspects(
-            check.unit, check.exercise, check.criterion, lower, self.named, costly=check.kind == "efficiency"
-        )
-        if self._is_lost(check) or self._unnamed[name] >= _MOST_UNNAMED:
-            suspects = takewhile(lambda suspect: suspect.named, suspects)  # these come first
-        # To load the mistakes of a unit takes longer than to ask them, and is done once: no submission pays for it.
-        suspects = (replace(suspect, loading=budget.pausing) for suspect in suspects)
-        ask = partial(self._ask_more, check, body, error.asked)
-        if name not in self._wrong:
-            self._wrong = {name: []}  # of one exercise at a time: answers may be large
-        wrong = self._wrong[name]
-        afresh = partial(self._ask_afresh, check)
-        evidence = Evidence(tuple(self._passed[name]), tuple(wrong), own_line=own_line, ask=ask, afresh=afresh)
-        if len(wrong) < _REMEMBERED_WRONG and check.kind != "efficiency":
-            wrong.append((error.asked, error.got))
-        try:
-            with budget.spending():
-                mistake = name_mistake(error, budget.while_it_lasts(suspects), evidence)
-        except (KeyboardInterrupt, GraderFault):
-            raise
-        except BaseException:  # MemoryError too: what a learner answers may leave no room for it
-            return None
-        self._unnamed[name] += mistake is None
-        if mistake is None or (budget.left() <= 0 and mistake.id not in self.named):
-            return None  # a search that was cut off may have missed another mistake that answers alike
-        self.named[mistake.id] = mistake
-        return mistake
-
-    def _ask_more(self, check: CheckId, body: Body, asked: Asked) -> Iterator[tuple[Asked, Any]]:
-        """The same question about other inputs, then the whole check with another seed."""
-        with self.target.diagnosing():
-            module = self.target.open(check.unit, check.exercise)
-            for other in filter(None, map(asked.again, range(VARIATIONS))):
-                yield other, put(other.question, module)
-            if check.kind != "efficiency":
-                gradients = check.kind == "gradient"
-                recorder = Recorder(module, Oracle(module_name(check.unit)), check.unit.name, gradients)
-                with suppress(Exception):
-                    body(self._given(check, self.target, module, recorder, self.seed + 1))
-                yield from recorder.answers[:_REMEMBERED]
-
-    def _ask_afresh(self, check: CheckId, asked: Asked) -> Any:
-        with self.target.diagnosing(), self.target.afresh(check.unit, check.exercise) as module:
-            return put(asked.question, module)
 
     def _reference_passes(self, check: CheckId, body: Body) -> bool:
         def attempt(rand: Rand) -> bool:
             return passes(lambda: self._attempt(check, body, _reference()))
 
         return _reference().kept.once(self.seed, (), f"{check.unit.name}.{check.name} passes", attempt) is True
-
-
-def free_frames(error: BaseException | None) -> None:
-    """Forget the values that the frames of an error and of its causes hold; the lines stay known."""
-    seen: set[int] = set()  # a chain may lead back to where it began
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        traceback.clear_frames(error.__traceback__)
-        error = error.__cause__ or error.__context__
 
 
 def _is_raised(error: BaseException) -> bool:

@@ -5,7 +5,7 @@ import warnings
 import pytest
 import torch
 
-from grader.checking import diagnosis
+from grader.checking import diagnosis, search
 from grader.checking import runner as checking
 from grader.checking.compare import difference
 from grader.checking.naming import Evidence, can_explain, is_telling, matches, name_mistake
@@ -174,8 +174,7 @@ def test_a_diagnosis_that_fails_leaves_the_message_without_a_name(monkeypatch, e
     def fails(*arguments):
         raise error
 
-    monkeypatch.setattr(diagnosis, "suspects", fails)
-    monkeypatch.setattr(checking.diagnosis, "suspects", lambda *a, **options: (fails() for _ in range(1)))
+    monkeypatch.setattr(search.diagnosis, "suspects", lambda *a, **options: (fails() for _ in range(1)))
     outcome = asked(with_softmax("return 2 * scores"), "softmax", lambda given: given.agree("softmax", X.double(), -1))
     assert outcome.status == "failed"
     assert outcome.mistake == ""
@@ -190,7 +189,7 @@ def test_a_diagnosis_begins_without_the_learners_values(monkeypatch):
             frame = frame.tb_next
         held.append(frame.tb_frame.f_locals)
 
-    monkeypatch.setattr(checking, "name_mistake", look)
+    monkeypatch.setattr(search, "name_mistake", look)
     text = with_softmax("large = torch.zeros(1000)\nraise ValueError(str(len(large)))")
     assert asked(text, "softmax", lambda given: given.agree("softmax", X.double(), -1)).status == "failed"
     assert held == [{}]
@@ -232,4 +231,4 @@ def test_a_mistake_is_still_named_after_all_this():
 def test_a_chain_of_errors_that_leads_back_to_its_beginning_ends():
     first, second = ValueError("first"), ValueError("second")
     first.__cause__, second.__cause__ = second, first
-    checking.free_frames(first)
+    search.free_frames(first)
