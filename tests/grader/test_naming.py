@@ -5,8 +5,7 @@ import warnings
 import pytest
 import torch
 
-from grader.checking import diagnosis, search
-from grader.checking import runner as checking
+from grader.checking import search
 from grader.checking.compare import difference
 from grader.checking.naming import Evidence, can_explain, is_telling, matches, name_mistake
 from grader.checking.question import Asked, Disagreement, Raised, put
