@@ -50,7 +50,7 @@ def train(
     for key in ("target", "text_sha256"):
         if stored and stored[key] != facts[key]:
             raise ValueError(f"{path} was begun with another {key.partition('_')[0]}: choose another --name")
-    with deterministic(), place(device, bf16=bf16, compiled=compiled) as here:
+    with deterministic(compiled=compiled), place(device, bf16=bf16, compiled=compiled) as here:
         try:
             with opened(submission) as units:
                 if here.rank == 0 and not stored:

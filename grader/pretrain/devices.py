@@ -57,21 +57,28 @@ class Place:
 
 
 @contextlib.contextmanager
-def deterministic() -> Iterator[None]:
+def deterministic(*, compiled: bool) -> Iterator[None]:
     """A context in which equal runs give equal bits.
 
     Without it two runs with the same seed differ from the second update on: the backward pass of an embedding
     (`index_put_` with accumulate=True) adds the gradients of equal ids from several threads at once, in any order, and
     the order changes the rounding. An operation without a deterministic version runs all the same, with a warning.
+
+    Args:
+        compiled: Whether torch's compiler has to keep to it, too; to load it takes seconds.
     """
     # cuBLAS reads this when it is first used; torch refuses to promise anything without it.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    before = torch.get_deterministic_debug_mode()
+    torch.set_deterministic_debug_mode("warn")
+    if compiled:
+        torch.use_deterministic_algorithms(True, warn_only=True)
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        if compiled:
+            torch.use_deterministic_algorithms(False)
+        torch.set_deterministic_debug_mode(before)
 
 
 @contextlib.contextmanager

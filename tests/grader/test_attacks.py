@@ -14,11 +14,14 @@ from pathlib import Path
 import pytest
 
 from grader.checking import suite
+from grader.checking.runner import Runner
+from grader.checking.target import IsolatedTarget
 from grader.curriculum import load
 from grader.grade import grade
 from grader.isolation import confine
 from grader.isolation.client import Session
 from grader.isolation.pool import Limits, Pool
+from grader.scoring import score_unit
 from grader.submission import KIT, Submission, from_bytes, read
 
 FAMILIES = (
@@ -89,8 +92,20 @@ _honest_scores = {}
 def honest_score(attack, pool):
     key = (attack.unit, attack.exercise, attack.base)
     if key not in _honest_scores:
-        _honest_scores[key] = graded(attack, of(attack, attack.honest_text(solution(attack.unit))), pool).score
+        _honest_scores[key] = _score(attack, of(attack, attack.honest_text(solution(attack.unit))), pool)
     return _honest_scores[key]
+
+
+def _score(attack, submission, pool):
+    """The score as a grading has it, without the search for a name of what is wrong: only the points count here."""
+    unit, target = load()[attack.unit], IsolatedTarget(submission, pool, Limits(), seed=7)
+    checks = [check for check in suite.collect(attack.unit) if check.id.exercise.name == attack.exercise]
+    runner = Runner(target, 7, [check.id for check in checks], naming_seconds=0)
+    try:
+        outcomes = [runner.run(check.id, check.body(7))[0] for check in checks]
+    finally:
+        target.close()
+    return score_unit(unit, {attack.exercise: outcomes}, [attack.exercise]).score
 
 
 def submitted(attack, tmp_path):
