@@ -205,7 +205,6 @@ def test_a_course_secret_gives_each_their_own_seed_that_can_be_replayed(class_, 
         (["--only", "nobody"], "nobody of that name"),
         (["--late-percent", "120"], "--late-percent is a percentage"),
         (["--roster", "/nowhere.csv"], "nowhere.csv"),
-        (["--cluster", "ftp://127.0.0.1:9"], "no Dask scheduler answers"),  # tcp would be waited for
     ],
 )
 def test_what_cannot_be_is_refused_with_words(class_, tmp_path, options, words):

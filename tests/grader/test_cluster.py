@@ -7,7 +7,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from grader import cli
 from grader.batch.options import Options
 from grader.batch.work import Job, grade_job
 from grader.isolation import confine
@@ -217,7 +219,12 @@ def test_cluster_without_workers_is_given_up(tmp_path):
         run(address, jobs(1), patience=2)
 
 
-def test_no_scheduler_is_wrong_usage(monkeypatch):
+def test_no_scheduler_is_wrong_usage(monkeypatch, tmp_path):
     monkeypatch.setattr(cluster, "CONNECT_SECONDS", 2.0)
+    (tmp_path / "ada.py").write_text(SOLUTION, encoding="utf-8")
+    options = ["--out", str(tmp_path / "out"), "--unit", "schedule", "--cluster", "tcp://127.0.0.1:9", "--unconfined"]
+    done = CliRunner().invoke(cli.app, ["grade", str(tmp_path), *options])
+    assert done.exit_code == 2
+    assert "no Dask scheduler answers at tcp://127.0.0.1:9" in " ".join(done.stderr.split())
     with pytest.raises(cluster.Refused, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
         run("tcp://127.0.0.1:9", jobs(1))
