@@ -29,6 +29,7 @@ DTYPES = {
 }
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 _NO_VALUES = torch.empty(0)
+_Generator = torch.Generator  # whatever a learner's code puts in its place
 
 
 class Budget:
@@ -328,7 +329,7 @@ def generator(state: Any) -> torch.Generator:
     """
     if not isinstance(state, torch.Tensor) or state.dtype is not torch.uint8 or state.dim() != 1:
         raise WireError("a malformed generator")
-    generator = torch.Generator()
+    generator = _Generator()
     try:
         generator.set_state(state.clone())  # set_state on a view with an offset crashes
     except RuntimeError:

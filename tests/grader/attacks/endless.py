@@ -45,7 +45,7 @@ ATTACKS = [
     Attack(
         "endless-questions-back",
         FRAME + instead("while True: _say(_frame({'op': 'next', 'iterator': 0}))"),
-        says="an iterator that was never sent",
+        says="an iterator that was never sent|belongs to no question",  # whichever of its frames is read first
     ),
     Attack("huge-power", instead("return 2 ** 10 ** 9 ** 2"), says=LATE, seconds=0.5),
     Attack(
