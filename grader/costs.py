@@ -8,7 +8,7 @@ a line that changes says that somebody's points change.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from grader.checking.diagnosis import COSTS
@@ -54,11 +54,17 @@ class Cost:
         return "" if self.criteria == stated else f"costs {list(self.criteria)}, recorded is {list(stated)}"
 
 
-def measure(exercise: Exercise, outcomes: Sequence[Outcome], mistake: str) -> Cost:
-    """The cost of a mistake, from the outcomes of the checks of its exercise."""
+def measure(exercise: Exercise, outcomes: Sequence[Outcome], names: Collection[str]) -> Cost:
+    """The cost of a mistake, from the outcomes of the checks of its exercise.
+
+    Args:
+        exercise: The exercise that the mistake is in.
+        outcomes: Of its checks.
+        names: The ids that tell the mistake: its own, and those of others with the same sentence.
+    """
     result = score_exercise(exercise, outcomes)
     lost = tuple(criterion.criterion for criterion in result.criteria if criterion.status != "passed")
-    named = any(outcome.mistake == mistake for outcome in outcomes)
+    named = any(outcome.mistake in names for outcome in outcomes)
     return Cost(lost, 1 - result.score / result.max_score, named)
 
 

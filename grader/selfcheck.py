@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -164,8 +164,8 @@ def _mistake(unit: Unit, mistake: Mistake, seed: int, recorded: diagnosis.Record
         return Finding(unit.name, what, f"there is no exercise {mistake.exercise}")
     exercise = unit.exercise(mistake.exercise)
     outcomes = list(_until_named(unit, mistake, seed))
-    cost = costs.measure(exercise, outcomes, mistake.id)
-    problem = _naming_problem(mistake, outcomes, mistake.id in recorded.unnamed)
+    cost = costs.measure(exercise, outcomes, _names(unit, mistake))
+    problem = _naming_problem(outcomes, _names(unit, mistake), mistake.id in recorded.unnamed)
     return Finding(unit.name, what, problem or cost.problem(exercise, recorded.criteria.get(mistake.id)), cost)
 
 
@@ -189,20 +189,25 @@ def _until_named(unit: Unit, mistake: Mistake, seed: int) -> Iterator[Outcome]:
             else:
                 outcome, carried = runner.run(check.id, check.body(seed))
                 outcome = replace(outcome, status="failed") if carried else outcome
-                named = outcome.mistake == mistake.id
+                named = outcome.mistake in _names(unit, mistake)
             failed[check.id.criterion] += outcome.status != "passed"
             yield outcome
     finally:
         runner.target.close()
 
 
-def _naming_problem(mistake: Mistake, outcomes: Sequence[Outcome], excused: bool) -> str:
+def _names(unit: Unit, mistake: Mistake) -> set[str]:
+    """The ids whose sentence tells a learner of this mistake."""
+    return {other.id for other in diagnosis.known_mistakes(unit.name) if other.says == mistake.says}
+
+
+def _naming_problem(outcomes: Sequence[Outcome], names: Collection[str], excused: bool) -> str:
     wrong = [outcome for outcome in outcomes if outcome.status != "passed"]
     if broken := [outcome for outcome in wrong if outcome.status == "error"]:
         return f"the grader fails on it: {broken[0].message}"
     if not wrong:
         return "passes every check"
-    if excused or any(outcome.mistake == mistake.id for outcome in wrong):
+    if excused or any(outcome.mistake in names for outcome in wrong):
         return ""
     named = dict.fromkeys(outcome.mistake or outcome.check for outcome in wrong)
     return f"fails without its name; named instead: {', '.join(named)}"

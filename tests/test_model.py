@@ -15,6 +15,7 @@ SMALL = {"vocab_size": 11, "max_length": 7, "d_model": 16, "num_layers": 2, "num
 TINY_LLAMA = {"position": "rope", "num_kv_heads": 1, "norm": "rmsnorm", "feedforward": "swiglu", "bias": False}
 CHANGED = {
     "sizes": {"vocab_size": 13, "max_length": 9, "d_model": 8, "num_layers": 3, "num_heads": 2},
+    "untied": {"tie_embeddings": False},
     "learned": {"position": "learned", "norm_position": "pre", "feedforward": "mlp"},
     "sinusoidal": {"position": "sinusoidal"},
     "rope": {"position": "rope"},
@@ -30,7 +31,6 @@ CHANGED = {
     "d_hidden": {"d_hidden": 10},
     "num_kv_heads": {"num_kv_heads": 2},
     "no bias": {"bias": False},
-    "untied": {"tie_embeddings": False},
     "tied llama": TINY_LLAMA,
     "llama": TINY_LLAMA | {"tie_embeddings": False},
     "untied post-norm": {"norm_position": "post", "position": "sinusoidal", "tie_embeddings": False, "bias": False},

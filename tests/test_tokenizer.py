@@ -227,6 +227,12 @@ words = st.dictionaries(st.lists(ids, max_size=7).map(tuple), st.integers(1, 9),
 
 
 @check("count_pairs", "numerics")
+def test_count_pairs_forgets_earlier_calls(agree):
+    several = [{(8, 9): 3, (9, 8, 8): 1}, {(8, 9): 2, (9, 9): 4}]
+    agree.on("count_pairs of two dicts", lambda unit: [unit.count_pairs(words) for words in several])
+
+
+@check("count_pairs", "numerics")
 def test_count_pairs_counts_neighbours_within_words(agree):
     for words in [
         {(1, 2, 1, 2): 10, (2, 1): 5},
@@ -340,6 +346,12 @@ NO_TIES = [
 
 def repeated(words):
     return " ".join(word for word, times in words.items() for _ in range(times))
+
+
+@check("train_bpe", "numerics")
+def test_train_bpe_forgets_earlier_calls(agree):
+    texts = ["low lower lowest low low", "new newer newest new new"]
+    agree.on("train_bpe of two texts", lambda unit: [unit.train_bpe(text, 258) for text in texts])
 
 
 @check("train_bpe", "numerics")

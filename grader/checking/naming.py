@@ -193,5 +193,7 @@ def _is_rich(value: Any, *, constant: bool = True) -> bool:
         fraction = finite.is_floating_point() and finite.numel() > 0 and bool((finite != finite.round()).any())
         return finite.numel() > 0 and (kinds > 1 or fraction)
     if isinstance(value, list | tuple):
+        if value and all(isinstance(item, bool) for item in value):  # facts, which a check has worded
+            return True
         return len(value) > 0 and (len(value) == 1 or any(difference(item, value[0]) for item in value))
     return True

@@ -367,7 +367,7 @@ BATCH = [
     ),
     _batch(
         "needs-one-more",
-        "you accept `length` tokens: a window needs length + 1, or its last position has no target.",
+        "you accept `length` tokens, and drawing from nothing is a RuntimeError of torch: a window needs length + 1.",
         {BATCH_CHECKS: BATCH_CHECKS.replace("(tokens, length)", "(tokens, length - 1)")},
     ),
     _batch(

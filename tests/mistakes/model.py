@@ -350,7 +350,7 @@ STRUCTURE = [
     ),
     _model(
         "tied-by-copy",
-        "your head begins as a copy of the table: tied means one nn.Parameter under two names.",
+        "your head and the table are two parameters (a copy, or two over the same numbers): tied means one nn.Parameter under two names.",
         {TIE: "self.lm_head.weight = nn.Parameter(self.token_embedding.weight.detach().clone())"},
     ),
     _model("head-bias", "your head has a bias.", {HEAD: HEAD.replace("bias=False", "bias=config.bias")}),
@@ -396,7 +396,7 @@ STRUCTURE = [
     ),
     _model(
         "two-parameters-one-storage",
-        "the head and the table share their numbers but are two parameters: assign the nn.Parameter itself.",
+        "your head and the table are two parameters (a copy, or two over the same numbers): tied means one nn.Parameter under two names.",
         {TIE: "self.lm_head.weight = nn.Parameter(self.token_embedding.weight.data)"},
     ),
     _model("length-not-checked", "a sequence beyond max_length is not refused.", {LENGTH: "if False:"}),
@@ -471,14 +471,14 @@ STRUCTURE = [
 COUNT_PARAMETERS = [
     _count(
         "tied-twice",
-        "a tied weight is counted twice: parameters() gives it once.",
+        "you count a tied weight twice, once under each of its names (state_dict() has both): parameters() gives it once.",
         {
             COUNT: "return sum(p.numel() for _, p in model.named_parameters(remove_duplicate=False) if id(p) not in left_out)"
         },
     ),
     _count(
         "state-dict",
-        "you count the state_dict, where a tied weight stands under both its names.",
+        "you count a tied weight twice, once under each of its names (state_dict() has both): parameters() gives it once.",
         {
             COUNT: "return sum(p.numel() for name, p in model.state_dict().items() if not (tables and name.endswith(tables)))"
         },

@@ -370,6 +370,7 @@ OPTIMIZER_STATE = [
             STATE_OUT: "state = {number.get(p, -1): dict(entry) for p, entry in self.state.items()}",
         },
         append="Optimizer._shared = {}\n",
+        stateful=True,
     ),
 ]
 
