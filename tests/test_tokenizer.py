@@ -790,7 +790,7 @@ IDS = {token: id for id, token in VOCAB.items()}
 
 
 def bpe(unit, special=tuple(SPECIAL)):
-    return unit.BPETokenizer(VOCAB, MERGES, special)
+    return unit.BPETokenizer(dict(VOCAB), list(MERGES), special)  # copies, which are changed in one check alone
 
 
 def asked(method, argument, special=tuple(SPECIAL)):
@@ -943,6 +943,12 @@ def test_BPETokenizer_encodes_any_chunks_as_the_whole_text(unit, text, sizes):
     assert list(tokenizer.encode_iterable(chunks)) == list(tokenizer.encode(text)), (
         f"tokenizer.BPETokenizer: list(encode_iterable({chunks})) is not encode({text!r})"
     )
+
+
+@check("BPETokenizer", "numerics", "refusals")
+def test_BPETokenizer_leaves_vocabulary_and_merges_as_they_were(agree):
+    vocab, merges = dict(VOCAB), list(MERGES)
+    agree.on("the ids of 'the lower'", lambda unit: unit.BPETokenizer(vocab, merges).encode("the lower"))
 
 
 @check("BPETokenizer", "stability", "refusals")

@@ -49,7 +49,7 @@ class SuiteCheck:
         def body(given: Given) -> None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # a warning costs a learner nothing; pytest shows them
-                with settings.shrinking_briefly(self.test), undisturbed_check(self.test):
+                with undisturbed_check(self.test), settings.shrinking_briefly(self.test):
                     self.test(**self.arguments, **{name: getattr(given, name) for name in self.fixtures})
 
         return body
