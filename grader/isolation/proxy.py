@@ -69,6 +69,8 @@ class Calls:
         drawn = None if self._knows_the_generator() else torch.default_generator
         values = {"target": target, "args": list(args), "kwargs": kwargs, "sync": sync, "generator": drawn}
         tree = outgoing.encoder.encode(values)
+        if drawn is not None:
+            outgoing.generators.pop()  # the last that was encoded: whether it was drawn from is said apart
         freed, self.session.freed = self.session.freed, []
         header = {"op": "call", "act": act, "path": list(path), "value": tree, "free": freed}
         header |= {"grad": torch.is_grad_enabled(), "measure": self.session.measured is not None}
