@@ -364,8 +364,11 @@ def test_dataset_opens_a_file_for_reading_alone(agree, rand, folder):
     path = str(write(folder, text(rand, 11, 100, 40_000), "uint16"))
 
     def question(unit):
-        with read_only(folder):
-            return windows_of(unit.TokenDataset.from_file(path, 3))
+        try:
+            with read_only(folder):
+                return windows_of(unit.TokenDataset.from_file(path, 3))
+        except PermissionError:  # what it says depends on who refuses
+            return "it is opened for writing, too"
 
     agree.on("the windows of a file that may be read but not written", question)
 
