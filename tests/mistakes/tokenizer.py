@@ -368,6 +368,7 @@ COUNT_PAIRS = [
             "count_pairs",
             "for pair, count in _right(*args, **kwargs).items():\n    _seen[pair] = _seen.get(pair, 0) + count\nreturn dict(_seen)",
         ),
+        stateful=True,
     ),
     Mistake(
         "count-short-words-crash",
@@ -716,6 +717,7 @@ TRAIN_BPE = [
         "you still count the words of earlier calls: start each call with empty counts.",
         {"    frequencies: Counter[str] = Counter()\n": "    frequencies = _FREQUENCIES\n"},
         append="_FREQUENCIES = Counter()\n",
+        stateful=True,
     ),
     Mistake(
         "train-texts-once",
