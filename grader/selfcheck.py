@@ -69,10 +69,7 @@ def selfcheck(units: Sequence[str] | None = None, seed: int = 0) -> Iterator[Fin
     """
     parts = [part for name in load() if units is None or name in units for part in _parts(name, seed)]
     # Spawned, since torch may have started threads, which a fork does not take along.
-    pool = ProcessPoolExecutor(
-        os.cpu_count(),
-        mp_context=multiprocessing.get_context("spawn"),
-    )
+    pool = ProcessPoolExecutor(os.cpu_count(), mp_context=multiprocessing.get_context("spawn"))
     try:
         for findings in pool.map(_look, parts):
             yield from findings
@@ -163,13 +160,14 @@ def _mistake(unit: Unit, mistake: Mistake, seed: int, recorded: diagnosis.Record
     if mistake.exercise not in {exercise.name for exercise in unit.exercises}:
         return Finding(unit.name, what, f"there is no exercise {mistake.exercise}")
     exercise = unit.exercise(mistake.exercise)
-    outcomes = list(_until_named(unit, mistake, seed))
-    cost = costs.measure(exercise, outcomes, _names(unit, mistake))
-    problem = _naming_problem(outcomes, _names(unit, mistake), mistake.id in recorded.unnamed)
+    names = _names(unit, mistake)
+    outcomes = list(_until_named(unit, mistake, names, seed))
+    cost = costs.measure(exercise, outcomes, names)
+    problem = _naming_problem(outcomes, names, mistake.id in recorded.unnamed)
     return Finding(unit.name, what, problem or cost.problem(exercise, recorded.criteria.get(mistake.id)), cost)
 
 
-def _until_named(unit: Unit, mistake: Mistake, seed: int) -> Iterator[Outcome]:
+def _until_named(unit: Unit, mistake: Mistake, names: Collection[str], seed: int) -> Iterator[Outcome]:
     """The outcomes of the exercise's checks: explained until the mistake has been named, then as far as they decide."""
     submission = variant(unit, mistake.apply(solution_sources()[unit.name].text))
     # Time enough, so that whether a mistake is named does not depend on the machine.
@@ -189,7 +187,7 @@ def _until_named(unit: Unit, mistake: Mistake, seed: int) -> Iterator[Outcome]:
             else:
                 outcome, carried = runner.run(check.id, check.body(seed))
                 outcome = replace(outcome, status="failed") if carried else outcome
-                named = outcome.mistake in _names(unit, mistake)
+                named = outcome.mistake in names
             failed[check.id.criterion] += outcome.status != "passed"
             yield outcome
     finally:

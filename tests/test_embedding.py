@@ -62,10 +62,7 @@ def test_init_normal_draws_normal_numbers_of_the_scale_it_is_told(agree, rand, s
         unit.init_normal((300, 80), 3 * std, generator=seeded(seed))  # not to be remembered for the next call
         return texture(unit.init_normal((300, 80), std, generator=seeded(seed)), std)
 
-    agree.on(
-        f"init_normal(shape=(300, 80), std={std})",
-        question,
-    )
+    agree.on(f"init_normal(shape=(300, 80), std={std})", question)
 
 
 @check("init_normal", "numerics")

@@ -33,7 +33,7 @@ class Kept:
 
         Args:
             seed: The seed of the grading.
-            given: The parts of which the reference's version stands in: with others, the value is another.
+            given: The parts that the reference replaces. Other replacements give another value.
             name: The value's name. It has a random stream of its own, whichever check asks first.
             make: Makes the value: tensors and plain data, no proxy of a worker.
 

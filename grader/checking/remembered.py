@@ -50,7 +50,7 @@ class Fingerprint:
         """Take in one more value.
 
         Raises:
-            _Unknown: It holds an object of which is not known what it does.
+            _Unknown: It holds an object whose behaviour cannot be compared.
         """
         kind = type(value)
         if kind in _PLAIN:

@@ -240,7 +240,7 @@ class LocalTarget:
 
     @contextmanager
     def afresh(self, unit: Unit, exercise: Exercise) -> Iterator[Any]:
-        """The unit's module, imported once more: it remembers no call, and what is asked of it no other remembers."""
+        """A second import of the unit's module, which shares no state with the first."""
         package = f"{self._package}_afresh"
         sources = _sources(self.submission, unit, (), local=True)
         try:

@@ -117,7 +117,7 @@ class Calls:
             self.session.measured.add(measured_of(answer.get("measured")))
         if answer.get("drew") is True:  # a check that looks at the global generator sees that it was used
             torch.rand(1)
-        # The worker goes on from where it is: only what happens to the generator on this side is news to it.
+        # The worker keeps its own state; it is sent a new one only when the generator changes on this side.
         self.session.generator = torch.default_generator.get_state()
         if torch.is_grad_enabled() and any(incoming.requires):
             result = self._link(result, incoming, outgoing)
