@@ -107,8 +107,12 @@ def _certain(alike: Sequence[Suspect], error: Disagreement, evidence: Evidence) 
 
 def _answer(suspect: Suspect, asked: Asked, attempt: int = 0) -> Any:
     question = asked.question
+
+    def ask() -> Any:
+        return put(question, suspect.module())
+
     try:
-        return remembered.answer(suspect.mistake, question, lambda: put(question, suspect.module()), attempt)
+        return remembered.answer(suspect.mistake, question, ask, attempt, restored=True)
     except Exception:  # a mistake that cannot answer at all
         return None
 

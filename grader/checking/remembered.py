@@ -7,6 +7,7 @@ anything but plain data, tensors, and functions that hold nothing else is asked 
 
 from __future__ import annotations
 
+import dis
 import hashlib
 import os
 import random
@@ -14,14 +15,17 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import BuiltinFunctionType, FunctionType, ModuleType
+from functools import lru_cache
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 
 from grader.checking.observation import copies
 from grader.checking.question import Raised
+from grader.checking.undisturbed import is_same
 from grader.nested import flatten
 
 _BYTES = 64 << 20  # of answers that are remembered
@@ -110,6 +114,8 @@ class Fingerprint:
         return None
 
     def _add_function(self, value: FunctionType) -> None:
+        if _assigns_outside(value.__code__):
+            raise _Unknown
         self._add_place(value.__code__)
         self._add_place(value.__globals__)
         self.add(value.__defaults__).add(value.__kwdefaults__)
@@ -133,7 +139,15 @@ class Remembered:
         self._size = 0
         self._answers: OrderedDict[Any, tuple[Any, int]] = OrderedDict()
 
-    def answer(self, who: Any, question: Callable[..., Any], ask: Callable[[], Any], attempt: int = 0) -> Any:
+    def answer(
+        self,
+        who: Any,
+        question: Callable[..., Any],
+        ask: Callable[[], Any],
+        attempt: int = 0,
+        *,
+        restored: bool = False,
+    ) -> Any:
         """The answer to a question, asked only where it is not remembered.
 
         Args:
@@ -141,17 +155,22 @@ class Remembered:
             question: A function of a unit.
             ask: Asks. What it raises comes through, and is not remembered.
             attempt: What is drawn from the global generators is the same in the same attempt, whatever ran before.
+            restored: Whether `ask` puts back what an answer has changed in the question.
         """
-        key = _key(who, attempt, question)
-        if key is None:
+        digest = (_digest_once if restored else _digest)(question)
+        if digest is None:
             with _drawing(attempt):
                 return ask()
-        if key in self._answers:
-            self._answers.move_to_end(key)
-            return copies(self._answers[key][0], gradients=False)
-        with _drawing(attempt):
+        key: tuple[Any, ...] = (who, torch.get_default_dtype(), torch.is_grad_enabled(), digest)
+        for known in (key, (*key, attempt)):
+            if known in self._answers:
+                self._answers.move_to_end(known)
+                return copies(self._answers[known][0], gradients=False)
+        with _drawing(attempt) as drew:
             answer = ask()
-        if _key(who, attempt, question) == key:  # else the question changes what it holds, which is part of it
+            if drew():
+                key = (*key, attempt)
+        if restored or _digest(question) == digest:  # else the question changes what it holds, which is part of it
             self._keep(key, answer)
         return answer
 
@@ -171,25 +190,48 @@ class Remembered:
 
 
 @contextmanager
-def _drawing(attempt: int) -> Iterator[None]:
-    """Let the block draw from global generators that begin anew, and put these back: whoever is asked later."""
-    states = torch.default_generator.get_state(), random.getstate(), np.random.get_state()
+def _drawing(attempt: int) -> Iterator[Callable[[], bool]]:
+    """Let the block draw from global generators that begin anew, and put these back: whoever is asked later.
+
+    Yields whether anything has been drawn.
+    """
+    states = _states()
     torch.default_generator.manual_seed(attempt)
     random.seed(attempt)
     np.random.seed(attempt)
+    begun = _states()
     try:
-        yield
+        yield lambda: not all(map(is_same, _states(), begun))
     finally:
         torch.default_generator.set_state(states[0])
         random.setstate(states[1])
         np.random.set_state(states[2])
 
 
-def _key(who: Any, attempt: int, question: Callable[..., Any]) -> Any:
+def _states() -> tuple[Any, ...]:
+    return torch.default_generator.get_state(), random.getstate(), np.random.get_state()
+
+
+def _digest(question: Callable[..., Any]) -> bytes | None:
     try:
-        return who, attempt, torch.get_default_dtype(), torch.is_grad_enabled(), Fingerprint().add(question).digest()
+        return Fingerprint().add(question).digest()
     except _Unknown:
         return None
+
+
+_digests: WeakKeyDictionary[Callable[..., Any], bytes | None] = WeakKeyDictionary()
+
+
+def _digest_once(question: Callable[..., Any]) -> bytes | None:
+    if question not in _digests:
+        _digests[question] = _digest(question)
+    return _digests[question]
+
+
+@lru_cache(maxsize=10_000)
+def _assigns_outside(code: CodeType) -> bool:
+    """Whether a function assigns to a variable of a function around it."""
+    return any(i.opname == "STORE_DEREF" and i.argval in code.co_freevars for i in dis.get_instructions(code))
 
 
 remembered = Remembered()

@@ -18,7 +18,7 @@ from grader.checking.given import Body, CheckId, given_of
 from grader.checking.naming import Evidence, name_mistake
 from grader.checking.observation import VARIATIONS
 from grader.checking.oracle import Oracle
-from grader.checking.question import Asked, Disagreement, put
+from grader.checking.question import Asked, Disagreement, Raised, put
 from grader.checking.target import Target, below, module_name
 from grader.checking.variants import Mistake
 from grader.faults import GraderFault
@@ -26,6 +26,7 @@ from grader.faults import GraderFault
 _RIGHT = 30  # answers of an exercise that may speak against a mistake
 _WRONG = 6  # the first wrong answers of an exercise, which tell alike mistakes apart
 _MOST_UNNAMED = 8  # failures of an exercise in which no known mistake was recognised: more are not searched for
+_MOST_ALIKE = 4  # as many of them with one and the same exception
 
 
 @dataclass
@@ -44,6 +45,7 @@ class NameSearch:
     _known: dict[str, Mistake] = field(default_factory=dict)  # by id, recognised so far
     _allowances: dict[str, Allowance] = field(default_factory=dict)
     _unnamed: Counter[str] = field(default_factory=Counter)
+    _unnamed_raised: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # by exercise, type and message
     _right: dict[str, deque[Asked]] = field(default_factory=dict)
     _wrong: dict[str, list[tuple[Asked, Any]]] = field(default_factory=dict)
 
@@ -70,15 +72,17 @@ class NameSearch:
         if budget.left() <= 0:
             return None
         evidence = self._evidence(check, body, error, own_line)
+        raised = (name, error.got.type, error.got.message) if isinstance(error.got, Raised) else (name, "", "")
         try:
             with budget.spending():
-                suspects = self._suspects(check, budget, only_known)
+                suspects = self._suspects(check, budget, only_known or self._unnamed_raised[raised] >= _MOST_ALIKE)
                 mistake = name_mistake(error, budget.while_it_lasts(suspects), evidence)
         except (KeyboardInterrupt, GraderFault):
             raise
         except BaseException:  # MemoryError too: what a learner answers may leave no room for it
             return None
         self._unnamed[name] += mistake is None
+        self._unnamed_raised[raised] += mistake is None and isinstance(error.got, Raised)
         if mistake is None or (budget.left() <= 0 and mistake.id not in self._known):
             return None  # a search that was cut off may have missed another mistake that answers alike
         self._known[mistake.id] = mistake

@@ -99,11 +99,12 @@ def _settings(settings: Iterable[Setting]) -> Iterator[None]:
         yield
     finally:
         for read, write, value in before:
-            if not _is_same(read(), value):
+            if not is_same(read(), value):
                 write(value)
 
 
-def _is_same(now: Any, before: Any) -> bool:
+def is_same(now: Any, before: Any) -> bool:
+    """Whether a setting has its value still."""
     if isinstance(now, torch.Tensor):
         return torch.equal(now, before)
     if isinstance(now, tuple) and any(isinstance(part, np.ndarray) for part in now):

@@ -35,6 +35,8 @@ def _constant(value, number):
 
 def _copied(value):
     try:
+        if hasattr(value, "dataset"):  # a loader only reads its examples, and to copy them for each call takes long
+            return _copy.copy(value)
         return _copy.deepcopy(value)
     except Exception:  # a generator, or a tensor within a graph
         return value

@@ -1,7 +1,9 @@
 """Remembered: the kit's own code is asked the same question once, and a question that is another one again."""
 
+import random
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 
@@ -57,17 +59,57 @@ def test_another_question_is_asked(other):
     assert ask.times == 2
 
 
-def test_another_one_who_is_asked_another_attempt_and_another_default_dtype_are_not_the_same():
+def test_another_one_who_is_asked_and_another_default_dtype_are_not_the_same():
     ask, question = Asking(), total_of([1.5])
     ask(question)
     ask(question, who="a mistake")
-    ask(question, attempt=1)
     torch.set_default_dtype(torch.float64)
     try:
         assert ask(question)[0].dtype == torch.float64
     finally:
         torch.set_default_dtype(torch.float32)
-    assert ask.times == 4
+    assert ask.times == 3
+
+
+@pytest.mark.parametrize(
+    "draw", [lambda unit: unit.rand(2), lambda unit: random.random(), lambda unit: np.random.rand()]
+)
+def test_another_attempt_is_the_same_unless_something_is_drawn(draw):
+    ask = Asking()
+    for attempt in (0, 1, 1, 0):
+        ask(total_of([1.5]), attempt=attempt)
+    assert ask.times == 1
+    for attempt in (0, 1, 1, 0):
+        ask(draw, attempt=attempt)
+    assert ask.times == 3
+
+
+def test_a_question_is_looked_at_once_where_whoever_answers_puts_it_back():
+    held, memory, times = torch.ones(2), Remembered(), []
+
+    def spoil():
+        held.zero_()
+        times.append(1)
+        return [0.0]
+
+    for _ in range(2):
+        assert memory.answer("a mistake", question := total_of(held), spoil, restored=True) == [0.0]
+    assert len(times) == 2
+    held.fill_(3.0)
+    assert memory.answer("a mistake", question, spoil, restored=True) == [0.0]
+    assert len(times) == 2
+
+
+def test_a_question_that_assigns_to_a_variable_of_its_check_is_asked_each_time():
+    number = 0
+
+    def count(unit):
+        nonlocal number
+        number += 1
+        return number
+
+    ask = Asking()
+    assert [ask(count), ask(count)] == [1, 2]
 
 
 @pytest.mark.parametrize(
