@@ -115,18 +115,20 @@ def suspects(
         below: The exercises that it builds on.
         named: Ids of mistakes that come first: they have been recognised before.
         costly: Whether the question takes long, as one about cost does: then mistakes that also cost the exercise's
-            first criterion are left out, which are recognised by cheaper questions.
+            first criterion are left out, which are recognised by cheaper questions, and of what it builds on only
+            those remain that cost a criterion of this name.
     """
     main = exercise.criteria[0].name
     order = [exercise.name, *reversed(below)]
     costs = recorded(unit.name).criteria
-    likely = [
-        mistake
-        for mistake in known_mistakes(unit.name)
-        if mistake.exercise in order
-        and (mistake.exercise != exercise.name or criterion in costs.get(mistake.id, (criterion,)))
-        and not (costly and criterion != main and main in costs.get(mistake.id, ()))
-    ]
+
+    def fits(mistake: Mistake) -> bool:
+        own, lost = mistake.exercise == exercise.name, costs.get(mistake.id, (criterion,))
+        if own or costly:
+            return criterion in lost and not (costly and own and criterion != main and main in lost)
+        return True
+
+    likely = [m for m in known_mistakes(unit.name) if m.exercise in order and fits(m)]
     likely.sort(key=lambda mistake: (mistake.id not in named, order.index(mistake.exercise)))
     for mistake in likely:
         yield Suspect(unit.name, mistake, mistake.exercise == exercise.name, mistake.id in named)

@@ -227,7 +227,8 @@ class LocalTarget:
         """Fill it here, where the learner's code is, too."""
         overwrite(value)
 
-    def cpu_time(self, work: Callable[[], object]) -> float:
+    @staticmethod
+    def cpu_time(work: Callable[[], object]) -> float:
         """Processor time of this thread during `work`, in seconds."""
         started = time.thread_time()
         work()

@@ -98,11 +98,15 @@ def measuring(**generators: torch.Generator) -> Iterator[Measured]:
 @contextmanager
 def _counted_lines(measured: Measured) -> Iterator[None]:
     def trace(frame: FrameType, event: str, arg: Any) -> Any:
+        # Once a call: an audit hook is told of each look at f_code, and is slow.
+        return None if frame.f_code.co_filename.startswith(_UNCOUNTED) else count(frame, event, arg)
+
+    def count(frame: FrameType, event: str, arg: Any) -> Any:
         if event == "line":
             measured.lines += 1
         elif not frame.f_trace_lines:
             hidden.append(True)
-        return None if frame.f_code.co_filename.startswith(_UNCOUNTED) else trace
+        return count
 
     hidden: list[bool] = []
     before = sys.gettrace()
