@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.markup import escape
@@ -14,6 +14,8 @@ from grader.terminal import console
 
 if TYPE_CHECKING:
     from grader.selfcheck import Finding
+
+Depth = Literal["failures", "names", "costs"]
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -43,6 +45,9 @@ def selfcheck(
     units: Annotated[list[str] | None, typer.Argument(help="Only these units.")] = None,
     seed: Annotated[int, typer.Option(help="Of the first round.")] = 0,
     rounds: Annotated[int, typer.Option(help="How often, each with the next seed.")] = 1,
+    depth: Annotated[
+        Depth, typer.Option(help="Whether mistakes fail; are named, too; cost what is recorded, too.")
+    ] = "costs",
     record: Annotated[bool, typer.Option("--record", help="Write down what each known mistake costs.")] = False,
 ) -> None:
     """Prove the kit: stubs are todo, solutions pass, mistakes fail by name and cost what they should."""
@@ -50,11 +55,13 @@ def selfcheck(
     from grader.selfcheck import selfcheck
 
     terminal.refuse_unknown(units)
+    if record and depth != "costs":
+        terminal.stop("--record writes down costs: leave out --depth")
     wrong = 0
     for round_seed in range(seed, seed + rounds):
         found: list[Finding] = []
         with terminal.bar(f"seed {round_seed}", None) as advance:
-            for finding in selfcheck(units, round_seed):
+            for finding in selfcheck(units, round_seed, depth):
                 found.append(finding)
                 advance()
                 if finding.problem:
@@ -64,6 +71,8 @@ def selfcheck(
         listed = ", ".join(f"{count} {kind}" for kind, count in counts.items())
         console.print(f"seed {round_seed}: {listed}; {wrong} wrong")
         measured = [finding.cost for finding in found if finding.cost is not None]
+        if depth != "costs":
+            continue
         console.print(f"  what the mistakes cost of their exercise: {costs.distribution(measured)}")
         console.print(f"  {sum(not cost.named for cost in measured)} of {len(measured)} fail without their name")
     if record:

@@ -1,4 +1,4 @@
-"""Selfcheck: the kit, proven. Stubs are todo, solutions earn all, mistakes fail by name, alternatives pass."""
+"""Selfcheck: prove the kit. Stubs are todo, solutions pass, known mistakes fail by name, alternatives pass."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import groupby
+from typing import Literal
 
 from grader import costs, stubs
 from grader.checking import diagnosis, suite
@@ -22,6 +22,7 @@ from grader.curriculum import Exercise, Unit, load
 from grader.outcome import Outcome, Status
 from grader.submission import File, Submission, from_bytes
 
+Depth = Literal["failures", "names", "costs"]
 SECTIONS = ("Args:", "Returns:", "Pitfalls:", "Source:")
 
 
@@ -44,30 +45,34 @@ class Finding:
 
 @dataclass(frozen=True)
 class _Part:
-    """What one process looks at in one go.
+    """The work of one process at a time.
 
     Args:
         unit: The unit.
         seed: Of the checks' random inputs.
-        mistakes: Which of the unit's known mistakes, by number: those of an exercise, which are asked the same
-            questions. None: the unit without mistakes and alternatives.
-        alternatives: Whether it is the unit's alternatives.
+        depth: How closely known mistakes are looked at.
+        exercise: The exercise whose known mistakes are looked at, since they are asked the same questions. None: the
+            unit without mistakes and alternatives.
+        alternatives: Look at the unit's alternatives instead.
     """
 
     unit: str
     seed: int
-    mistakes: tuple[int, ...] | None = None
+    depth: Depth
+    exercise: str | None = None
     alternatives: bool = False
 
 
-def selfcheck(units: Sequence[str] | None = None, seed: int = 0) -> Iterator[Finding]:
-    """Look at everything that the kit promises, one finding after the other, in as many processes as there are cores.
+def selfcheck(units: Sequence[str] | None = None, seed: int = 0, depth: Depth = "costs") -> Iterator[Finding]:
+    """Yield one finding for each promise of the kit. Uses one process per core.
 
     Args:
         units: Which units; None: all.
         seed: Of the checks' random inputs.
+        depth: How closely to look at known mistakes: whether each fails one of the checks that it is recorded to
+            fail; whether it is also named; whether it also costs the criteria that are recorded.
     """
-    parts = [part for name in load() if units is None or name in units for part in _parts(name, seed)]
+    parts = [part for name in load() if units is None or name in units for part in _parts(name, seed, depth)]
     # Spawned, since torch may have started threads, which a fork does not take along.
     pool = ProcessPoolExecutor(os.cpu_count(), mp_context=multiprocessing.get_context("spawn"))
     try:
@@ -77,23 +82,22 @@ def selfcheck(units: Sequence[str] | None = None, seed: int = 0) -> Iterator[Fin
         pool.shutdown(cancel_futures=True)
 
 
-def _parts(name: str, seed: int) -> Iterator[_Part]:
-    yield _Part(name, seed)
+def _parts(name: str, seed: int, depth: Depth) -> Iterator[_Part]:
+    yield _Part(name, seed, depth)
     if load()[name].whole:
         return
-    known = list(enumerate(diagnosis.known_mistakes(name)))
-    for _, group in groupby(known, key=lambda item: item[1].exercise):
-        yield _Part(name, seed, tuple(number for number, _ in group))
-    yield _Part(name, seed, alternatives=True)
+    for exercise in dict.fromkeys(mistake.exercise for mistake in diagnosis.known_mistakes(name)):
+        yield _Part(name, seed, depth, exercise)
+    yield _Part(name, seed, depth, alternatives=True)
 
 
 def _look(part: _Part) -> list[Finding]:
     unit = load()[part.unit]
     if unit.whole:
         return list(_whole(unit, part.seed))
-    if part.mistakes is not None:
-        known, recorded = diagnosis.known_mistakes(unit.name), diagnosis.recorded(unit.name)
-        return [_mistake(unit, known[number], part.seed, recorded) for number in part.mistakes]
+    if part.exercise is not None:
+        known = [mistake for mistake in diagnosis.known_mistakes(unit.name) if mistake.exercise == part.exercise]
+        return [_mistake(unit, mistake, part.seed, part.depth) for mistake in known]
     if part.alternatives:
         return [
             Finding(unit.name, f"alternative {alternative.name}", _alternative(unit, alternative, part.seed))
@@ -155,43 +159,63 @@ def _stub(unit: Unit, seed: int) -> Iterator[Finding]:
         yield Finding(unit.name, f"stub {outcome.check}", "" if outcome.status == "todo" else f"is {outcome.status}")
 
 
-def _mistake(unit: Unit, mistake: Mistake, seed: int, recorded: diagnosis.Recorded) -> Finding:
+def _mistake(unit: Unit, mistake: Mistake, seed: int, depth: Depth) -> Finding:
     what = f"mistake {mistake.id}"
     if mistake.exercise not in {exercise.name for exercise in unit.exercises}:
         return Finding(unit.name, what, f"there is no exercise {mistake.exercise}")
-    exercise = unit.exercise(mistake.exercise)
+    exercise, recorded = unit.exercise(mistake.exercise), diagnosis.recorded(unit.name)
     names = _names(unit, mistake)
-    outcomes = list(_until_named(unit, mistake, names, seed))
-    cost = costs.measure(exercise, outcomes, names)
-    problem = _naming_problem(outcomes, names, mistake.id in recorded.unnamed)
-    return Finding(unit.name, what, problem or cost.problem(exercise, recorded.criteria.get(mistake.id)), cost)
-
-
-def _until_named(unit: Unit, mistake: Mistake, names: Collection[str], seed: int) -> Iterator[Outcome]:
-    """The outcomes of the exercise's checks: explained until the mistake has been named, then as far as they decide."""
+    criteria = recorded.criteria.get(mistake.id)
+    checks = [
+        check
+        for check in suite.collect(unit.name)
+        if check.id.exercise.name == mistake.exercise
+        and (depth != "failures" or criteria is None or check.id.criterion in criteria)
+    ]
     submission = variant(unit, mistake.apply(solution_sources()[unit.name].text))
     # Time enough, so that whether a mistake is named does not depend on the machine.
     runner = Runner(LocalTarget(submission), seed, naming_seconds=20.0)
-    checks = [check for check in suite.collect(unit.name) if check.id.exercise.name == mistake.exercise]
-    main = unit.exercise(mistake.exercise).criteria[0].name
+    try:
+        if depth == "failures":
+            fails = any(not runner.passes(check.id, check.body(seed)) for check in checks)
+            return Finding(unit.name, what, "" if fails else "passes every check")
+        outcomes = list(_judge(runner, checks, exercise, names, seed, depth))
+    finally:
+        runner.target.close()
+    problem = _naming_problem(outcomes, names, mistake.id in recorded.unnamed)
+    if depth == "names":
+        return Finding(unit.name, what, problem)
+    cost = costs.measure(exercise, outcomes, names)
+    return Finding(unit.name, what, problem or cost.problem(exercise, criteria), cost)
+
+
+def _judge(
+    runner: Runner,
+    checks: Sequence[suite.SuiteCheck],
+    exercise: Exercise,
+    names: Collection[str],
+    seed: int,
+    depth: Depth,
+) -> Iterator[Outcome]:
+    """The outcomes of the checks: explained until the mistake is named, then only as far as they decide the cost."""
+    main = exercise.criteria[0].name
     half = sum(check.id.criterion == main for check in checks) / 2
     failed: Counter[str] = Counter()
     named = False
-    try:
-        for check in checks:
-            if named and (failed[main] >= half or (failed[check.id.criterion] and check.id.criterion != main)):
-                continue  # lost already
-            if named:
-                status: Status = "passed" if runner.passes(check.id, check.body(seed)) else "failed"
-                outcome = Outcome(check.id.name, check.id.kind, status, message="", criterion=check.id.criterion)
-            else:
-                outcome, carried = runner.run(check.id, check.body(seed))
-                outcome = replace(outcome, status="failed") if carried else outcome
-                named = outcome.mistake in names
-            failed[check.id.criterion] += outcome.status != "passed"
-            yield outcome
-    finally:
-        runner.target.close()
+    for check in checks:
+        if named and depth == "names":
+            return
+        if named and (failed[main] >= half or (failed[check.id.criterion] and check.id.criterion != main)):
+            continue  # lost already
+        if named:
+            status: Status = "passed" if runner.passes(check.id, check.body(seed)) else "failed"
+            outcome = Outcome(check.id.name, check.id.kind, status, message="", criterion=check.id.criterion)
+        else:
+            outcome, carried = runner.run(check.id, check.body(seed))
+            outcome = replace(outcome, status="failed") if carried else outcome
+            named = outcome.mistake in names
+        failed[check.id.criterion] += outcome.status != "passed"
+        yield outcome
 
 
 def _names(unit: Unit, mistake: Mistake) -> set[str]:
