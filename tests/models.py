@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from grader.checking import check, lower
-from grader.checking.observation import noise
+from grader.checking import check, dependency
+from grader.checking.capture import noise
 
 UNEQUAL = [(3, 5, 2), (1, 7, 4), (2, 6, 0)]  # rows, length, and how many targets of the first row are ignored
 IGNORED = -100
@@ -13,7 +13,7 @@ SIZES = {"vocab_size": 11, "max_length": 7, "d_model": 8, "num_layers": 1, "num_
 
 def build(unit, *, shift=0, dtype=torch.float64, **config):
     """A small model with the same weights for everybody, of the lower units that belong to `unit`."""
-    below = lower(unit, "model")
+    below = dependency(unit, "model")
     model = below.TransformerLM(below.ModelConfig(**SIZES | config)).to(dtype)
     for number, (_, parameter) in enumerate(sorted(model.named_parameters())):
         parameter.data = 0.5 * noise(parameter.shape, shift + number).to(dtype)
@@ -22,12 +22,12 @@ def build(unit, *, shift=0, dtype=torch.float64, **config):
 
 def optimizer_of(unit, model, rule="SGD", **options):
     """An optimizer of the lower unit, over all parameters."""
-    return getattr(lower(unit, "optim"), rule)(list(model.parameters()), **{"lr": 0.3} | options)
+    return getattr(dependency(unit, "optim"), rule)(list(model.parameters()), **{"lr": 0.3} | options)
 
 
 def torch_of(unit):
     """The torch of the process in which the unit runs: its generators are the ones that the unit draws from."""
-    return lower(unit, "loss").torch
+    return dependency(unit, "loss").torch
 
 
 def values_of(model):
@@ -87,7 +87,7 @@ def freeze_some(model):
 def loss_without_dropout(unit, model, inputs, targets):
     """The loss in evaluation mode, in which it leaves the model."""
     with torch.no_grad():
-        return lower(unit, "loss").cross_entropy(model.eval()(inputs), targets).item()
+        return dependency(unit, "loss").cross_entropy(model.eval()(inputs), targets).item()
 
 
 def check_each(exercise, *criterion, **cases):

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from grader import stack
 from grader.checking.oracle import load_solution
-from grader.stack import Recipe
+from grader.training import recipes
+from grader.training.recipes import Recipe
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,12 @@ class Record:
 
 
 def record(
-    units: stack.Units, recipe: Recipe, vocab_size: int, run: stack.Run, rates: list[float], asked: Iterable[Probe] = ()
+    units: recipes.Units,
+    recipe: Recipe,
+    vocab_size: int,
+    run: recipes.Run,
+    rates: list[float],
+    asked: Iterable[Probe] = (),
 ) -> Record:
     """Train with these learning rates, then ask the probes."""
     shapes = documented(recipe, vocab_size)
@@ -65,7 +70,7 @@ def record(
     taken = list(islice(iter(run.loader), len(rates) * recipe.accumulation_steps))
     batches = [_readable(batch, recipe, vocab_size) for batch in taken]
     weights, reports = [weights_of(run.model, shapes)], []
-    for report in islice(stack.train(units, recipe, replace(run, loader=batches), rates), len(rates) + 1):
+    for report in islice(recipes.train(units, recipe, replace(run, loader=batches), rates), len(rates) + 1):
         reports.append({what: float(report[what]) for what in ("loss", "grad_norm")})
         weights.append(weights_of(run.model, shapes))
     assert len(reports) == len(rates), f"train gave {len(reports)} reports for {len(rates)} learning rates."

@@ -8,22 +8,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from grader import stack
-from grader.checking import lower
-from grader.checking.observation import copy_weights
+from grader.checking import dependency
+from grader.checking.capture import copy_weights
 from grader.checking.oracle import load_solution
-from grader.stack import Recipe
+from grader.training import recipes
+from grader.training.recipes import Recipe
 from tests.recorded import Record
 
 
 def reference(name: str) -> Any:
     """A unit of the reference, by its name."""
-    return lower(load_solution(""), name)
+    return dependency(load_solution(""), name)
 
 
 def reference_model(recipe: Recipe, vocab_size: int, weights: dict[str, Tensor]) -> Any:
     """The reference's model with these weights, in float64 and evaluation mode."""
-    model = stack.build_model(reference, recipe, vocab_size, 0)
+    model = recipes.build_model(reference, recipe, vocab_size, 0)
     copy_weights(model, {name: value.double() for name, value in weights.items()})
     return model.double().eval()
 
@@ -84,10 +84,10 @@ def replay(record: Record, steps: int) -> list[Update]:
     """Make the first updates again, each from the weights that the learner's model had before it."""
     recipe = record.recipe
     model = reference_model(recipe, record.vocab_size, record.weights[0])
-    run = stack.Run(model, stack.build_optimizer(reference, recipe, model), record.batches)
+    run = recipes.Run(model, recipes.build_optimizer(reference, recipe, model), record.batches)
     own, found = dict(model.named_parameters()), []
-    rates = stack.learning_rates(reference, recipe)[:steps]
-    for step, report in enumerate(stack.train(reference, recipe, run, rates)):
+    rates = recipes.learning_rates(reference, recipe)[:steps]
+    for step, report in enumerate(recipes.train(reference, recipe, run, rates)):
         before, after = (_vector(record.weights[at], own) for at in (step, step + 1))
         right, gradient = _vector(own, own) - before, torch.cat([value.grad.flatten() for value in own.values()])
         found.append(Update(report["loss"], report["grad_norm"], right, after - before, gradient))

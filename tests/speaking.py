@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from grader import stack
-from grader.checking import lower
-from grader.checking.observation import copy_weights
-from grader.language import Language
-from grader.stack import SPEAKING
+from grader.checking import dependency
+from grader.checking.capture import copy_weights
+from grader.training import recipes
+from grader.training.language import Language
+from grader.training.recipes import SPEAKING
 from tests import recorded, replayed
 
 Once = Callable[[str, Callable[[Any], Any]], Any]
@@ -54,12 +54,12 @@ def _text(unit: Any, rand: Any) -> Text:
     language = Language.draw(seed)
     text, size = language.sentences(6000, seed), 256 + 110
     vocab, merges = replayed.reference("tokenizer").train_bpe(text[:20000], size, ())
-    mine = lower(unit, "tokenizer").train_bpe(text[:20000], size, ())
+    mine = dependency(unit, "tokenizer").train_bpe(text[:20000], size, ())
     assert tuple(mine) == (vocab, merges), (
         f"train_bpe makes another vocabulary or other merges than the reference of a text that begins {text[:30]!r}."
     )
     tokenizer = replayed.reference("tokenizer").BPETokenizer(vocab, merges)
-    right, got = tokenizer.encode(text), lower(unit, "tokenizer").BPETokenizer(vocab, merges).encode(text)
+    right, got = tokenizer.encode(text), dependency(unit, "tokenizer").BPETokenizer(vocab, merges).encode(text)
     assert got == right, f"encode gives {len(got)} tokens and not the {len(right)} of the reference for {text[:30]!r}…"
     return Text(language, seed, tokenizer, torch.tensor(right))
 
@@ -87,12 +87,12 @@ def speaker(unit: Any, once: Once) -> Speaker:
 
 
 def _speaker(unit: Any, once: Once, rand: Any) -> Speaker:
-    units, text = partial(lower, unit), text_of(unit, once)
+    units, text = partial(dependency, unit), text_of(unit, once)
     vocab_size = text.tokenizer.vocab_size
-    run = stack.begin(units, SPEAKING, text.tokens, vocab_size, text.seed)
+    run = recipes.begin(units, SPEAKING, text.tokens, vocab_size, text.seed)
     # Lengths and batch sizes of training and of generation.
     asked = recorded.probes(rand, vocab_size, (SPEAKING.batch_size, LENGTH), (1, LENGTH), (3, 2))
-    rates = stack.learning_rates(units, SPEAKING)
+    rates = recipes.learning_rates(units, SPEAKING)
     return Speaker(text, recorded.record(units, SPEAKING, vocab_size, run, rates, asked))
 
 
@@ -123,13 +123,13 @@ def writing(unit: Any, once: Once, restart: Callable[[], Any]) -> Writing:
 def _writing(unit: Any, once: Once, restart: Callable[[], Any], rand: Any) -> Writing:
     trained = speaker(unit, once)
     unit = restart()
-    model = stack.build_model(partial(lower, unit), SPEAKING, trained.record.vocab_size, rand.seed())
+    model = recipes.build_model(partial(dependency, unit), SPEAKING, trained.record.vocab_size, rand.seed())
     copy_weights(model, trained.record.weights[-1])
     model.train()  # as it is after an update
 
     def write(prompt: Tensor, new: int, temperature: float) -> Tensor:
         generator = torch.Generator().manual_seed(rand.seed())
-        rows = lower(unit, "generation").generate(model, prompt, new, temperature=temperature, generator=generator)
+        rows = dependency(unit, "generation").generate(model, prompt, new, temperature=temperature, generator=generator)
         size = (len(prompt), prompt.shape[1] + new)
         assert isinstance(rows, Tensor), f"generate gave {type(rows).__name__}, expected a tensor."
         assert rows.dtype == torch.int64, f"generate gave {rows.dtype}, expected torch.int64."

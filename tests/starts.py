@@ -4,8 +4,8 @@ import math
 
 import torch
 
-from grader.checking import lower
-from grader.checking.observation import Unfit, noise
+from grader.checking import dependency
+from grader.checking.capture import Unfit, noise
 
 
 def seeded(seed):
@@ -25,7 +25,7 @@ def weights_of(model):
 
 def block_of(unit, **options):
     """A block filled with 7s, as init_weights gets it: 7 is nothing that it writes."""
-    block = lower(unit, "block").TransformerBlock(32, 4, 40, generator=seeded(0), **options)
+    block = dependency(unit, "block").TransformerBlock(32, 4, 40, generator=seeded(0), **options)
     for parameter in block.parameters():
         parameter.data.fill_(7.0)
     return block

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grader.checking import check
+from grader.checking.capture import copy_weights
 from grader.checking.compare import Tolerance
-from grader.checking.observation import copy_weights
 from tests.starts import drawing, weights_of
 from tests.strategies import as_read, normal, seeds
 

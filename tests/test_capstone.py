@@ -11,10 +11,10 @@ from functools import partial
 
 import torch
 
-from grader import stack
-from grader.checking import check, lower
-from grader.checking.observation import copy_weights
-from grader.stack import SPEAKING, Recipe
+from grader.checking import check, dependency
+from grader.checking.capture import copy_weights
+from grader.training import recipes
+from grader.training.recipes import SPEAKING, Recipe
 from tests import recorded, replayed, speaking
 
 GPT = {"max_length": 12, "d_model": 24, "num_layers": 2, "num_heads": 3}
@@ -27,7 +27,7 @@ BY_HEART = Recipe(GPT, batch_size=4, steps=80, max_lr=1e-2, weight_decay=0.0)
 
 
 def units_of(unit):
-    return partial(lower, unit)
+    return partial(dependency, unit)
 
 
 def random_ids(rand, *shape):
@@ -39,12 +39,12 @@ def random_ids(rand, *shape):
 
 def by_heart(unit, rand):
     """The record of learning four random sequences."""
-    units, rates = units_of(unit), stack.learning_rates(replayed.reference, BY_HEART)
+    units, rates = units_of(unit), recipes.learning_rates(replayed.reference, BY_HEART)
     ids = random_ids(rand, 4, GPT["max_length"] + 1)
     ids[:, 0] = torch.arange(4)  # two that begin alike could not be told apart, and no model could learn them
-    model = stack.build_model(units, BY_HEART, VOCABULARY, rand.seed()).double()
+    model = recipes.build_model(units, BY_HEART, VOCABULARY, rand.seed()).double()
     batches = [(ids[:, :-1], ids[:, 1:])] * BY_HEART.steps
-    run = stack.Run(model, stack.build_optimizer(units, BY_HEART, model), batches)
+    run = recipes.Run(model, recipes.build_optimizer(units, BY_HEART, model), batches)
     asked = recorded.probes(rand, VOCABULARY, (4, GPT["max_length"]), (1, 7))
     return recorded.record(units, BY_HEART, VOCABULARY, run, rates, asked)
 
@@ -136,18 +136,18 @@ def both_reports(unit, agree, config, rand):
     recipe = Recipe(config, batch_size=3, steps=12, max_lr=3e-3, accumulation_steps=2, max_norm=0.5)
     ids = random_ids(rand, 2 * recipe.steps, 3, config["max_length"] + 1)
     batches = [(x[:, :-1], x[:, 1:]) for x in ids]
-    weights = agree.truth(lambda u: dict(stack.build_model(units_of(u), recipe, VOCABULARY, 0).named_parameters()))
+    weights = agree.truth(lambda u: dict(recipes.build_model(units_of(u), recipe, VOCABULARY, 0).named_parameters()))
     expected = agree.truth(lambda u: reports_from(u, recipe, weights, batches))
     return reports_from(unit, recipe, weights, batches), expected
 
 
 def reports_from(unit, recipe, weights, batches):
     units = units_of(unit)
-    model = stack.build_model(units, recipe, VOCABULARY, 0)
+    model = recipes.build_model(units, recipe, VOCABULARY, 0)
     copy_weights(model, {name: value.detach().double() for name, value in weights.items()})
     model.double()
-    run = stack.Run(model, stack.build_optimizer(units, recipe, model), batches)
-    return recorded.record(units, recipe, VOCABULARY, run, stack.learning_rates(units, recipe)).reports
+    run = recipes.Run(model, recipes.build_optimizer(units, recipe, model), batches)
+    return recorded.record(units, recipe, VOCABULARY, run, recipes.learning_rates(units, recipe)).reports
 
 
 def departure(step, what):
@@ -285,13 +285,13 @@ def resumed(unit, restart, changes, dtype, rand):
     # Longer than an epoch of 6 batches, so that the order of the next one counts, too.
     tokens = random_ids(rand, 12 * GPT["max_length"] + 1)
     asked = [probe for probe in recorded.probes(rand, VOCABULARY, (2, 12), (1, 7)) if not probe.training]
-    rates = stack.learning_rates(replayed.reference, recipe)
+    rates = recipes.learning_rates(replayed.reference, recipe)
 
     def run(unit, rates, seed, saved=b""):
         """One process; `seed` is that of everything that a checkpoint brings back."""
         units, file = units_of(unit), io.BytesIO()
         torch.default_generator.manual_seed(seed)  # where the target is in this process; a new worker has its own
-        begun = stack.begin(units, recipe, tokens, VOCABULARY, seed, dtype)
+        begun = recipes.begin(units, recipe, tokens, VOCABULARY, seed, dtype)
         parts = {"model": begun.model, "optimizer": begun.optimizer, "loader": begun.loader}
         if saved:
             step = units("training").load_checkpoint(io.BytesIO(saved), **parts)

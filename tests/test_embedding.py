@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grader.checking import check, default_dtype
-from grader.checking.observation import Unfit
+from grader.checking.capture import Unfit
 from tests.starts import drawing, generators_drawn_from, results_of_new_weights, scale, seeded, texture
 from tests.strategies import normal, seeds
 

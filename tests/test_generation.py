@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.checking import check, lower
-from grader.checking.observation import copy_weights, random_weights
+from grader.checking import check, dependency
+from grader.checking.capture import copy_weights, random_weights
 from tests.strategies import normal, seeds, sizes
 
 INF = float("inf")
@@ -267,8 +267,8 @@ def random_model(unit, **changes):
     """A small model with fixed random weights, whose next token depends on all that it sees and on where it stands."""
     sizes = {"vocab_size": 11, "max_length": 7, "d_model": 8, "num_layers": 2, "num_heads": 2}
     # Untied and without biases: random ones like the same token most wherever they are.
-    config = lower(unit, "model").ModelConfig(**sizes, **changes, bias=False, tie_embeddings=False)
-    model = lower(unit, "model").TransformerLM(config)
+    config = dependency(unit, "model").ModelConfig(**sizes, **changes, bias=False, tie_embeddings=False)
+    model = dependency(unit, "model").TransformerLM(config)
     copy_weights(model, random_weights(model))
     return model.eval()
 
@@ -278,7 +278,7 @@ def table_model(unit, table):
     vocab = len(table)
     sizes = {"vocab_size": vocab, "max_length": 5, "d_model": vocab, "num_layers": 1, "num_heads": 1}
     kind = {"position": "none", "norm": "rmsnorm", "bias": False, "tie_embeddings": False}
-    model = lower(unit, "model").TransformerLM(lower(unit, "model").ModelConfig(**sizes, **kind))
+    model = dependency(unit, "model").TransformerLM(dependency(unit, "model").ModelConfig(**sizes, **kind))
     weights = {name: torch.zeros(p.shape, dtype=torch.float64) for name, p in model.named_parameters()}
     # A vector of its own for each token, so large that the norm's eps is lost, and of length 1 after the norm.
     weights["token_embedding.weight"] = 1e6 * torch.eye(vocab, dtype=torch.float64)

@@ -5,7 +5,7 @@ import zlib
 import pytest
 import torch
 
-from grader.checking import check, lower
+from grader.checking import check, dependency
 from grader.checking.compare import NO_GRADIENT
 from tests.starts import block_of, drawing, names, seeded, start_of, weights_of
 from tests.strategies import as_read, normal
@@ -210,7 +210,7 @@ def test_every_kind_of_parameter_starts_as_documented(agree, rand, options, num_
 
     def question(unit):
         found = {}
-        for part in (block_of(unit, **options), lower(unit, "embedding").Embedding(60, 32)):
+        for part in (block_of(unit, **options), dependency(unit, "embedding").Embedding(60, 32)):
             unit.init_weights(part, num_layers, generator=seeded(seed))
             found |= start_of(part, 0.02, num_layers)
         return found
@@ -236,7 +236,7 @@ def test_a_parameter_of_three_axes_is_a_matrix_too(agree, rand):
     seed = rand.seed()
 
     def question(unit):
-        layer = lower(unit, "embedding").torch.nn.Bilinear(10, 11, 12)  # its weight has the shape (12, 10, 11)
+        layer = dependency(unit, "embedding").torch.nn.Bilinear(10, 11, 12)  # its weight has the shape (12, 10, 11)
         unit.init_weights(layer, 3, generator=seeded(seed))
         return start_of(layer, 0.02, 3)
 
@@ -248,7 +248,7 @@ def test_a_projection_is_known_by_its_name_alone(agree, rand):
     seed = rand.seed()
 
     def question(unit):
-        attention = lower(unit, "attention").MultiHeadAttention(32, 4)  # here the name has nothing in front of it
+        attention = dependency(unit, "attention").MultiHeadAttention(32, 4)  # here the name has nothing in front of it
         unit.init_weights(attention, 8, generator=seeded(seed))
         return start_of(attention, 0.02, 8)
 
@@ -507,7 +507,7 @@ def test_the_tables_are_left_out_where_it_is_asked(agree, given):
 @check("count_parameters", "property")
 def test_any_module_can_be_counted_frozen_or_not(agree):
     def question(unit):
-        table, layer = lower(unit, "embedding").Embedding(7, 3), lower(unit, "embedding").Linear(3, 5)
+        table, layer = dependency(unit, "embedding").Embedding(7, 3), dependency(unit, "embedding").Linear(3, 5)
         layer.weight.requires_grad_(False)
         return [unit.count_parameters(module, embeddings=flag) for module in (table, layer) for flag in (True, False)]
 

@@ -527,8 +527,8 @@ def test_train_bpe_visits_only_words_that_hold_the_pair(agree, measure, cpu_time
         unit.train_bpe("warm up", 258)
         one = measure(lambda: unit.train_bpe(rare + frequent, 257)).lines
         many = measure(lambda: unit.train_bpe(rare + frequent, 257 + 25)).lines
-        # 25 merges over 700 words are 17 500 lines if each word takes but one. The reference runs 2 000; looking for the
-        # best of all pairs with a key function in each round adds up to 7 000.
+        # 25 merges over 700 words are 17 500 lines if each word takes but one. The reference runs 2 000; looking for
+        # the best of all pairs with a key function in each round adds up to 7 000.
         merges = unit.train_bpe(rare + frequent, 257 + 25)[1]
         few_lines = many - one <= 12_000
         return {

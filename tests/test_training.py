@@ -8,7 +8,7 @@ from fractions import Fraction
 import pytest
 import torch
 
-from grader.checking import Counting, check, lower
+from grader.checking import Counting, check, dependency
 from tests.models import (
     UNEQUAL,
     batch,
@@ -132,7 +132,7 @@ def test_train_step_ignores_a_gradient_left_in_a_frozen_parameter(agree, rand):
         model = build(unit)
         freeze_some(model)
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        optimizer = lower(unit, "optim").SGD(trained, lr=0.3)
+        optimizer = dependency(unit, "optim").SGD(trained, lr=0.3)
         for parameter in model.parameters():
             parameter.grad = torch.full_like(parameter, 100.0)
         return {"the result": unit.train_step(model, optimizer, batches), "parameters": values_of(model)}
@@ -308,7 +308,7 @@ def test_evaluate_refuses_to_average_nothing(agree, rand, sizes):
 
 def run_of(unit, *, shift=0, with_generator=True, **config):
     """All objects of a run, by the names of save_checkpoint's arguments, and torch's global generator seeded."""
-    data, model = lower(unit, "data"), build(unit, shift=shift, **config)
+    data, model = dependency(unit, "data"), build(unit, shift=shift, **config)
     loader = data.ShufflingLoader(data.TokenDataset(torch.arange(40) * 7 % 11, 5), 2, seed=3 + shift)
     rate = 0.05 if shift else 0.1  # which a checkpoint brings back, too
     run = {"model": model, "optimizer": optimizer_of(unit, model, "AdamW", lr=rate), "loader": loader}
@@ -322,7 +322,7 @@ def advance(unit, run, steps):
     stream = iter(run["loader"])
     for _ in range(steps):
         inputs, targets = next(stream)
-        loss = lower(unit, "loss").cross_entropy(run["model"](inputs), targets)
+        loss = dependency(unit, "loss").cross_entropy(run["model"](inputs), targets)
         run["optimizer"].zero_grad()
         loss.backward()
         run["optimizer"].step()
@@ -505,7 +505,7 @@ def test_load_checkpoint_refuses_another_model(agree):
     def question(unit):
         run, other = run_of(unit, num_layers=2), run_of(unit)
         for each in (run, other):  # optimizers that fit, so that only the model can object
-            each["optimizer"] = lower(unit, "optim").SGD(list(each["model"].parameters())[:1])
+            each["optimizer"] = dependency(unit, "optim").SGD(list(each["model"].parameters())[:1])
         return unit.load_checkpoint(saved(unit, run), **other)
 
     agree.raises("load_checkpoint of two layers into a model of one", question, RuntimeError)
@@ -559,7 +559,7 @@ def test_load_checkpoint_refuses_half_a_run_and_changes_nothing(agree, missing, 
 
 def setup(unit, prepare=lambda model: None):
     """A model and an optimizer with two groups of different learning rates."""
-    model, below = build(unit), lower(unit, "optim")
+    model, below = build(unit), dependency(unit, "optim")
     prepare(model)
     groups = below.parameter_groups(list(model.named_parameters()), weight_decay=0.1)
     groups[1]["lr"] = 9.0
@@ -667,7 +667,7 @@ def test_train_makes_a_step_of_hundreds_of_batches(agree, rand):
     batches = batches_of(rand, [(1, 2, 0)] * 300)
 
     def question(unit):
-        table = lower(unit, "embedding").Embedding(11, 11)  # a model that knows the last token alone
+        table = dependency(unit, "embedding").Embedding(11, 11)  # a model that knows the last token alone
         table.weight.data = torch.zeros(11, 11)
         records = unit.train(table, optimizer_of(unit, table), batches, [0.5], accumulation_steps=300)
         return [len(list(records)), values_of(table)]

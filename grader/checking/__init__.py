@@ -2,7 +2,7 @@
 
 import pytest
 
-from grader.checking.lower import lower
+from grader.checking.dependency import dependency
 from grader.checking.surroundings import Counting, default_dtype, read_only
 from grader.checking.variants import Alternative, Mistake, alternative, always
 
@@ -16,6 +16,6 @@ __all__ = [
     "always",
     "check",
     "default_dtype",
-    "lower",
+    "dependency",
     "read_only",
 ]

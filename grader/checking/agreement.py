@@ -14,9 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from grader.checking.compare import Tolerance, difference
-from grader.checking.effects import MUST_NOT, Held, changed_parts
-from grader.checking.observation import (
+from grader.checking.capture import (
     copies,
     copy_weights,
     detached,
@@ -27,9 +25,11 @@ from grader.checking.observation import (
     varied,
     widened,
 )
+from grader.checking.compare import Tolerance, difference
+from grader.checking.effects import MUST_NOT, Held, changed_parts
 from grader.checking.oracle import Oracle, OracleFailed
 from grader.checking.question import Asked, Disagreement, Question, Raised, answer_of, put
-from grader.nested import flatten
+from grader.sandbox.protocol.pytree import flatten
 
 
 class Agreement:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+from grader import GraderFault
 from grader.checking.oracle import OracleFailed
 from grader.checking.target import below, lower_parts, lower_units
 from grader.curriculum import Exercise, Unit, load
-from grader.faults import GraderFault
-from grader.submission import Submission
+from grader.curriculum.submission import Submission
 
 Passes = Callable[[Collection[str]], bool]
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from grader.checking.compare import difference
-from grader.nested import flatten, is_still, map_tensors, mutables, put_back, same_tensor, shallow
+from grader.sandbox.protocol.pytree import flatten, is_still, map_tensors, mutables, put_back, same_tensor, shallow
 
 MUST_NOT = "after the call (it must not change)"
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
+from grader import GraderFault
 from grader.checking.oracle import OracleFailed
-from grader.checking.randomness import Rand
-from grader.faults import GraderFault
+from grader.checking.seeding import Rand
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from grader.isolation.charge import Counters, Meter, Sample
-from grader.isolation.wire import TimedOut
+from grader.sandbox.host.charge import Counters, Meter, Sample
+from grader.sandbox.protocol.wire import TimedOut
 
 _AGAIN_SECONDS = 0.05
 _SIGNAL = getattr(signal, "SIGALRM", signal.SIGTERM)  # Windows has no alarm

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
-from grader.submission import File, parse
+from grader.curriculum.submission import File, parse
 
 _PACKAGE = "exercises"
 _BUILTINS = ("eval", "exec", "__import__", "compile", "getattr", "vars")

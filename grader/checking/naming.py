@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 
 from grader.checking.compare import SAME, difference
-from grader.checking.diagnosis import Suspect
+from grader.checking.mistakes import Suspect
 from grader.checking.question import Asked, Disagreement, Raised, put
 from grader.checking.remembered import remembered
 from grader.checking.variants import Mistake
-from grader.nested import flatten
+from grader.sandbox.protocol.pytree import flatten
 
 Answers = Iterable[tuple[Asked, Any]]
 

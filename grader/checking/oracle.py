@@ -9,8 +9,8 @@ from types import ModuleType
 from typing import Any
 
 from grader.checking.remembered import remembered
-from grader.isolation import modules
-from grader.isolation.modules import Source
+from grader.sandbox.worker import importer
+from grader.sandbox.worker.importer import Source
 
 SOLUTIONS = Path(__file__).parents[2] / "solutions"
 
@@ -31,7 +31,7 @@ def solution_sources() -> dict[str, Source]:
 @cache
 def load_solution(unit: str) -> ModuleType:
     """The reference's module of a unit."""
-    return modules.load("solutions", solution_sources(), unit)
+    return importer.load("solutions", solution_sources(), unit)
 
 
 class Oracle:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from grader.curriculum import KINDS, Unit, load
-from grader.suggest import did_you_mean, exercises_and_units
+from grader.curriculum.suggest import did_you_mean, exercises_and_units
 
 TESTS = Path(__file__).parents[2] / "tests"
 
@@ -61,8 +61,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker, load a unit alone if -k names it or its exercise, and set hypothesis up before the tests."""
-    from grader.checking import settings  # noqa: F401
-
     gc.disable()  # until all is imported: torch makes many objects and drops none
     config.addinivalue_line("markers", "check(exercise, kind, criterion): a check of an exercise")
     if _takes_all_tests(config):
@@ -126,18 +124,18 @@ class Checks:
         found = check_of(pyfuncitem)
         if found is None:
             return None
-        from grader.checking import settings
-        from grader.checking.given import CheckId, Given
+        from grader.checking import hypothesis_profile
+        from grader.checking.context import CheckContext, CheckId
         from grader.checking.undisturbed import undisturbed_check
 
         unit, exercise, kind, criterion = found
         check = CheckId(unit, unit.exercise(exercise), kind, _name(pyfuncitem), criterion)
         arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
-        settings.seed_search(pyfuncitem.obj, self.config.option.seed, check.name)
+        hypothesis_profile.seed_search(pyfuncitem.obj, self.config.option.seed, check.name)
 
-        def body(given: Given) -> None:
+        def body(context: CheckContext) -> None:
             with undisturbed_check(pyfuncitem.obj):
-                pyfuncitem.obj(**arguments | {name: getattr(given, name) for name in FIXTURES if name in arguments})
+                pyfuncitem.obj(**arguments | {name: getattr(context, name) for name in FIXTURES if name in arguments})
 
         outcome, carried = self._get_runner().run(check, body)
         self._verdicts[pyfuncitem.nodeid] = (outcome, carried)
@@ -168,7 +166,7 @@ class Checks:
 
         if not self.config.option.isolated:
             return target.LocalTarget(submission, seconds=self.config.option.time_limit)
-        from grader.isolation.pool import Limits, Pool, supported
+        from grader.sandbox.host.pool import Limits, Pool, supported
 
         if not supported():
             raise pytest.UsageError("--isolated needs Linux: see grader doctor")

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from grader.checking.capture import Unfit, copies
 from grader.checking.effects import Held
-from grader.checking.observation import Unfit, copies
 from grader.checking.undisturbed import undisturbed
-from grader.isolation.described import described
+from grader.sandbox.worker.described import described
 
 Question = Callable[[Any], Any]
 

@@ -23,10 +23,10 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 
-from grader.checking.observation import copies
+from grader.checking.capture import copies
 from grader.checking.question import Raised
 from grader.checking.undisturbed import is_same
-from grader.nested import flatten
+from grader.sandbox.protocol.pytree import flatten
 
 _BYTES = 64 << 20  # of answers that are remembered
 _PLAIN = (int, bool, complex, str, bytes, type(None), range, slice, torch.dtype, torch.device, type(Ellipsis))

@@ -12,15 +12,17 @@ from functools import cache, partial
 
 import torch
 
+from grader import GraderFault
 from grader.checking import allowance
 from grader.checking.agreement import Agreement
 from grader.checking.blame import Blame, passes
-from grader.checking.given import Body, CheckId, given_of
+from grader.checking.context import Body, CheckId, context_of
 from grader.checking.limit import TookTooLong
+from grader.checking.messages import Messages
 from grader.checking.oracle import Oracle, OracleFailed
 from grader.checking.question import Asked, Disagreement, Raised
-from grader.checking.randomness import Rand, derive
 from grader.checking.search import NameSearch
+from grader.checking.seeding import Rand, derive
 from grader.checking.shortcuts import find_shortcut
 from grader.checking.target import (
     LocalTarget,
@@ -32,14 +34,12 @@ from grader.checking.target import (
     module_name,
     resolve,
 )
-from grader.checking.wording import Wording
 from grader.curriculum import Exercise, Unit, load
-from grader.faults import GraderFault
-from grader.isolation.charge import TooBusy
-from grader.isolation.client import WorkerEnded, clean
-from grader.isolation.described import described
-from grader.isolation.watch import NotAllowed
-from grader.outcome import Outcome
+from grader.curriculum.outcome import Outcome
+from grader.sandbox.host.charge import TooBusy
+from grader.sandbox.host.client import WorkerEnded, clean
+from grader.sandbox.worker.audit import NotAllowed
+from grader.sandbox.worker.described import described
 
 _STUB = re.compile(r"(\w+)\.(\w+)(?:\.\w+)? is still a stub")
 
@@ -197,7 +197,7 @@ class Runner:
             gradients = check.kind == "gradient"
             agree = Agreement(module, Oracle(module_name(check.unit)), check.unit.name, gradients, passed)
             with target.guard(check.unit, check.exercise, check.kind):
-                body(given_of(target, check, module, agree, self.seed, given))
+                body(context_of(target, check, module, agree, self.seed, given))
 
     def _passes_with(self, check: CheckId, body: Body, given: Collection[str]) -> bool:
         return passes(lambda: self._attempt(check, body, self.target, given))
@@ -239,7 +239,7 @@ class Runner:
             return self._blame(check).culprit(partial(self._passes_with, check, body))
 
     def _explain(self, check: CheckId, body: Body, error: BaseException) -> Outcome:
-        wording = Wording(check, self.target.submission)
+        wording = Messages(check, self.target.submission)
         if isinstance(error, Todo) or (isinstance(error, NotImplementedError) and _STUB.search(str(error))):
             return Outcome(check.name, check.kind, "todo", message=clean(str(error)))
         if isinstance(error, OracleFailed | GraderFault):
@@ -257,7 +257,7 @@ class Runner:
             return Outcome(check.name, check.kind, "error", message=f"The grader's own check fails: {trace}")
         return self._explain_wrong(check, body, error, wording)
 
-    def _explain_wrong(self, check: CheckId, body: Body, error: BaseException, wording: Wording) -> Outcome:
+    def _explain_wrong(self, check: CheckId, body: Body, error: BaseException, wording: Messages) -> Outcome:
         name = f"{check.unit.name}.{check.exercise.name}"
         if isinstance(error, Disagreement):
             return self._explain_answer(check, body, error, wording)
@@ -269,7 +269,7 @@ class Runner:
             return wording.failed(f"{name}: the same call gave another answer the second time.")
         return wording.raised(f"{name} ", error, described(error))
 
-    def _explain_answer(self, check: CheckId, body: Body, error: Disagreement, wording: Wording) -> Outcome:
+    def _explain_answer(self, check: CheckId, body: Body, error: Disagreement, wording: Messages) -> Outcome:
         raised = error.got.error if isinstance(error.got, Raised) else None
         own_line = raised is not None and bool(wording.where(raised))
         mistake = None

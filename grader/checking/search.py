@@ -11,17 +11,17 @@ from functools import partial
 from itertools import takewhile
 from typing import Any
 
-from grader.checking import diagnosis
+from grader import GraderFault
+from grader.checking import mistakes
 from grader.checking.agreement import Recorder
 from grader.checking.allowance import SECONDS, Allowance
-from grader.checking.given import Body, CheckId, given_of
+from grader.checking.capture import VARIATIONS
+from grader.checking.context import Body, CheckId, context_of
 from grader.checking.naming import Evidence, name_mistake
-from grader.checking.observation import VARIATIONS
 from grader.checking.oracle import Oracle
 from grader.checking.question import Asked, Disagreement, Raised, put
 from grader.checking.target import Target, below, module_name
 from grader.checking.variants import Mistake
-from grader.faults import GraderFault
 
 _RIGHT = 30  # answers of an exercise that may speak against a mistake
 _WRONG = 6  # the first wrong answers of an exercise, which tell alike mistakes apart
@@ -88,9 +88,9 @@ class NameSearch:
         self._known[mistake.id] = mistake
         return mistake
 
-    def _suspects(self, check: CheckId, budget: Allowance, only_known: bool) -> Iterator[diagnosis.Suspect]:
+    def _suspects(self, check: CheckId, budget: Allowance, only_known: bool) -> Iterator[mistakes.Suspect]:
         lower, costly = below(check.unit, check.exercise), check.kind == "efficiency"
-        found = diagnosis.suspects(check.unit, check.exercise, check.criterion, lower, self._known, costly=costly)
+        found = mistakes.suspects(check.unit, check.exercise, check.criterion, lower, self._known, costly=costly)
         if only_known or self._unnamed[check.exercise.name] >= _MOST_UNNAMED:
             found = takewhile(lambda suspect: suspect.named, found)  # these come first
         # To load the mistakes of a unit takes longer than to ask them, and is done once: no submission pays for it.
@@ -116,7 +116,7 @@ class NameSearch:
                 gradients = check.kind == "gradient"
                 recorder = Recorder(module, Oracle(module_name(check.unit)), check.unit.name, gradients)
                 with suppress(Exception):
-                    body(given_of(self.target, check, module, recorder, self.seed + 1))
+                    body(context_of(self.target, check, module, recorder, self.seed + 1))
                 yield from recorder.answers[:_RIGHT]
 
     def _ask_afresh(self, check: CheckId, asked: Asked) -> Any:

@@ -1,7 +1,7 @@
 """Shortcuts in the source: torch's own version of the very thing, or a way around being watched.
 
 Modules of the submission that the exercise imports are read as if their code stood in it. What the source does not
-show, such as `x.softmax(-1)`, is seen as it runs (`isolation/watch.py`).
+show, such as `x.softmax(-1)`, is seen as it runs (`grader/sandbox/worker/audit.py`).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from grader.checking.names import Names, reachable
-from grader.isolation import families
-from grader.submission import File, parse
+from grader.curriculum.submission import File, parse
+from grader.sandbox.worker import families
 
 _AROUND = (
     *families.ENGINES,

@@ -18,7 +18,7 @@ from functools import cached_property
 
 from grader.checking import free_names
 from grader.curriculum import Unit, load
-from grader.isolation.modules import Source
+from grader.sandbox.worker.importer import Source
 
 
 def reached(unit: Unit, source: Source) -> Source:

@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 
-from grader.checking import plugin, settings
-from grader.checking.given import CheckId, Given
+from grader import BrokenSuite
+from grader.checking import hypothesis_profile, plugin
+from grader.checking.context import CheckContext, CheckId
 from grader.checking.undisturbed import undisturbed_check
 from grader.curriculum import load
-from grader.faults import BrokenSuite
 
 KIT = Path(__file__).parents[2]
 
@@ -42,15 +42,15 @@ class SuiteCheck:
     arguments: Mapping[str, Any]
     fixtures: tuple[str, ...]
 
-    def body(self, seed: int) -> Callable[[Given], None]:
+    def body(self, seed: int) -> Callable[[CheckContext], None]:
         """The test as a runner wants it, with its search begun from this seed."""
-        settings.seed_search(self.test, seed, self.id.name)
+        hypothesis_profile.seed_search(self.test, seed, self.id.name)
 
-        def body(given: Given) -> None:
+        def body(context: CheckContext) -> None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # a warning costs a learner nothing; pytest shows them
-                with undisturbed_check(self.test), settings.shrinking_briefly(self.test):
-                    self.test(**self.arguments, **{name: getattr(given, name) for name in self.fixtures})
+                with undisturbed_check(self.test), hypothesis_profile.shrinking_briefly(self.test):
+                    self.test(**self.arguments, **{name: getattr(context, name) for name in self.fixtures})
 
         return body
 

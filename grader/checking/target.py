@@ -18,24 +18,24 @@ from typing import Any, Protocol
 
 import torch
 
-from grader import submission
 from grader.checking import oracle
 from grader.checking.kept import Kept
 from grader.checking.limit import TookTooLong, limited
 from grader.checking.slicing import reached
 from grader.checking.undisturbed import undisturbed_import
-from grader.curriculum import Exercise, Unit, load
-from grader.isolation import modules, proxy, refusals, watch
-from grader.isolation.charge import TooBusy
-from grader.isolation.client import Job, Session, WorkerEnded
-from grader.isolation.measure import Measured, measuring
-from grader.isolation.modules import Source
-from grader.isolation.pool import Limits, Pool
-from grader.isolation.proxy import RemoteUnit
-from grader.isolation.watch import NotAllowed
-from grader.nested import overwrite
-from grader.outcome import Kind
-from grader.submission import KIT, Submission
+from grader.curriculum import Exercise, Unit, load, submission
+from grader.curriculum.outcome import Kind
+from grader.curriculum.submission import KIT, Submission
+from grader.sandbox.host import proxy
+from grader.sandbox.host.charge import TooBusy
+from grader.sandbox.host.client import Job, Session, WorkerEnded
+from grader.sandbox.host.pool import Limits, Pool
+from grader.sandbox.host.proxy import RemoteUnit
+from grader.sandbox.protocol.pytree import overwrite
+from grader.sandbox.worker import audit, importer, refusals
+from grader.sandbox.worker.audit import NotAllowed
+from grader.sandbox.worker.importer import Source
+from grader.sandbox.worker.measure import Measured, measuring
 
 PACKAGE = "exercises"
 
@@ -200,9 +200,9 @@ class LocalTarget:
             # A package for each, so that an import inside one of its functions finds its own.
             sources = _sources(self.submission, unit, given, local=True)
             with undisturbed_import():
-                module = modules.load(self._package_with(key[1]), sources, module_name(unit))
+                module = importer.load(self._package_with(key[1]), sources, module_name(unit))
             if names := [name for name in below(unit, exercise) if name in given]:
-                modules.give(module, oracle.solution_sources()[unit.name], names)
+                importer.give(module, oracle.solution_sources()[unit.name], names)
             self._opened[key] = module
         return self._opened[key]
 
@@ -214,7 +214,7 @@ class LocalTarget:
         if kind != "shortcut":
             return nullcontext()
         file = self.submission.file(unit.name)
-        return watch.watching(exercise.not_allowed, files=frozenset({file.local_source.path}))
+        return audit.watching(exercise.not_allowed, files=frozenset({file.local_source.path}))
 
     @staticmethod  # and not of this target: what a question measures with is then the same for every target
     def measure(work: Callable[[], object], **generators: torch.Generator) -> Measured:
@@ -246,9 +246,9 @@ class LocalTarget:
         sources = _sources(self.submission, unit, (), local=True)
         try:
             with undisturbed_import():
-                yield modules.load(package, sources, module_name(unit))
+                yield importer.load(package, sources, module_name(unit))
         finally:
-            modules.uninstall(package)
+            importer.uninstall(package)
 
     def diagnosing(self) -> AbstractContextManager[Any]:
         """Nothing to do here: nothing is charged."""
@@ -258,7 +258,7 @@ class LocalTarget:
         """Forget the learner's packages."""
         refusals.unwatch(self._refused)
         for package in {self._package, *(self._package_with(given) for _, given in self._opened)}:
-            modules.uninstall(package)
+            importer.uninstall(package)
 
 
 @dataclass(frozen=True)

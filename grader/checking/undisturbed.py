@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from grader.nested import flatten, is_still, mutables, put_back, shallow
+from grader.sandbox.protocol.pytree import flatten, is_still, mutables, put_back, shallow
 
 _HANDLERS = ("strict", "ignore", "replace", "backslashreplace", "xmlcharrefreplace", "namereplace", "surrogatepass")
 

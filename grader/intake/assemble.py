@@ -10,10 +10,10 @@ from pathlib import PurePosixPath
 
 from grader.checking.slicing import Code
 from grader.curriculum import Unit, load
+from grader.curriculum.submission import MAX_FILES, File, Submission, from_bytes, parse
 from grader.intake import notebooks
 from grader.intake.members import MAX_TOTAL, PYTHON, WHAT_TO_DO, Member, Refused, shown
 from grader.intake.notebooks import BrokenCell
-from grader.submission import MAX_FILES, File, Submission, from_bytes, parse
 
 MAX_CODE = 4 << 20
 MAX_WRITTEN = 5 << 20  # what is taken from files that hold several units: all of it goes to each worker

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from grader.curriculum.submission import Submission, printable
 from grader.intake import export, layouts, reader
 from grader.intake import roster as rosters
 from grader.intake.export import Export, without_ending
 from grader.intake.layouts import Item
 from grader.intake.members import shown
 from grader.intake.roster import Row, normal
-from grader.submission import Submission, printable
 
 NOTHING = "Nothing was handed in."
 

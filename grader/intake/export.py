@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from grader.curriculum.submission import printable
 from grader.intake import layouts, reader
 from grader.intake.layouts import METADATA, Naming
 from grader.intake.members import ARCHIVES, PYTHON, is_archive, is_noise
 from grader.intake.roster import normal
-from grader.submission import printable
 
 
 @dataclass(frozen=True)

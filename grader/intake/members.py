@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from grader.submission import MAX_BYTES, printable
+from grader.curriculum.submission import MAX_BYTES, printable
 
 MAX_NOTEBOOK = 8 << 20  # a notebook holds its pictures
 MAX_ARCHIVE = 64 << 20  # an archive inside another one, read into memory

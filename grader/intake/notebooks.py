@@ -12,9 +12,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from grader.curriculum.submission import MAX_BYTES, parse
 from grader.intake import magics
 from grader.intake.members import Refused, shown
-from grader.submission import MAX_BYTES, parse
 
 LINES_A_CELL = 1000
 MAX_CELLS = 300

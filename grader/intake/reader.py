@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from grader.faults import GraderFault
+from grader import GraderFault
+from grader.curriculum.submission import Submission
 from grader.intake import reading, reply
 from grader.intake.members import shown
 from grader.intake.reply import Garbled
-from grader.isolation import confine
-from grader.isolation.pool import Limits, Zygote
-from grader.submission import Submission
+from grader.sandbox.host.pool import Limits, Zygote
+from grader.sandbox.worker import confine
 
 WALL_SECONDS = 300.0  # generous: what a submission is charged for is its time of computing
 _ADVICE = "Hand in your Python files alone, without data, checkpoints or environments."

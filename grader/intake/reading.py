@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from grader.curriculum import load
+from grader.curriculum.submission import Submission
 from grader.intake import archives, members, reply
 from grader.intake.assemble import assemble
 from grader.intake.gather import Gathered, gather, refusing
 from grader.intake.layouts import METADATA
 from grader.intake.members import Member, Refused, is_archive, shown
-from grader.isolation import confine
-from grader.submission import Submission
+from grader.sandbox.worker import confine
 
 if sys.platform != "win32":
     import resource

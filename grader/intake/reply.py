@@ -10,8 +10,8 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from grader.curriculum.submission import File, Submission, printable
 from grader.intake.members import MAX_ENTRIES
-from grader.submission import File, Submission, printable
 
 _SIZES = struct.Struct("<II")
 MAX_HEADER = 2 << 20

@@ -9,8 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from grader.batch.similarity import Lines, Pair
-from grader.submission import Submission, printable
+from grader.curriculum.submission import Submission, printable
+from grader.similarity.fingerprints import Lines, Pair
 
 _NOTE = (
     "A reason to look, not a verdict: two people may have worked from the same book. "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from grader.results import Results
+from grader.grading.results import Results
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from grader.curriculum import load
-from grader.outcome import KNOWN_MISTAKE, Kind, Status
+from grader.curriculum.outcome import KNOWN_MISTAKE, Kind, Status
+from grader.grading.results import Check, CriterionResult, ExerciseResult, Isolation, Results, UnitResult
 from grader.reports.graded import Graded
 from grader.reports.html import link, render
 from grader.reports.text import cut, percent
-from grader.results import Check, CriterionResult, ExerciseResult, Isolation, Results, UnitResult
 
 _TELLING: tuple[Kind, ...] = ("numerics", "gradient", "shape", "property", "stability", "efficiency", "shortcut")
 _SHOWN, _FOLDED = 3, 12  # findings of an exercise: at first, and on a click

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from grader.outcome import KNOWN_MISTAKE, Status
+from grader.curriculum.outcome import KNOWN_MISTAKE, Status
 from grader.reports.graded import Graded
 from grader.reports.page import split_at_mistake, title
 from grader.reports.text import cut, percent

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from grader.curriculum import load
-from grader.outcome import Status
-from grader.results import Check, ExerciseResult, Isolation, Results
+from grader.curriculum.outcome import Status
+from grader.grading.results import Check, ExerciseResult, Isolation, Results
 
 _STYLES: dict[Status, str] = {"passed": "green", "failed": "red", "todo": "yellow", "error": "magenta"}
 _BAR = 24

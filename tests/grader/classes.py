@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from grader.checking.diagnosis import known_alternatives, known_mistakes
+from grader.checking.mistakes import known_alternatives, known_mistakes
 from grader.curriculum import load
-from grader.stubs import make
-from grader.submission import KIT
+from grader.curriculum.stubs import make
+from grader.curriculum.submission import KIT
 from tests.grader.test_attacks import FAMILIES
 
 

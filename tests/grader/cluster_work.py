@@ -5,7 +5,7 @@ import os
 import signal
 import time
 
-from grader.batch.work import Answer, Job
+from grader.course.work import Answer, Job
 
 
 def tell(job: Job) -> Answer:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from grader.isolation.pool import Pool, supported
+from grader.sandbox.host.pool import Pool, supported
 
 HERE = Path(__file__).parent
 

@@ -7,7 +7,7 @@ import sys
 import time
 from contextlib import contextmanager
 
-from grader.submission import KIT
+from grader.curriculum.submission import KIT
 
 
 @contextmanager

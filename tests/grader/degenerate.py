@@ -3,7 +3,7 @@
 from grader.checking.oracle import solution_sources
 from grader.checking.target import lower_units
 from grader.curriculum import Unit, load
-from grader.submission import File, Submission, from_bytes
+from grader.curriculum.submission import File, Submission, from_bytes
 
 # Added to the solution, so that shapes, types, names and constructors are the documented ones.
 _SPOIL = """

@@ -4,7 +4,7 @@ Each entry is text to append to a solution, unit by unit: the later definition o
 """
 
 from grader.checking.oracle import solution_sources
-from grader.submission import Submission, from_bytes
+from grader.curriculum.submission import Submission, from_bytes
 
 SOLUTIONS = {name: source.text for name, source in solution_sources().items()}
 

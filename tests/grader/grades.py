@@ -3,10 +3,10 @@
 import random
 
 from grader.curriculum import load
-from grader.outcome import Outcome
+from grader.curriculum.outcome import Outcome
+from grader.grading.results import Check, CriterionResult, ExerciseResult, Kit, Results, SubmissionId, UnitResult
+from grader.grading.scoring import score_unit
 from grader.reports.graded import Graded
-from grader.results import Check, CriterionResult, ExerciseResult, Kit, Results, SubmissionId, UnitResult
-from grader.scoring import score_unit
 
 CHECKS = 12  # of an exercise
 KINDS = ("shape", "numerics", "gradient", "property", "stability", "shortcut")

@@ -4,13 +4,13 @@ from functools import cache
 from pathlib import Path
 
 from grader.checking import suite
-from grader.checking.given import CheckId
+from grader.checking.context import CheckId
 from grader.checking.runner import Runner
 from grader.checking.target import LocalTarget, lower_units
 from grader.curriculum import load
-from grader.grade import grade
-from grader.stubs import make
-from grader.submission import KIT, Submission, from_bytes
+from grader.curriculum.stubs import make
+from grader.curriculum.submission import KIT, Submission, from_bytes
+from grader.grading.grade import grade
 
 ATTENTION = load()["attention"]
 SOLUTION = (KIT / "solutions" / "attention.py").read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 
 from grader.checking.target import resolve
-from grader.submission import KIT, Submission, from_bytes
+from grader.curriculum.submission import KIT, Submission, from_bytes
 
 SOLUTIONS = resolve("solutions")
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from grader.checking.agreement import _arguments
-from grader.nested import flatten
+from grader.sandbox.protocol.pytree import flatten
 from tests.grader.learners import SOLUTION, appended, asked, edited, with_softmax
 
 SDPA = "scaled_dot_product_attention"

@@ -17,12 +17,12 @@ from grader.checking import suite
 from grader.checking.runner import Runner
 from grader.checking.target import IsolatedTarget
 from grader.curriculum import load
-from grader.grade import grade
-from grader.isolation import confine
-from grader.isolation.client import Session
-from grader.isolation.pool import Limits, Pool
-from grader.scoring import score_unit
-from grader.submission import KIT, Submission, from_bytes, read
+from grader.curriculum.submission import KIT, Submission, from_bytes, read
+from grader.grading.grade import grade
+from grader.grading.scoring import score_unit
+from grader.sandbox.host.client import Session
+from grader.sandbox.host.pool import Limits, Pool
+from grader.sandbox.worker import confine
 
 FAMILIES = (
     *("ending", "endless", "exhausting", "forging", "bending", "comparing", "reading", "importing", "caching"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from grader.batch.options import Options, Penalties
+from grader.course.options import Options, Penalties
 
 BASE = Options(("attention", "loss"), 7)
 

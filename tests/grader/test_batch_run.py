@@ -11,8 +11,8 @@ import time
 
 import pytest
 
-from grader.isolation import confine
-from grader.submission import KIT
+from grader.curriculum.submission import KIT
+from grader.sandbox.worker import confine
 from tests.grader.classes import lay_out, learners
 
 UNIT = "schedule"

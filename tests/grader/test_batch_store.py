@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from grader.batch.store import Busy, Store
-from grader.batch.work import Answer
-from grader.grade import faulted
-from grader.results import to_json
-from grader.submission import Submission
+from grader.course.store import Busy, Store
+from grader.course.work import Answer
+from grader.curriculum.submission import Submission
+from grader.grading.grade import faulted
+from grader.grading.results import to_json
 
 DOCUMENT = to_json(faulted(Submission("ada", {}), ["schedule"], 3, "test"))
 

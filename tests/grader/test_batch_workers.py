@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from grader.batch.options import Options
-from grader.batch.work import Answer, Job
-from grader.batch.workers import run
+from grader.course.options import Options
+from grader.course.work import Answer, Job
+from grader.course.workers import run
 
 OPTIONS = Options(("schedule",), 0)
 

@@ -5,16 +5,16 @@ import math
 import pytest
 
 from grader.checking import suite
-from grader.checking.diagnosis import known_alternatives, known_mistakes
+from grader.checking.mistakes import known_alternatives, known_mistakes
 from grader.checking.runner import Runner
 from grader.checking.target import IsolatedTarget, LocalTarget, Target
 from grader.checking.variants import Alternative
 from grader.curriculum import load
-from grader.grade import grade
-from grader.isolation.pool import Limits
-from grader.language import Language
-from grader.stubs import make
-from grader.submission import Submission, from_bytes
+from grader.curriculum.stubs import make
+from grader.curriculum.submission import Submission, from_bytes
+from grader.grading.grade import grade
+from grader.sandbox.host.pool import Limits
+from grader.training.language import Language
 from tests.grader.forgeries import COUNTS, FORGERIES, KEEPING, PASTED, SOLUTIONS, forged
 
 CHECKS = {check.id.name: check for check in suite.collect("capstone")}

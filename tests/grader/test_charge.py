@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from grader.isolation import charge, wire
-from grader.isolation.charge import Counters, Meter, Sample, TooBusy
-from grader.isolation.client import Job, Session, WorkerEnded
-from grader.isolation.modules import Source
-from grader.isolation.pool import Limits
-from grader.isolation.proxy import RemoteUnit
+from grader.sandbox.host import charge
+from grader.sandbox.host.charge import Counters, Meter, Sample, TooBusy
+from grader.sandbox.host.client import Job, Session, WorkerEnded
+from grader.sandbox.host.pool import Limits
+from grader.sandbox.host.proxy import RemoteUnit
+from grader.sandbox.protocol import wire
+from grader.sandbox.worker.importer import Source
 
 STILL = Sample(1000.0, 5.0, 3.0, 2.0, 7.0)
 

@@ -10,11 +10,14 @@ from io import StringIO
 import pytest
 from typer.testing import CliRunner
 
-from grader import cli, faults, stubs, terminal, workbench
+from grader import BrokenSuite, GraderFault
 from grader.checking import suite
-from grader.curriculum import load
-from grader.isolation import pool as workers
-from grader.submission import KIT
+from grader.cli import main as cli
+from grader.cli import terminal
+from grader.curriculum import load, stubs
+from grader.curriculum.submission import KIT
+from grader.grading import progress
+from grader.sandbox.host import pool as workers
 from tests.grader.learners import SOLUTION, STUB, checks, edited, handed_in
 
 RETURN = "return (shares / shares.sum(dim=dim, keepdim=True)).to(scores.dtype)"
@@ -199,7 +202,7 @@ def test_a_fault_of_the_grader_is_exit_code_3(folder, one_zygote, monkeypatch):
     assert re.match(r"The grader itself failed in \d+ checks; The grader has no check for this criterion.", done.stderr)
 
 
-@pytest.mark.parametrize("fault", [faults.BrokenSuite("the tests are gone"), faults.GraderFault("the zygote has died")])
+@pytest.mark.parametrize("fault", [BrokenSuite("the tests are gone"), GraderFault("the zygote has died")])
 def test_a_fault_that_ends_the_run_is_exit_code_3_and_a_sentence(fault, monkeypatch, capsys):
     def fail(unit):
         raise fault
@@ -229,7 +232,7 @@ def test_stubs_keeps_what_it_overwrites(tmp_path, monkeypatch):
     kept = []
     monkeypatch.setattr(stubs, "stale", lambda: [tmp_path / "attention.py"])
     monkeypatch.setattr(stubs, "write", lambda: [tmp_path / "attention.py"])
-    monkeypatch.setattr(workbench, "backup", kept.append)
+    monkeypatch.setattr(progress, "backup", kept.append)
     assert run("stubs").stdout.endswith("1 written\n")
     assert kept == [tmp_path / "attention.py"]
 
@@ -260,7 +263,7 @@ def test_help_names_every_command_and_has_no_colours():
     ],
 )
 def test_torch_is_not_imported_before_it_is_needed(arguments):
-    code = "import atexit, sys; from grader.cli import main; sys.argv = ['grader', *sys.argv[1:]]\n"
+    code = "import atexit, sys; from grader.cli.main import main; sys.argv = ['grader', *sys.argv[1:]]\n"
     code += "atexit.register(lambda: print('torch' in sys.modules, file=sys.stderr)); main()"
     command = [sys.executable, "-c", code, *arguments]
     done = subprocess.run(command, cwd=KIT, capture_output=True, encoding="utf-8", timeout=120, check=False)

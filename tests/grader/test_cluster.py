@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from grader import cli
-from grader.batch.options import Options
-from grader.batch.work import Job, grade_job
-from grader.isolation import confine
-from grader.isolation.pool import supported
-from grader.submission import KIT, Submission, from_bytes
+from grader.cli import main
+from grader.course.options import Options
+from grader.course.work import Job, grade_job
+from grader.curriculum.submission import KIT, Submission, from_bytes
+from grader.sandbox.host.pool import supported
+from grader.sandbox.worker import confine
 from tests.grader import cluster_work
 from tests.grader.dask_processes import scheduler, wait_for, worker
 
@@ -22,7 +22,7 @@ pytest.importorskip("distributed", reason="the extra [cluster] is not installed"
 if not supported():
     pytest.skip("there are no workers on this machine", allow_module_level=True)
 
-from grader.batch import cluster
+from grader.course import cluster
 
 OPTIONS = Options(units=("schedule",), seed=11, confined=not confine.available())
 SOLUTION = (KIT / "solutions" / "schedule.py").read_text(encoding="utf-8")
@@ -156,7 +156,7 @@ def test_interrupt_ends_the_run_and_leaves_the_cluster_usable(two_workers):
 def other_kit(tmp_path):
     """Options with which a scheduler or worker says that it has another kit."""
     file = Path(tmp_path) / "other_kit.py"
-    file.write_text("from grader.batch import fitness\nfitness.kit_digest = lambda: 'f' * 64\n")
+    file.write_text("from grader.course import fitness\nfitness.kit_digest = lambda: 'f' * 64\n")
     return ("--preload", str(file))
 
 
@@ -223,7 +223,7 @@ def test_no_scheduler_is_wrong_usage(monkeypatch, tmp_path):
     monkeypatch.setattr(cluster, "CONNECT_SECONDS", 2.0)
     (tmp_path / "ada.py").write_text(SOLUTION, encoding="utf-8")
     options = ["--out", str(tmp_path / "out"), "--unit", "schedule", "--cluster", "tcp://127.0.0.1:9", "--unconfined"]
-    done = CliRunner().invoke(cli.app, ["grade", str(tmp_path), *options])
+    done = CliRunner().invoke(main.app, ["grade", str(tmp_path), *options])
     assert done.exit_code == 2
     assert "no Dask scheduler answers at tcp://127.0.0.1:9" in " ".join(done.stderr.split())
     with pytest.raises(cluster.Refused, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):

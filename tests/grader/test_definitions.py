@@ -2,7 +2,7 @@
 
 import pytest
 
-from grader.submission import from_bytes
+from grader.curriculum.submission import from_bytes
 
 
 def source(text):

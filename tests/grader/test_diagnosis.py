@@ -7,7 +7,7 @@ from grader.checking.oracle import solution_sources
 from grader.checking.runner import Runner
 from grader.checking.target import LocalTarget
 from grader.curriculum import load
-from grader.selfcheck import variant
+from grader.dev.selfcheck import variant
 
 
 def outcomes(unit, exercise, edits, append=""):

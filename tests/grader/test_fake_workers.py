@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from grader.isolation import wire
-from grader.isolation.client import Session, WorkerEnded
-from grader.isolation.measure import Measured
-from grader.isolation.pool import Limits
-from grader.isolation.proxy import RemoteUnit
+from grader.sandbox.host.client import Session, WorkerEnded
+from grader.sandbox.host.pool import Limits
+from grader.sandbox.host.proxy import RemoteUnit
+from grader.sandbox.protocol import wire
+from grader.sandbox.worker.measure import Measured
 
 COST = {"lines": 1, "largest": 0, "saved": 0, "memory": 0, "drew": []}
 
@@ -313,7 +313,7 @@ def test_claimed_error_becomes_an_ordinary_one(unit_of, types, becomes):
 
 
 def test_iterator_that_never_ends_is_given_up(unit_of, monkeypatch):
-    monkeypatch.setattr("grader.isolation.remote.MAX_ITERATED", 1 << 20)
+    monkeypatch.setattr("grader.sandbox.host.remote.MAX_ITERATED", 1 << 20)
 
     def script(sock):
         header, _ = wire.receive(sock)

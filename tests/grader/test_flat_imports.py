@@ -6,8 +6,8 @@ import pytest
 
 from grader.checking.target import IsolatedTarget, LocalTarget
 from grader.curriculum import load
-from grader.isolation.pool import Limits, Pool, supported
-from grader.submission import Submission, from_bytes
+from grader.curriculum.submission import Submission, from_bytes
+from grader.sandbox.host.pool import Limits, Pool, supported
 
 WAYS = {
     "relative": "from .embedding import Linear",

@@ -5,8 +5,8 @@ import pytest
 from grader.checking import suite
 from grader.checking.runner import Runner
 from grader.checking.target import LocalTarget
-from grader.outcome import Outcome
-from grader.scoring import score_unit
+from grader.curriculum.outcome import Outcome
+from grader.grading.scoring import score_unit
 from tests.grader.degenerate import KINDS, UNITS, degenerate
 
 MOST = 0.02  # of a unit's points

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grader.checking import suite
+from grader.checking.hypothesis_profile import shrinking_briefly
 from grader.checking.runner import Runner
-from grader.checking.settings import shrinking_briefly
 from grader.checking.target import LocalTarget
 from grader.curriculum import load
 from tests.grader.degenerate import KINDS, degenerate

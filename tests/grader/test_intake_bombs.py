@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from grader.intake import decompress, reader, reply
-from grader.isolation.pool import GraderFault
+from grader.sandbox.host.pool import GraderFault
 from tests.grader import handed_in
 from tests.grader.handed_in import SOFTMAX, attention, notebook, problem, read, tar_header, tarred, write, zipped
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from grader.submission import KIT
+from grader.curriculum.submission import KIT
 from tests.grader.handed_in import SOFTMAX, attention, notebook, problem, read
 
 SOLUTION = (KIT / "solutions" / "attention.py").read_text(encoding="utf-8")

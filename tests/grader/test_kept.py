@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from grader import GraderFault
 from grader.checking.kept import Kept
-from grader.faults import GraderFault
 
 
 def counted(seen, result):

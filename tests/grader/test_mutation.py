@@ -6,10 +6,10 @@ import pytest
 
 pytest.importorskip("cosmic_ray")  # of the [dev] extra
 
-from grader import mutation
 from grader.checking.oracle import solution_sources
-from grader.mutants import Fate, Mutant, explained, mutants, report
-from grader.mutation import Hunt, hunt
+from grader.dev import mutation
+from grader.dev.mutants import Fate, Mutant, explained, mutants, report
+from grader.dev.mutation import Hunt, hunt
 
 TOY = '''"""Words."""
 

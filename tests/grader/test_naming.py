@@ -10,7 +10,7 @@ from grader.checking.compare import difference
 from grader.checking.naming import Evidence, can_explain, is_telling, matches, name_mistake
 from grader.checking.question import Asked, Disagreement, Raised, put
 from grader.checking.variants import Mistake
-from grader.isolation.refusals import DEVICES
+from grader.sandbox.worker.refusals import DEVICES
 from tests.grader.learners import SOLUTION, asked, edited, with_softmax
 
 SCALE = "scores = scores / math.sqrt(d_head)"

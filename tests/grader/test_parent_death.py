@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from grader.batch import workers
-from grader.isolation.client import Session
-from grader.isolation.pool import Limits, Pool, supported
-from grader.submission import KIT
+from grader.course import workers
+from grader.curriculum.submission import KIT
+from grader.sandbox.host.client import Session
+from grader.sandbox.host.pool import Limits, Pool, supported
 
 pytestmark = pytest.mark.skipif(not supported(), reason="there are no workers on this machine")
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from grader.opened import Fault, Stub, opened
-from grader.pictures import attention, loss, schedule, tokenizer
+from grader.plots import attention, loss, schedule, tokenizer
+from grader.training.loading import Fault, Stub, opened
 from tests.grader.targets import SOLUTIONS, with_edits, without
 
 

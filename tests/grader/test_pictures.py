@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from grader.language import Language
-from grader.opened import Unsuitable, opened
-from grader.pictures import attention, console, loss, paper, positions, schedule, tokenizer
-from grader.pictures.smooth import smoothed
-from grader.submission import KIT
+from grader.curriculum.submission import KIT
+from grader.plots import attention, figures, loss, positions, schedule, textplot, tokenizer
+from grader.plots.smooth import smoothed
+from grader.training.language import Language
+from grader.training.loading import Unsuitable, opened
 from tests.grader.targets import SOLUTIONS, plain, with_edits
 
 
@@ -211,16 +211,16 @@ def test_a_smoothed_curve_is_not_late_and_passes_over_what_is_no_number():
 
 
 def test_a_curve_of_characters_is_as_high_as_its_values():
-    assert console.curve([0.0, 0.5, 1.0, 2.0], height=2) == ["   █", " ▄██"]
-    assert console.curve([1.0, 1.0, 3.0, 5.0], width=2, height=1) == ["▂█"]
-    assert console.curve([math.nan], height=1) == [""]
+    assert textplot.curve([0.0, 0.5, 1.0, 2.0], height=2) == ["   █", " ▄██"]
+    assert textplot.curve([1.0, 1.0, 3.0, 5.0], width=2, height=1) == ["▂█"]
+    assert textplot.curve([math.nan], height=1) == [""]
 
 
 def test_pictures_use_no_global_state(solutions, tmp_path):
     file = tmp_path / "new" / "schedule.png"
-    paper.save(schedule.draw(schedule.collect(solutions)), file)
+    figures.save(schedule.draw(schedule.collect(solutions)), file)
     assert file.read_bytes().startswith(b"\x89PNG")
     # In a process of its own: another library of this one may have asked for it.
     modules = "attention, comparison, loss, paper, positions, schedule, tokenizer"
-    code = f"import sys\nfrom grader.pictures import {modules}\nsys.exit('matplotlib.pyplot' in sys.modules)"
+    code = f"import sys\nfrom grader.plots import {modules}\nsys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=KIT, check=False).returncode == 0

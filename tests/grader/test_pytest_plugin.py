@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from grader.submission import KIT
+from grader.curriculum.submission import KIT
 from tests.grader.learners import ATTENTION, STUB, edited, handed_in
 
 SHIFT = "shifted = wide - wide.amax(dim=dim, keepdim=True)"

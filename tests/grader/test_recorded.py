@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from grader.checking.oracle import load_solution
-from grader.checking.randomness import Rand
-from grader.stack import Recipe
+from grader.checking.seeding import Rand
+from grader.training.recipes import Recipe
 from tests.recorded import documented, expect_windows, probes, weights_of
 from tests.speaking import expect_drawn, expect_greedy
 

@@ -5,10 +5,10 @@ import torch
 
 from grader.checking.target import IsolatedTarget, LocalTarget
 from grader.curriculum import load
-from grader.isolation import refusals
-from grader.isolation.pool import Limits, Pool, supported
-from grader.isolation.refusals import DEVICES, FILES, PROCESSES
-from grader.submission import File, Submission
+from grader.curriculum.submission import File, Submission
+from grader.sandbox.host.pool import Limits, Pool, supported
+from grader.sandbox.worker import refusals
+from grader.sandbox.worker.refusals import DEVICES, FILES, PROCESSES
 
 UNIT = load()["attention"]
 EXERCISE = UNIT.exercise("softmax")

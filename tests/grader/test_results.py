@@ -8,9 +8,10 @@ import jsonschema
 import pytest
 from pydantic import ValidationError
 
-from grader import results
 from grader.curriculum import load
-from grader.results import (
+from grader.curriculum.submission import KIT
+from grader.grading import results
+from grader.grading.results import (
     Check,
     CriterionResult,
     ExerciseResult,
@@ -20,13 +21,13 @@ from grader.results import (
     UnitResult,
     write_atomically,
 )
-from grader.submission import KIT
 from tests.grader.learners import STUB, graded, with_softmax
 
 SCHEMA = KIT / "grader" / "reports" / "results.schema.json"
 WRONG = with_softmax("return torch.exp(scores) / torch.exp(scores).sum()")
 REGENERATE = (
-    'python -c "import json; from grader.results import json_schema; print(json.dumps(json_schema(), indent=2))"'
+    'python -c "import json; from grader.grading.results import json_schema; '
+    'print(json.dumps(json_schema(), indent=2))"'
     " > grader/reports/results.schema.json"
 )
 

@@ -6,8 +6,8 @@ import torch
 from grader.checking import runner as checking
 from grader.checking.target import LocalTarget
 from grader.curriculum import load
-from grader.stubs import make
-from grader.submission import KIT, Submission, from_bytes
+from grader.curriculum.stubs import make
+from grader.curriculum.submission import KIT, Submission, from_bytes
 from tests.grader.learners import (
     ATTENTION,
     LOWER,
@@ -255,7 +255,7 @@ def test_the_same_seed_gives_the_same_results_locally_and_isolated(pool):
 
 
 def test_every_check_has_inputs_of_its_own():
-    from grader.checking.randomness import Rand
+    from grader.checking.seeding import Rand
 
     assert not torch.equal(Rand(0, "attention.one")(3), Rand(0, "attention.two")(3))
     assert checking.Rand is Rand

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grader.curriculum import Criterion, Exercise, Unit
-from grader.outcome import Outcome
-from grader.scoring import score_exercise, score_unit
+from grader.curriculum.outcome import Outcome
+from grader.grading.scoring import score_exercise, score_unit
 
 WORTH = {"values": 5, "gradients": 2, "refusals": 1}
 statuses = st.sampled_from(["passed", "failed", "todo", "error"])

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from grader.checking.shortcuts import find_shortcut
-from grader.submission import from_bytes
+from grader.curriculum.submission import from_bytes
 from tests.grader.learners import ATTENTION, OWN_SOFTMAX, SOLUTION, appended, graded, learner, tried, with_softmax
 
 SOFTMAX = ATTENTION.exercise("softmax")

@@ -7,9 +7,9 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from grader import cli, show
-from grader.pictures import comparison, runs
-from grader.submission import KIT
+from grader.cli import main, show
+from grader.curriculum.submission import KIT
+from grader.plots import comparison, runs
 
 PNG = b"\x89PNG"
 HEADER = "step,loss,learning_rate,grad_norm,held_out_bits_per_byte\n"
@@ -17,7 +17,7 @@ LOG = HEADER + "0,5.0,0.001,1.0,\n1,4.0,0.001,1.0,3.5\n2,2.0,0.001,1.0,2.25\n3,2
 
 
 def run(*arguments):
-    return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+    return CliRunner().invoke(main.app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_help_names_both_commands():
 
 
 def test_help_imports_neither_torch_nor_matplotlib():
-    code = "import sys, grader.cli; print({'torch', 'matplotlib', 'numpy'} & set(sys.modules))"
+    code = "import sys, grader.cli.main; print({'torch', 'matplotlib', 'numpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=KIT, capture_output=True, encoding="utf-8", check=True)
     assert done.stdout == "set()\n"
 

@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 
 pytest.importorskip("copydetect", reason="the extra [instructor] is not installed")
 
-from grader.batch.own_code import own_code
-from grader.batch.similarity import Pair, alike
+from grader.cli.similar import add_commands
+from grader.curriculum.submission import KIT, File, Submission, from_bytes
 from grader.reports.alike import alike_html, alike_text
-from grader.similar import add_commands
-from grader.submission import KIT, File, Submission, from_bytes
+from grader.similarity.fingerprints import Pair, alike
+from grader.similarity.normalize import own_code
 
 UNITS = ("attention", "optim", "loss", "data")
 RIGHT = {unit: (KIT / "solutions" / f"{unit}.py").read_text(encoding="utf-8") for unit in UNITS}

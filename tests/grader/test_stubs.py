@@ -8,12 +8,11 @@ import random
 import pytest
 import torch
 
-from grader import stubs
 from grader.checking.oracle import solution_sources
-from grader.curriculum import load
-from grader.isolation import modules
-from grader.isolation.modules import Source
-from grader.submission import KIT
+from grader.curriculum import load, stubs
+from grader.curriculum.submission import KIT
+from grader.sandbox.worker import importer
+from grader.sandbox.worker.importer import Source
 
 UNITS = [unit.name for unit in load().values() if not unit.whole]
 
@@ -54,8 +53,8 @@ def test_a_stub_keeps_signatures_and_docstrings(unit):
 @pytest.mark.parametrize("unit", UNITS)
 def test_a_stub_imports_and_names_itself(unit):
     sources = {name: Source(f"exercises/{name}.py", made(solution_of(name), name)) for name in UNITS}
-    module = modules.load("stubs_under_test", sources, unit)
-    modules.uninstall("stubs_under_test")
+    module = importer.load("stubs_under_test", sources, unit)
+    importer.uninstall("stubs_under_test")
     for exercise in load()[unit].exercises:
         assert callable(getattr(module, exercise.name))
     functions = [e.name for e in load()[unit].exercises if not isinstance(getattr(module, e.name), type)]
@@ -82,8 +81,8 @@ def test_the_examples_of_the_solutions_are_true(unit):
     torch.manual_seed(0)
     random.seed(0)
     # Loaded anew: doctest passes over what sys.modules knows from another module of the same name.
-    found = doctest.testmod(modules.load("examples", solution_sources(), unit), verbose=False)
-    modules.uninstall("examples")
+    found = doctest.testmod(importer.load("examples", solution_sources(), unit), verbose=False)
+    importer.uninstall("examples")
     assert found.attempted > 0
     assert found.failed == 0
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from grader.submission import File, Submission, from_bytes, read
+from grader.curriculum.submission import File, Submission, from_bytes, read
 
 DEEP_BY_BRACKETS = b"x = " + b"(" * 5000 + b")" * 5000
 DEEP_BY_OPERATORS = b"x = " + b"-" * 100_000 + b"1"

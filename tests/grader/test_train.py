@@ -13,10 +13,10 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from grader.language import Language
-from grader.pretrain.command import Display
-from grader.pretrain.settings import Settings, read
-from grader.submission import KIT
+from grader.cli.training_run import Display
+from grader.curriculum.submission import KIT
+from grader.training.language import Language
+from grader.training.settings import Settings, read
 
 TINY = ["max_length=16", "d_model=16", "num_layers=1", "num_heads=2", "vocab_size=300", "batch_size=4", "dropout=0.1"]
 WIDE = ["max_length=64", "d_model=64", "batch_size=16"]
@@ -95,7 +95,7 @@ def test_it_leaves_log_sample_facts_and_one_checkpoint(whole):
 
 def test_equal_runs_cost_no_compiler():
     code = (
-        "import sys, torch\nfrom grader.pretrain.devices import deterministic\n"
+        "import sys, torch\nfrom grader.training.devices import deterministic\n"
         "with deterministic(compiled=False):\n"
         "    assert torch.are_deterministic_algorithms_enabled()\n"
         "    assert torch.is_deterministic_algorithms_warn_only_enabled()\n"

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from grader.checking import Counting, default_dtype
+from grader.checking.capture import observe
 from grader.checking.effects import Held, changed_parts
-from grader.checking.observation import observe
 from grader.checking.target import IsolatedTarget, LocalTarget
 from grader.curriculum import load
-from grader.isolation.pool import Limits
-from grader.submission import Submission, from_bytes
+from grader.curriculum.submission import Submission, from_bytes
+from grader.sandbox.host.pool import Limits
 
 UNIT = load()["attention"]
 SOURCE = """

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from grader.checking import lower
-from grader.isolation import modules
-from grader.isolation.client import Job, Session
-from grader.isolation.modules import Source
-from grader.isolation.pool import Limits
-from grader.isolation.proxy import RemoteUnit
+from grader.checking import dependency
+from grader.sandbox.host.client import Job, Session
+from grader.sandbox.host.pool import Limits
+from grader.sandbox.host.proxy import RemoteUnit
+from grader.sandbox.worker import importer
+from grader.sandbox.worker.importer import Source
 
 BELOW = """
 import torch
@@ -151,31 +151,31 @@ def remote(pool):
 
 @pytest.fixture
 def local():
-    yield modules.load("stacked", SOURCES, "above")
-    modules.uninstall("stacked")
+    yield importer.load("stacked", SOURCES, "above")
+    importer.uninstall("stacked")
 
 
 def test_a_unit_below_is_that_of_the_same_submission(remote, local):
-    assert type(lower(local, "below").Model().last).__module__ == "stacked.below"
-    assert isinstance(lower(remote, "below").Model(), nn.Module)
+    assert type(dependency(local, "below").Model().last).__module__ == "stacked.below"
+    assert isinstance(dependency(remote, "below").Model(), nn.Module)
 
 
 def test_a_unit_below_is_found_after_others_have_taken_its_name(local):
-    modules.load("stacked", {"below": Source("b.py", "Model = 1"), "above": Source("a.py", "")}, "above")
-    assert lower(local, "below").Model is not 1  # noqa: F632
-    other = modules.load("stacked", {"above": Source("a.py", ""), "below": Source("b.py", "Model = 2")}, "above")
-    modules.load("stacked", SOURCES, "above")
-    assert lower(other, "below").Model == 2
+    importer.load("stacked", {"below": Source("b.py", "Model = 1"), "above": Source("a.py", "")}, "above")
+    assert dependency(local, "below").Model is not 1  # noqa: F632
+    other = importer.load("stacked", {"above": Source("a.py", ""), "below": Source("b.py", "Model = 2")}, "above")
+    importer.load("stacked", SOURCES, "above")
+    assert dependency(other, "below").Model == 2
 
 
 def test_a_missing_unit_below_is_an_import_error_of_the_submission(remote):
     with pytest.raises(ImportError, match="nowhere"):
-        lower(remote, "nowhere").Model()
+        dependency(remote, "nowhere").Model()
 
 
 def test_a_training_step_changes_the_same_parameters_on_both_sides(remote):
-    model = lower(remote, "below").Model()
-    optimizer = lower(remote, "below").SGD(model.parameters(), lr=0.1)
+    model = dependency(remote, "below").Model()
+    optimizer = dependency(remote, "below").SGD(model.parameters(), lr=0.1)
     assert remote.same_parameters(model, optimizer) == [True, True]
     assert [p is q for p, q in zip(optimizer.param_groups[0]["params"], model.parameters(), strict=True)] == [True] * 2
     before = [p.clone() for p in model.parameters()]
@@ -185,16 +185,16 @@ def test_a_training_step_changes_the_same_parameters_on_both_sides(remote):
 
 
 def test_an_optimizer_may_be_stepped_from_here_after_a_backward_from_here(remote):
-    model = lower(remote, "below").Model().eval()
-    optimizer = lower(remote, "below").SGD(model.parameters(), lr=0.5)
+    model = dependency(remote, "below").Model().eval()
+    optimizer = dependency(remote, "below").SGD(model.parameters(), lr=0.5)
     model(torch.ones(2, 3)).sum().backward()
     optimizer.step()
     assert model.last.factor.tolist() == [0.0] * 3
 
 
 def test_a_rate_written_here_is_obeyed_there_and_one_written_there_is_seen_here(remote):
-    model = lower(remote, "below").Model()
-    optimizer = lower(remote, "below").SGD(model.parameters(), lr=0.1)
+    model = dependency(remote, "below").Model()
+    optimizer = dependency(remote, "below").SGD(model.parameters(), lr=0.1)
     optimizer.param_groups[0]["lr"] = 0.0
     before = [p.clone() for p in model.parameters()]
     remote.step(model, optimizer, torch.ones(2, 3))
@@ -204,8 +204,8 @@ def test_a_rate_written_here_is_obeyed_there_and_one_written_there_is_seen_here(
 
 
 def test_a_generator_keeps_the_parameters_up_to_date_after_each_item(remote):
-    model = lower(remote, "below").Model()
-    optimizer = lower(remote, "below").SGD(model.parameters(), lr=0.1)
+    model = dependency(remote, "below").Model()
+    optimizer = dependency(remote, "below").SGD(model.parameters(), lr=0.1)
     seen = [model.last.factor.clone()]
     for _ in remote.steps(model, optimizer, iter([torch.ones(2, 3)] * 3), [0.1] * 3):
         seen.append(model.last.factor.detach().clone())
@@ -215,7 +215,7 @@ def test_a_generator_keeps_the_parameters_up_to_date_after_each_item(remote):
 
 
 def test_modes_are_the_same_on_both_sides_part_by_part(remote):
-    model = lower(remote, "below").Model()
+    model = dependency(remote, "below").Model()
     remote.set_last_to_eval(model)
     assert {name: part.training for name, part in model.named_modules()} == {
         "": True, "first": True, "dropout": True, "second": True, "last": False
@@ -227,11 +227,11 @@ def test_modes_are_the_same_on_both_sides_part_by_part(remote):
 
 
 def test_a_file_is_written_there_and_read_here_and_the_reverse(remote):
-    file, model = io.BytesIO(), lower(remote, "below").Model()
+    file, model = io.BytesIO(), dependency(remote, "below").Model()
     model.last.factor.data.fill_(7.0)
     remote.save(file, model)
     assert torch.load(io.BytesIO(file.getvalue()), weights_only=True)["last.factor"].tolist() == [7.0] * 3
-    other = lower(remote, "below").Model()
+    other = dependency(remote, "below").Model()
     remote.load(io.BytesIO(file.getvalue()), other)
     assert other.last.factor.tolist() == [7.0] * 3
 
@@ -239,12 +239,12 @@ def test_a_file_is_written_there_and_read_here_and_the_reverse(remote):
 def test_an_empty_file_stays_empty_and_its_position_counts(remote):
     file = io.BytesIO(b"")
     with pytest.raises(EOFError):
-        remote.load(file, lower(remote, "below").Model())
+        remote.load(file, dependency(remote, "below").Model())
     assert file.getvalue() == b""
 
 
 def test_what_was_changed_before_an_error_is_seen_here(remote):
-    model = lower(remote, "below").Model().eval()
+    model = dependency(remote, "below").Model().eval()
     with pytest.raises(ValueError, match="halfway"):
         remote.fail_halfway(model)
     assert model.last.factor.tolist() == [5.0] * 3
@@ -252,7 +252,7 @@ def test_what_was_changed_before_an_error_is_seen_here(remote):
 
 
 def test_what_is_frozen_there_is_frozen_here(remote):
-    model = lower(remote, "below").Model()
+    model = dependency(remote, "below").Model()
     remote.freeze(model)
     assert [p.requires_grad for p in model.parameters()] == [True, False]
 

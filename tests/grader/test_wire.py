@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from grader.isolation import codec, wire
+from grader.sandbox.protocol import codec, wire
 
 pytestmark = pytest.mark.filterwarnings("error")
 

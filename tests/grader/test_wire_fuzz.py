@@ -17,9 +17,9 @@ import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from grader.isolation import codec, wire
-from grader.isolation.client import WorkerEnded
-from grader.isolation.measure import Measured
+from grader.sandbox.host.client import WorkerEnded
+from grader.sandbox.protocol import codec, wire
+from grader.sandbox.worker.measure import Measured
 from tests.grader.test_fake_workers import answering, open_unit, reply
 
 EXAMPLES = int(os.environ.get("WIRE_FUZZ_EXAMPLES", "300"))

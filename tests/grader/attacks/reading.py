@@ -74,7 +74,7 @@ while frame is not None:
 import gc
 for _found in gc.get_objects():
     _name = str(getattr(_found, "__name__", "")) if type(_found).__name__ == "module" else ""
-    assert not _name.startswith(("solutions", "tests", "grader.checking", "grader.grade")), _name
+    assert not _name.startswith(("solutions", "tests", "grader.checking", "grader.grading.grade")), _name
 """,
         "all",
     ),
@@ -82,7 +82,7 @@ for _found in gc.get_objects():
         "loaded-modules",
         """
 import sys
-assert not [n for n in sys.modules if n.startswith(("solutions", "tests", "grader.checking", "grader.grade", "_pytest"))]
+assert not [n for n in sys.modules if n.startswith(("solutions", "tests", "grader.checking", "grader.grading.grade", "_pytest"))]
 """,
         "all",
     ),
@@ -117,7 +117,7 @@ assert not [n for n in sys.modules if n.startswith(("solutions", "tests", "grade
     ),
     Attack(
         "source-of-the-worker",
-        "import inspect, grader.isolation.worker as w\ninspect.getsource(w)",
+        "import inspect, grader.sandbox.worker.worker as w\ninspect.getsource(w)",
         says="Not allowed|source",
     ),
     Attack("seed-of-the-grading", "import torch\nassert torch.initial_seed() != 7", "all"),

@@ -1,0 +1,105 @@
+"""`grader stubs`, `grader selfcheck` and `grader doctor`: for those who work on the kit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.markup import escape
+
+from grader.cli import terminal
+from grader.cli.terminal import console
+
+if TYPE_CHECKING:
+    from grader.dev.selfcheck import Finding
+
+Depth = Literal["failures", "names", "costs"]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Give the command line these commands."""
+    app.command()(stubs)
+    app.command()(selfcheck)
+    app.command()(doctor)
+
+
+def stubs(
+    check: Annotated[bool, typer.Option("--check", help="Only say whether they are up to date.")] = False,
+) -> None:
+    """Make exercises/ anew from solutions/ (for those who work on the kit; your own files are kept as copies)."""
+    from grader.curriculum import stubs
+    from grader.grading import progress
+
+    stale = stubs.stale()
+    for path in stale:
+        console.print(f"{path.name} is not what the solutions make of it")
+    if check:
+        raise typer.Exit(1 if stale else 0)
+    for path in stale:
+        progress.backup(path)
+    console.print(f"{len(stubs.write())} written")
+
+
+def selfcheck(
+    units: Annotated[list[str] | None, typer.Argument(help="Only these units.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the first round.")] = 0,
+    rounds: Annotated[int, typer.Option(help="How often, each with the next seed.")] = 1,
+    depth: Annotated[
+        Depth, typer.Option(help="Whether mistakes fail; are named, too; cost what is recorded, too.")
+    ] = "costs",
+    record: Annotated[bool, typer.Option("--record", help="Write down what each known mistake costs.")] = False,
+) -> None:
+    """Prove the kit: stubs are todo, solutions pass, mistakes fail by name and cost what they should."""
+    from grader.dev import costs
+    from grader.dev.selfcheck import selfcheck
+
+    terminal.refuse_unknown(units)
+    if record and depth != "costs":
+        terminal.stop("--record writes down costs: leave out --depth")
+    wrong = 0
+    for round_seed in range(seed, seed + rounds):
+        found: list[Finding] = []
+        with terminal.bar(f"seed {round_seed}", None) as advance:
+            for finding in selfcheck(units, round_seed, depth):
+                found.append(finding)
+                advance()
+                if finding.problem:
+                    wrong += 1
+                    console.print(f"[red]{finding.unit}[/]: {finding.what}: {escape(finding.problem)}", markup=True)
+        counts = Counter(finding.what.partition(" ")[0] for finding in found)
+        listed = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+        console.print(f"seed {round_seed}: {listed}; {wrong} wrong")
+        measured = [finding.cost for finding in found if finding.cost is not None]
+        if depth != "costs":
+            continue
+        console.print(f"  what the mistakes cost of their exercise: {costs.distribution(measured)}")
+        console.print(f"  {sum(not cost.named for cost in measured)} of {len(measured)} fail without their name")
+    if record:
+        _record(found)
+    raise typer.Exit(1 if wrong else 0)
+
+
+def _record(found: Sequence[Finding]) -> None:
+    from grader.dev import costs
+
+    by_unit: dict[str, dict[str, costs.Cost]] = {}
+    for finding in found:
+        if finding.cost is not None:
+            by_unit.setdefault(finding.unit, {})[finding.what.partition(" ")[2]] = finding.cost
+    for unit, measured in by_unit.items():
+        costs.record(unit, measured)
+        console.print(f"tests/mistakes/costs/{unit}.toml: {len(measured)} mistakes")
+
+
+def doctor() -> None:
+    """What is installed, what is confined here, and what is not."""
+    from grader.sandbox.host.doctor import examine
+
+    healthy = True
+    for finding in examine():
+        mark = "[green]ok  [/]" if finding.good else "[red]no  [/]"
+        console.print(mark + finding.text)
+        healthy = healthy and finding.good
+    raise typer.Exit(0 if healthy else 1)

@@ -1,0 +1,45 @@
+"""`grader train`: the target's own stack on real text; grader/training/ is the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from grader.cli import terminal
+from grader.cli.terminal import console
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Give the command line its command `train`."""
+    app.command()(train)
+
+
+def train(
+    target: Annotated[str, typer.Option(help="exercises, solutions, or a folder")] = "exercises",
+    text: Annotated[Path | None, typer.Option(help="What to train on. Without it: Python's reference manual.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Updates; the same as --set steps=N.")] = None,
+    name: Annotated[str | None, typer.Option(help="Of the run. One that is there already goes on.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="As position=learned or d_model=256; several times.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda or cuda:1. Without it: the GPU if there is one.")
+    ] = None,
+    bf16: Annotated[bool, typer.Option("--bf16", help="Matrix products in bfloat16.")] = False,
+    compiled: Annotated[bool, typer.Option("--compile", help="The model through torch.compile.")] = False,
+) -> None:
+    """Train your whole stack on real text, and read what it writes; killed, it goes on where it was."""
+    from grader.training import settings as known
+
+    with terminal.usage_errors():
+        changes = known.read([*(settings or ()), *([f"steps={steps}"] if steps else ())])
+        from grader.cli import training_run
+        from grader.training.loading import Fault
+
+        try:
+            done = training_run.train(target, text, name, changes, device, bf16, compiled, console)
+        except Fault as fault:
+            terminal.stop(str(fault), 1)
+    raise typer.Exit(0 if done else 1)

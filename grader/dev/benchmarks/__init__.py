@@ -1,0 +1,1 @@
+"""Benchmarks, and the yardsticks that they compare with."""

@@ -1,0 +1,1 @@
+"""Grading of one submission: checks in, results out."""

@@ -1,0 +1,1 @@
+"""What both sides of the boundary share: how values are written down."""
