@@ -129,8 +129,10 @@ def grade(
     terminal.refuse_idle(context, _OF_A_CLASS, "is for a class: say with --out where its grades go")
     graded = _grade(_handed_in(path), unit, seed, require_isolation)
     if json is not None:
+        from grader.curriculum.files import write_atomically
+
         try:
-            results.write_atomically(json, results.to_json(graded))
+            write_atomically(json, results.to_json(graded))
         except OSError as error:
             terminal.stop(f"{json} cannot be written: {error.strerror}")
     if graded.submission.problem:

@@ -29,7 +29,7 @@ def add_commands(app: typer.Typer) -> None:
         html: Annotated[Path | None, typer.Option(help="Write a page with the lines side by side, too.")] = None,
     ) -> None:
         """Which submissions are suspiciously alike, without what was handed out; nothing is run."""
-        from grader.grading.results import write_atomically
+        from grader.curriculum.files import write_atomically
         from grader.intake.collect import collect
         from grader.reports.alike import alike_html, alike_text
         from grader.similarity.fingerprints import alike

@@ -11,8 +11,9 @@ from grader.course import workers
 from grader.course.options import Options, Penalties
 from grader.course.store import Store
 from grader.course.work import Answer, Job
+from grader.curriculum.files import write_atomically
 from grader.grading.kit import kit_digest
-from grader.grading.results import Check, from_json, write_atomically
+from grader.grading.results import Check, from_json
 from grader.intake.collect import Entry
 from grader.reports import class_page, grades_csv, learner_page
 from grader.reports.graded import Graded

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from grader.course.work import Answer
-from grader.grading.results import Results, from_json, write_atomically
+from grader.curriculum.files import write_atomically
+from grader.grading.results import Results, from_json
 
 _PLAIN = re.compile(r"[a-z0-9_@+-][a-z0-9_@+.-]{0,99}")
 

@@ -7,8 +7,8 @@ import itertools
 from pathlib import Path
 
 from grader.curriculum import Unit, load
+from grader.curriculum.files import write_atomically
 from grader.curriculum.submission import KIT
-from grader.grading.results import write_atomically
 
 
 def make(unit: Unit, solution: str) -> str:

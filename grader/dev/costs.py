@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from grader.checking.mistakes import COSTS
 from grader.curriculum import Exercise
+from grader.curriculum.files import write_atomically
 from grader.curriculum.outcome import Outcome
-from grader.grading.results import write_atomically
 from grader.grading.scoring import score_exercise
 
 _HEAD = (

@@ -119,7 +119,7 @@ def reset(name: str) -> tuple[Path, Path | None]:
     # Imported here, since a hint needs neither pytest nor the models of a result.
     from grader.checking.oracle import solution_sources
     from grader.curriculum import stubs
-    from grader.grading.results import write_atomically
+    from grader.curriculum.files import write_atomically
 
     unit, exercise = find(name)
     if unit.whole:

@@ -5,9 +5,6 @@ The contract is `grader/results/2`: keys may be added, never renamed. Reports ar
 
 from __future__ import annotations
 
-import os
-import tempfile
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter
@@ -165,19 +162,3 @@ def from_json(text: str) -> Results:
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of the document, made from the types above."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_adapter.json_schema(mode="serialization")}
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink()
-        raise

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from grader.grading.results import write_atomically
+from grader.curriculum.files import write_atomically
 from grader.training.recipes import Units
 
 _TRAINED_ON = 2_000_000  # characters that decide the merges: more of them change hardly anything

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from grader.curriculum.files import write_atomically
 from grader.curriculum.submission import KIT
-from grader.grading.results import write_atomically
 
 if TYPE_CHECKING:  # it imports torch, and comparing runs needs none
     from grader.training.recipes import Run, Units

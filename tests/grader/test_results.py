@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from grader.curriculum import load
+from grader.curriculum.files import write_atomically
 from grader.curriculum.submission import KIT
 from grader.grading import results
 from grader.grading.results import (
@@ -19,7 +20,6 @@ from grader.grading.results import (
     Results,
     SubmissionId,
     UnitResult,
-    write_atomically,
 )
 from tests.grader.learners import STUB, graded, with_softmax
 
