@@ -272,7 +272,7 @@ def test_torch_is_not_imported_before_it_is_needed(arguments):
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_a_bar_is_drawn_in_ascii_where_the_encoding_has_no_blocks(encoding):
-    script = "from grader import terminal; terminal.never_fail_to_print(); print('\u2588\u2588\u2591 \u65e5')"
+    script = "from grader.cli import terminal; terminal.never_fail_to_print(); print('\u2588\u2588\u2591 \u65e5')"
     environment = {**os.environ, "PYTHONIOENCODING": encoding}
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, cwd=KIT, capture_output=True, env=environment, timeout=120, check=True)

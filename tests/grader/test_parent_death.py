@@ -19,8 +19,8 @@ pytestmark = pytest.mark.skipif(not supported(), reason="there are no workers on
 # Both start all that a grading starts, say so, and then wait.
 SINGLE = """
 import time
-from grader.isolation.client import Session
-from grader.isolation.pool import Limits, Pool
+from grader.sandbox.host.client import Session
+from grader.sandbox.host.pool import Limits, Pool
 
 pool = Pool()
 session = Session(pool.get(), Limits())
@@ -104,6 +104,6 @@ def test_a_zygote_that_is_killed_takes_its_workers_along():
 
 
 def test_a_zygote_whose_parent_has_ended_before_it_looked_ends():
-    code = "from grader.isolation import confine; confine.die_with_parent(1 << 22); print('still here')"
+    code = "from grader.sandbox.worker import confine; confine.die_with_parent(1 << 22); print('still here')"
     done = subprocess.run([sys.executable, "-c", code], cwd=KIT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")

@@ -1,6 +1,6 @@
 """Benchmarks: how long people wait, as ratios within one run, since machines are shared and noisy.
 
-    python -m grader.dev.benchmarks.__main__ [cold] [warm] [training] [tokenizer] [class] [degenerate]
+    python -m grader.dev.benchmarks [cold] [warm] [training] [tokenizer] [class] [degenerate]
 
 Each pair is measured in turns, A B A B ..., and the ratio is that of the medians. No test depends on it.
 """

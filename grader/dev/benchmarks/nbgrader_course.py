@@ -16,7 +16,7 @@ import sys; sys.path.insert(0, {kit!r})
 from grader.checking import suite
 from grader.checking.runner import Runner
 from grader.checking.target import LocalTarget
-from grader.submission import Submission, from_bytes
+from grader.curriculum.submission import Submission, from_bytes
 text = next(cell for cell in In if "jaxtyping" in cell and "class " in cell)
 runner = Runner(LocalTarget(Submission("learner", {{{unit!r}: from_bytes({path!r}, text.encode())}})), 0)
 outcomes = [runner.run(check.id, check.body(0))[0] for check in suite.collect({unit!r})]
