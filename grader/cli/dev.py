@@ -1,4 +1,4 @@
-"""`grader stubs`, `grader selfcheck` and `grader doctor`: for those who work on the kit."""
+"""`grader dev`: commands for those who work on the kit."""
 
 from __future__ import annotations
 
@@ -18,17 +18,14 @@ if TYPE_CHECKING:
 Depth = Literal["failures", "names", "costs"]
 
 
-def add_commands(app: typer.Typer) -> None:
-    """Give the command line these commands."""
-    app.command()(stubs)
-    app.command()(selfcheck)
-    app.command()(doctor)
+app = typer.Typer(cls=terminal.Commands, help="Work on the kit: stubs, selfcheck.", no_args_is_help=True)
 
 
+@app.command()
 def stubs(
     check: Annotated[bool, typer.Option("--check", help="Only say whether they are up to date.")] = False,
 ) -> None:
-    """Make exercises/ anew from solutions/ (for those who work on the kit; your own files are kept as copies)."""
+    """Generate exercises/ from solutions/. Files that change are kept as copies."""
     from grader.curriculum import stubs
     from grader.grading import progress
 
@@ -42,6 +39,7 @@ def stubs(
     console.print(f"{len(stubs.write())} written")
 
 
+@app.command()
 def selfcheck(
     units: Annotated[list[str] | None, typer.Argument(help="Only these units.")] = None,
     seed: Annotated[int, typer.Option(help="Of the first round.")] = 0,
@@ -91,15 +89,3 @@ def _record(found: Sequence[Finding]) -> None:
     for unit, measured in by_unit.items():
         costs.record(unit, measured)
         console.print(f"tests/mistakes/costs/{unit}.toml: {len(measured)} mistakes")
-
-
-def doctor() -> None:
-    """What is installed, what is confined here, and what is not."""
-    from grader.sandbox.host.doctor import examine
-
-    healthy = True
-    for finding in examine():
-        mark = "[green]ok  [/]" if finding.good else "[red]no  [/]"
-        console.print(mark + finding.text)
-        healthy = healthy and finding.good
-    raise typer.Exit(0 if healthy else 1)

@@ -6,7 +6,7 @@ import codecs
 import io
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -49,7 +49,23 @@ def _stand_in(error: UnicodeError) -> tuple[str, int]:
 
 
 class Commands(TyperGroup):
-    """The commands: `progress` if only its options are given, and a suggestion for a command that does not exist."""
+    """A group of commands that suggests one where a name does not exist."""
+
+    noun = "command"
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command; end with a suggestion if there is none."""
+        if args and not args[0].startswith("-") and args[0] not in self.commands:
+            stop(f"there is no {self.noun} {args[0]!r}. {self.meant(args[0])}")
+        return super().resolve_command(ctx, args)
+
+    def meant(self, word: str) -> str:
+        """Return the suggestion for a name that does not exist."""
+        return did_you_mean(word, self.commands, f"{self.noun.capitalize()}s: {', '.join(self.commands)}")
+
+
+class TopCommands(Commands):
+    """The top level: `progress` if only its options are given; also suggests what to test."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read `grader --unit attention` as `grader progress --unit attention`."""
@@ -58,20 +74,21 @@ class Commands(TyperGroup):
             args = ["progress", *args]
         return super().parse_args(ctx, args)
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command; end with a suggestion if there is none."""
-        if args and not args[0].startswith("-") and args[0] not in self.commands:
-            stop(f"there is no command {args[0]!r}. {_meant(args[0], self.commands)}")
-        return super().resolve_command(ctx, args)
+    def meant(self, word: str) -> str:
+        """Return the suggestion for a name that does not exist."""
+        names = exercises_and_units(word)
+        paths = self._paths()
+        if word not in names and (near := nearest(word, paths)):
+            return f"Did you mean grader {' or grader '.join(paths[name] for name in near)}?"
+        if near := nearest(word, names, 1):
+            return f"To test your {near[0]}: pytest -k {near[0]}"
+        return f"Commands: {', '.join(self.commands)}"
 
-
-def _meant(word: str, commands: Iterable[str]) -> str:
-    names = exercises_and_units(word)
-    if word not in names and (near := nearest(word, commands)):
-        return f"Did you mean grader {' or grader '.join(near)}?"
-    if near := nearest(word, names, 1):
-        return f"To test your {near[0]}: pytest -k {near[0]}"
-    return f"Commands: {', '.join(commands)}"
+    def _paths(self) -> dict[str, str]:
+        """What to type for each command, by its own name: `course similar` for `similar`."""
+        groups = {name: group for name, group in self.commands.items() if isinstance(group, TyperGroup)}
+        inner = {name: f"{path} {name}" for path, group in groups.items() if path != "show" for name in group.commands}
+        return inner | {name: name for name in self.commands}
 
 
 @contextmanager
@@ -106,17 +123,3 @@ def refuse_unknown(units: list[str] | None) -> None:
     if unknown := [name for name in units or () if name not in load()]:
         every = f"Units: {', '.join(load())}"
         stop(f"there is no unit {unknown[0]!r}. {did_you_mean(unknown[0], load(), every)}")
-
-
-def refuse_idle(context: typer.Context, names: tuple[str, ...], why: str) -> None:
-    """End the command where an option was given that would do nothing.
-
-    Args:
-        context: Of the command.
-        names: Of its parameters.
-        why: The rest of the sentence that begins with the option.
-    """
-    for name in names:
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
-            stop(f"--{name.replace('_', '-')} {why}")

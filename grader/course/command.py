@@ -1,4 +1,4 @@
-"""`grader grade SUBMISSIONS --out GRADES`: what is asked for, how it goes, and how it ends."""
+"""`grader course grade SUBMISSIONS --out GRADES`: what is asked for, how it goes, and how it ends."""
 
 from __future__ import annotations
 

@@ -61,13 +61,6 @@ class Penalties:
     attempts: int = 1
     attempt_percent: float = 0.0
 
-    def __post_init__(self) -> None:
-        for name in ("late_percent", "late_most", "attempt_percent"):
-            if not 0 <= getattr(self, name) <= 100:
-                raise ValueError(f"--{name.replace('_', '-')} is a percentage, got {getattr(self, name)}")
-        if self.attempts < 1:
-            raise ValueError(f"--attempts must be 1 or more, got {self.attempts}")
-
     def apply(self, raw: float, days_late: float, attempt: int) -> tuple[float, tuple[str, ...]]:
         """The score that counts, and a sentence for each thing that was taken off.
 
@@ -83,5 +76,7 @@ class Penalties:
             notes.append(f"{days} {'day' if days == 1 else 'days'} late: -{late:g} %")
         again = min(100.0, self.attempt_percent * max(0, attempt - self.attempts))
         if again:
-            notes.append(f"attempt {attempt}, of which {self.attempts} free: -{again:g} %")
+            notes.append(
+                f"attempt {attempt} ({self.attempts} {'is' if self.attempts == 1 else 'are'} free): -{again:g} %"
+            )
         return round(raw * max(0.0, 1 - (late + again) / 100), 2), tuple(notes)

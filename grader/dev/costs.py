@@ -1,7 +1,7 @@
 """What known mistakes cost: stated in `tests/mistakes/costs/<unit>.toml`, measured by selfcheck, compared there.
 
 A mistake that breaks what the exercise is for must cost at least half of its points, a mistake in one detail at most
-a third. The statements are recorded (`grader selfcheck UNIT --record`) and read like any other change to the code:
+a third. The statements are recorded (`grader dev selfcheck UNIT --record`) and read like any other change to the code:
 a line that changes says that somebody's points change.
 """
 
@@ -18,7 +18,7 @@ from grader.curriculum.outcome import Outcome
 from grader.grading.scoring import score_exercise
 
 _HEAD = (
-    "# Mistake = the criteria that it costs. Recorded by `grader selfcheck {unit} --record`; selfcheck compares.\n"
+    "# Mistake = the criteria that it costs. Recorded by `grader dev selfcheck {unit} --record`; selfcheck compares.\n"
     "# unnamed: mistakes that fail, but that no message tells by name yet. The list is to become shorter.\n"
 )
 
@@ -50,7 +50,7 @@ class Cost:
         if len(self.criteria) == 1 and self.criteria[0] != exercise.criteria[0].name and self.share > 1 / 3:
             return f"breaks only the detail {self.criteria[0]!r} and costs {percent}, more than a third"
         if stated is None:
-            return f"costs {list(self.criteria)}, which is not recorded: grader selfcheck --record"
+            return f"costs {list(self.criteria)}, which is not recorded: grader dev selfcheck --record"
         return "" if self.criteria == stated else f"costs {list(self.criteria)}, recorded is {list(stated)}"
 
 

@@ -153,7 +153,7 @@ def _passes(unit: Unit, submission: Submission, seed: int) -> Iterator[Finding]:
 
 def _stub(unit: Unit, seed: int) -> Iterator[Finding]:
     stale = [path.name for path in stubs.stale() if path.stem == unit.name]
-    yield Finding(unit.name, "stub is up to date", f"{stale[0]} is not: run `grader stubs`" if stale else "")
+    yield Finding(unit.name, "stub is up to date", f"{stale[0]} is not: run `grader dev stubs`" if stale else "")
     source = stubs.make(unit, solution_sources()[unit.name].text)
     for outcome in _run(unit, variant(unit, source), None, seed):
         yield Finding(unit.name, f"stub {outcome.check}", "" if outcome.status == "todo" else f"is {outcome.status}")

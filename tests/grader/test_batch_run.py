@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(bool(confine.available()), reason="; ".join(conf
 
 
 def command(class_, out, *options):
-    return [sys.executable, "-m", "grader", "grade", str(class_), "--out", str(out), "--unit", UNIT, *options]
+    return [sys.executable, "-m", "grader", "course", "grade", str(class_), "--out", str(out), "--unit", UNIT, *options]
 
 
 def graded(class_, out, *options, code=0, env=None):
@@ -156,8 +156,12 @@ def test_a_roster_gives_names_lateness_and_who_is_missing(whole, class_, tmp_pat
     (shutil.copytree if right.is_dir() else shutil.copy)(right, mine / right.name)
     roster = tmp_path / "roster.csv"
     roster.write_text(f"name,file,days_late,attempt\nAda,{right.name},1.5,3\nBob,,,\n", encoding="utf-8")
-    options = ("--roster", str(roster), "--late-percent", "10", "--attempts", "2", "--attempt-percent", "5")
-    graded(mine, tmp_path / "out", *options)
+    course = tmp_path / "course.toml"
+    course.write_text(
+        f'units = ["{UNIT}"]\nroster = "roster.csv"\n[late]\npercent_per_day = 10\n[attempts]\nfree = 2\npercent = 5\n',
+        encoding="utf-8",
+    )
+    graded(mine, tmp_path / "out", "--course", str(course))
     found = table(tmp_path / "out")
     assert found["Ada"]["raw_score"] == found["Ada"]["max_score"]
     assert float(found["Ada"]["score"]) == 0.75 * float(found["Ada"]["raw_score"])
@@ -203,8 +207,7 @@ def test_a_course_secret_gives_each_their_own_seed_that_can_be_replayed(class_, 
     ("options", "words"),
     [
         (["--only", "nobody"], "nobody of that name"),
-        (["--late-percent", "120"], "--late-percent is a percentage"),
-        (["--roster", "/nowhere.csv"], "nowhere.csv"),
+        (["--course", "/nowhere.toml"], "/nowhere.toml cannot be read"),
     ],
 )
 def test_what_cannot_be_is_refused_with_words(class_, tmp_path, options, words):

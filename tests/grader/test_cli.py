@@ -22,7 +22,7 @@ from tests.grader.learners import SOLUTION, STUB, checks, edited, handed_in
 
 RETURN = "return (shares / shares.sum(dim=dim, keepdim=True)).to(scores.dtype)"
 POINTS = load()["attention"].points
-COMMANDS = ("progress", "grade", "hint", "reset", "stubs", "selfcheck", "doctor")
+COMMANDS = ("progress", "grade", "hint", "reset", "show", "compare", "train", "doctor", "course", "dev")
 
 
 def run(*arguments):
@@ -130,9 +130,11 @@ def test_a_seed_is_drawn_where_none_is_given(folder, one_zygote):
         (["grade", "no/such/folder"], "is not there. Give the learner's folder, archive, notebook or file."),
         (["progress", "--target", "no/such/folder"], "is not a folder."),
         (["grade", "solutions", "--unit", "atention"], "there is no unit 'atention'. Did you mean attention?\n"),
-        (["grade", "solutions", "--jobs", "2"], "--jobs is for a class: say with --out where its grades go"),
-        (["grade", "solutions", "--out", "/nowhere", "--json", "x"], "--json is for one submission: leave out --out"),
-        (["selfcheck", "atention"], "there is no unit 'atention'."),
+        (["selfcheck"], "there is no command 'selfcheck'. Did you mean grader dev selfcheck?\n"),
+        (["simliar"], "there is no command 'simliar'. Did you mean grader course similar?\n"),
+        (["course", "grde"], "there is no command 'grde'. Did you mean grade?\n"),
+        (["course", "zzz"], "there is no command 'zzz'. Commands: grade, similar\n"),
+        (["dev", "selfcheck", "atention"], "there is no unit 'atention'."),
         (["hint", "softmaxx"], "there is no exercise 'softmaxx'. Did you mean softmax"),
         (["hint", "atention.softmax"], "there is no exercise 'atention.softmax'. Did you mean attention.softmax?\n"),
         (["hint", "attention.sofmax"], "Did you mean attention.softmax?\n"),
@@ -220,11 +222,11 @@ def test_a_fault_that_ends_the_run_is_exit_code_3_and_a_sentence(fault, monkeypa
 
 def test_stubs_check_says_what_is_stale(tmp_path, monkeypatch):
     monkeypatch.setattr(stubs, "stale", lambda: [tmp_path / "attention.py"])
-    done = run("stubs", "--check")
+    done = run("dev", "stubs", "--check")
     assert done.exit_code == 1
     assert done.stdout == "attention.py is not what the solutions make of it\n"
     monkeypatch.setattr(stubs, "stale", list)
-    assert run("stubs", "--check").exit_code == 0
+    assert run("dev", "stubs", "--check").exit_code == 0
 
 
 def test_stubs_keeps_what_it_overwrites(tmp_path, monkeypatch):
@@ -233,7 +235,7 @@ def test_stubs_keeps_what_it_overwrites(tmp_path, monkeypatch):
     monkeypatch.setattr(stubs, "stale", lambda: [tmp_path / "attention.py"])
     monkeypatch.setattr(stubs, "write", lambda: [tmp_path / "attention.py"])
     monkeypatch.setattr(progress, "backup", kept.append)
-    assert run("stubs").stdout.endswith("1 written\n")
+    assert run("dev", "stubs").stdout.endswith("1 written\n")
     assert kept == [tmp_path / "attention.py"]
 
 
@@ -256,10 +258,10 @@ def test_help_names_every_command_and_has_no_colours():
         ["show", "atention"],
         ["compare", "no-such-run"],
         ["train", "--set", "nothing=1"],
-        ["similar", "no/such/folder"],
-        ["grade", "no/such/folder", "--out", "no/such/grades"],
+        ["course", "similar", "no/such/folder"],
+        ["course", "grade", "no/such/folder", "--out", "no/such/grades"],
         ["progress", "--unit", "atention"],
-        ["stubs", "--check"],
+        ["dev", "stubs", "--check"],
     ],
 )
 def test_torch_is_not_imported_before_it_is_needed(arguments):

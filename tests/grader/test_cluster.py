@@ -223,7 +223,7 @@ def test_no_scheduler_is_wrong_usage(monkeypatch, tmp_path):
     monkeypatch.setattr(cluster, "CONNECT_SECONDS", 2.0)
     (tmp_path / "ada.py").write_text(SOLUTION, encoding="utf-8")
     options = ["--out", str(tmp_path / "out"), "--unit", "schedule", "--cluster", "tcp://127.0.0.1:9", "--unconfined"]
-    done = CliRunner().invoke(main.app, ["grade", str(tmp_path), *options])
+    done = CliRunner().invoke(main.app, ["course", "grade", str(tmp_path), *options])
     assert done.exit_code == 2
     assert "no Dask scheduler answers at tcp://127.0.0.1:9" in " ".join(done.stderr.split())
     with pytest.raises(cluster.Refused, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 pytest.importorskip("copydetect", reason="the extra [instructor] is not installed")
 
 from grader.cli.similar import add_commands
+
 from grader.curriculum.submission import KIT, File, Submission, from_bytes
 from grader.reports.alike import alike_html, alike_text
 from grader.similarity.fingerprints import Pair, alike
@@ -159,7 +160,7 @@ def command():
     app = typer.Typer()
     app.callback()(lambda: None)
     add_commands(app)
-    return lambda *arguments: CliRunner().invoke(app, ["similar", *map(str, arguments)])
+    return lambda *arguments: CliRunner().invoke(app, ["course", "similar", *map(str, arguments)])
 
 
 def test_command_reads_a_class_and_writes_a_page(tmp_path, command):

@@ -206,4 +206,4 @@ def test_a_changed_a_missing_and_a_stray_file_are_stale(kit):
 
 
 def test_the_stubs_of_this_kit_are_up_to_date():
-    assert [path.name for path in stubs.stale()] == [], "Run: grader stubs"
+    assert [path.name for path in stubs.stale()] == [], "Run: grader dev stubs"
