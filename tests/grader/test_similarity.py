@@ -6,14 +6,12 @@ import sys
 from io import StringIO
 
 import pytest
-import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
 pytest.importorskip("copydetect", reason="the extra [instructor] is not installed")
 
-from grader.cli.similar import add_commands
-
+from grader.cli.main import app
 from grader.curriculum.submission import KIT, File, Submission, from_bytes
 from grader.reports.alike import alike_html, alike_text
 from grader.similarity.fingerprints import Pair, alike
@@ -157,9 +155,6 @@ def test_table_shows_names_as_they_are():
 
 @pytest.fixture
 def command():
-    app = typer.Typer()
-    app.callback()(lambda: None)
-    add_commands(app)
     return lambda *arguments: CliRunner().invoke(app, ["course", "similar", *map(str, arguments)])
 
 
