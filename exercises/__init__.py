@@ -1,1 +1,1 @@
-"""Your room: one module a unit, to be filled in."""
+"""Your code: one module per unit."""

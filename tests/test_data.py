@@ -137,7 +137,7 @@ def test_split_of_an_array_is_two_views(agree):
         before = [train.tolist(), val.tolist()]
         half.fill(7)  # what is a view of it changes with it
         after = [train.tolist(), val.tolist()]
-        return {"the parts": before, "after a change of what was split": after, "bytes a token": val.itemsize}
+        return {"the parts": before, "after a change of what was split": after, "bytes per token": val.itemsize}
 
     agree.on("train_val_split of an array", question)
 

@@ -58,7 +58,7 @@ def characters(text, method, *args):
 
 
 def size_of(make):
-    """The question for vocab_size; a method that was meant to be a property is no number."""
+    """The question for vocab_size; a method that was meant to be a property is not a number."""
 
     def question(unit):
         size = make(unit).vocab_size

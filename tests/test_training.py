@@ -611,7 +611,7 @@ LAZY = {
 }
 ENDS = {
     "with batches that end between two steps": (2, [0.5, 0.1, 0.3], {"accumulation_steps": 2}),
-    "with batches that end in the middle of a step": (3, [0.5, 0.1, 0.3], {"accumulation_steps": 2}),
+    "with batches that end in the middle of per step": (3, [0.5, 0.1, 0.3], {"accumulation_steps": 2}),
     "without batches": (0, [0.5], {}),
 }
 

@@ -46,7 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the kit's own options."""
     group = parser.getgroup("kit", "write your own LLM")
     group.addoption(
-        "--target", default="exercises", help="what is tested: exercises (default), solutions, or --target=FOLDER"
+        "--target", default="exercises", help="what to test: exercises (default), solutions, or --target=FOLDER"
     )
     group.addoption("--isolated", action="store_true", help="run the target in confined workers, as grading does")
     group.addoption(
@@ -54,7 +54,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=float,
         default=60.0,
         metavar="SECONDS",
-        help="what one check may take here (default 60; 0: no limit); a debugger lifts it",
+        help="time limit of one check, in seconds (default 60; 0: none); a debugger lifts it",
     )
     group.addoption("--seed", type=int, default=0, help="seed of the checks' random inputs (default 0)")
 
@@ -228,8 +228,8 @@ class Checks:
         known = {word: [*exercises_and_units(word), *KINDS] for word in words}
         unknown = [word for word in words if not any(word.lower() in name.lower() for name in known[word])]
         meant = [did_you_mean(word, known[word]) for word in unknown]
-        return f"-k {option.keyword!r} selects no test. " + (
-            " ".join(filter(None, meant)) or "It takes a unit, an exercise, or part of a test's name: see README.md."
+        return f"-k {option.keyword!r} matches no test. " + (
+            " ".join(filter(None, meant)) or "Give a unit, an exercise, or part of a test's name: see README.md."
         )
 
     def pytest_unconfigure(self) -> None:
@@ -252,7 +252,7 @@ def check_of(item: pytest.Item) -> tuple[Unit, str, Any, str] | None:
     exercise, kind, *named = marker.args
     unit = load().get(item.path.stem.removeprefix("test_"))
     if unit is None or exercise not in {e.name for e in unit.exercises} or kind not in KINDS:
-        raise pytest.UsageError(f"{item.nodeid}: the curriculum knows no check of {marker.args}")
+        raise pytest.UsageError(f"{item.nodeid}: the curriculum has no check of {marker.args}")
     try:
         return unit, exercise, kind, unit.exercise(exercise).criterion_of(kind, *named)
     except ValueError as error:

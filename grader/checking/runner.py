@@ -144,8 +144,8 @@ class Runner:
             self._expect_written(unit, exercise)
         missing = [f"{u.name}.{e.name}" for u, e in needed if self.target.submission.file(u.name).is_stub(e.name)]
         if missing:
-            done = f"{len(needed) - len(missing)} of the {len(needed)} exercises that it puts to work are written"
-            raise Todo(f"{check.unit.name}.{check.exercise.name} waits for {missing[0]}: {done}")
+            done = f"{len(needed) - len(missing)} of the {len(needed)} exercises that it uses are written"
+            raise Todo(f"{check.unit.name}.{check.exercise.name} needs {missing[0]} first: {done}")
         for unit, exercise in needed:
             self._expect_no_shortcut(unit, exercise)
 
@@ -248,7 +248,7 @@ class Runner:
             return wording.failed(str(error), place="")
         if isinstance(error, NotAllowed):
             self._shortcuts[check.exercise.name] = str(error)  # from now on, no check of it can pass
-            text = f"Not allowed in this exercise: {error}. It asks you to write that very thing."
+            text = f"Not allowed in this exercise: {error}. The exercise asks you to write this yourself."
             return wording.failed(text, wording.same_shortcut(str(error)))
         if isinstance(error, WorkerEnded | TookTooLong):
             return wording.failed(f"{check.unit.name}.{check.exercise.name}: {error}")
@@ -266,7 +266,7 @@ class Runner:
             mended = f"\n  With the reference's {culprit} in place of yours it passes." if culprit else ""
             return wording.failed(str(error).partition("\nassert ")[0] + mended)
         if type(error).__name__.startswith("Flaky"):
-            return wording.failed(f"{name}: the same call gave another answer the second time.")
+            return wording.failed(f"{name}: the same call gave a different answer the second time.")
         return wording.raised(f"{name} ", error, described(error))
 
     def _explain_answer(self, check: CheckId, body: Body, error: Disagreement, wording: Messages) -> Outcome:

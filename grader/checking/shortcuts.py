@@ -1,4 +1,4 @@
-"""Shortcuts in the source: torch's own version of the very thing, or a way around being watched.
+"""Shortcuts in the source: torch's own version of the very thing, or a way around the audit.
 
 Modules of the submission that the exercise imports are read as if their code stood in it. What the source does not
 show, such as `x.softmax(-1)`, is seen as it runs (`grader/sandbox/worker/audit.py`).

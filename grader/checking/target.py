@@ -374,7 +374,7 @@ class IsolatedTarget:
         if self._is_diagnosing:
             diagnosed = self._diagnosed + sum(spent for key, spent in live.items() if key.diagnosing)
             if (left := self.DIAGNOSIS_SECONDS - diagnosed) <= 0:
-                raise WorkerEnded("the time for diagnosis is used up")
+                raise WorkerEnded("no time is left for diagnosis")
             return left
         spent = sum(spent for key, spent in live.items() if not key.diagnosing)
         of_unit = self.limits.unit_seconds - self._spent.get(unit.name, 0.0) - spent
@@ -382,7 +382,7 @@ class IsolatedTarget:
         if min(of_unit, of_all) <= 0:
             what = f"the {self.limits.unit_seconds:g} s of this unit"
             raise WorkerEnded(
-                f"your code has used up {what if of_all > 0 else f'its {self.limits.submission_seconds:g} s'}"
+                f"your code used up {what if of_all > 0 else f'its {self.limits.submission_seconds:g} s'}"
             )
         return min(self.limits.total_seconds, of_unit, of_all)
 

@@ -23,7 +23,7 @@ app = typer.Typer(cls=terminal.Commands, help="Work on the kit: stubs, selfcheck
 
 @app.command()
 def stubs(
-    check: Annotated[bool, typer.Option("--check", help="Only say whether they are up to date.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only check whether they are up to date.")] = False,
 ) -> None:
     """Generate exercises/ from solutions/. Files that change are kept as copies."""
     from grader.curriculum import stubs
@@ -31,7 +31,7 @@ def stubs(
 
     stale = stubs.stale()
     for path in stale:
-        console.print(f"{path.name} is not what the solutions make of it")
+        console.print(f"{path.name} is out of date")
     if check:
         raise typer.Exit(1 if stale else 0)
     for path in stale:
@@ -42,12 +42,12 @@ def stubs(
 @app.command()
 def selfcheck(
     units: Annotated[list[str] | None, typer.Argument(help="Only these units.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the first round.")] = 0,
-    rounds: Annotated[int, typer.Option(help="How often, each with the next seed.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the first round.")] = 0,
+    rounds: Annotated[int, typer.Option(help="Number of rounds, each with the next seed.")] = 1,
     depth: Annotated[
-        Depth, typer.Option(help="Whether mistakes fail; are named, too; cost what is recorded, too.")
+        Depth, typer.Option(help="Check that mistakes fail; also that they are named; also what they cost.")
     ] = "costs",
-    record: Annotated[bool, typer.Option("--record", help="Write down what each known mistake costs.")] = False,
+    record: Annotated[bool, typer.Option("--record", help="Record what each known mistake costs.")] = False,
 ) -> None:
     """Prove the kit: stubs are todo, solutions pass, mistakes fail by name and cost what they should."""
     from grader.dev import costs
@@ -55,7 +55,7 @@ def selfcheck(
 
     terminal.refuse_unknown(units)
     if record and depth != "costs":
-        terminal.stop("--record writes down costs: leave out --depth")
+        terminal.stop("--record needs the costs: leave out --depth")
     wrong = 0
     for round_seed in range(seed, seed + rounds):
         found: list[Finding] = []

@@ -13,7 +13,7 @@ from grader.cli.terminal import console
 from grader.curriculum import load
 
 Units = Annotated[list[str] | None, typer.Option("--unit", help="Only this unit; may be given several times.")]
-Seed = Annotated[int | None, typer.Option(help="Repeat a grading: the seed that it showed.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of an earlier grading, to repeat it.")]
 
 
 def add_commands(app: typer.Typer) -> None:

@@ -93,7 +93,7 @@ class TopCommands(Commands):
 
 @contextmanager
 def bar(label: str, total: int | None) -> Iterator[Callable[[], None]]:
-    """A bar where somebody looks; what is given is called after each step."""
+    """Progress bar, shown on terminals only. Yields a callback to call once per step."""
     # Imported here, so that a hint need not wait for it.
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 

@@ -18,19 +18,20 @@ def add_commands(app: typer.Typer) -> None:
 
 def train(
     target: Annotated[str, typer.Option(help="exercises, solutions, or a folder")] = "exercises",
-    text: Annotated[Path | None, typer.Option(help="What to train on. Without it: Python's reference manual.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Updates; the same as --set steps=N.")] = None,
-    name: Annotated[str | None, typer.Option(help="Of the run. One that is there already goes on.")] = None,
+    text: Annotated[Path | None, typer.Option(help="Text file to train on; else Python's manual.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Number of updates; the same as --set steps=N.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run. An existing run is resumed.")] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="As position=learned or d_model=256; several times.")
+        list[str] | None,
+        typer.Option("--set", help="Such as d_model=256; may be given several times."),
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="cpu, cuda or cuda:1. Without it: the GPU if there is one.")
+        str | None, typer.Option(help="cpu, cuda or cuda:1; the GPU, if there is one, if not given.")
     ] = None,
-    bf16: Annotated[bool, typer.Option("--bf16", help="Matrix products in bfloat16.")] = False,
-    compiled: Annotated[bool, typer.Option("--compile", help="The model through torch.compile.")] = False,
+    bf16: Annotated[bool, typer.Option("--bf16", help="Use bfloat16 for matrix products.")] = False,
+    compiled: Annotated[bool, typer.Option("--compile", help="Compile the model with torch.compile.")] = False,
 ) -> None:
-    """Train your whole stack on real text, and read what it writes; killed, it goes on where it was."""
+    """Train everything you wrote on real text, and read what it writes. Rerun to resume."""
     from grader.training import settings as known
 
     with terminal.usage_errors():

@@ -49,7 +49,7 @@ def train(
     facts = {"target": name, "text": str(text.resolve()) if text else "", "text_sha256": _digest(written)}
     for key in ("target", "text_sha256"):
         if stored and stored[key] != facts[key]:
-            raise ValueError(f"{path} was begun with another {key.partition('_')[0]}: choose another --name")
+            raise ValueError(f"{path} was started with another {key.partition('_')[0]}: choose another --name")
     with deterministic(compiled=compiled), place(device, bf16=bf16, compiled=compiled) as here:
         try:
             with opened(submission) as units:
@@ -59,7 +59,7 @@ def train(
                 with _display(console, settings, path) as display:
                     training.continue_(display)
         except KeyboardInterrupt:
-            console.print(f"Stopped. It goes on with: grader train --target {name} --name {path.name}", markup=False)
+            console.print(f"Stopped. To resume: grader train --target {name} --name {path.name}", markup=False)
             return False
         if here.rank == 0:
             figures.save(comparison.draw([runs.read(str(path))]), path / "loss.png")
@@ -72,7 +72,7 @@ def _settings(stored: dict[str, Any], changes: dict[str, Any], path: Path) -> Se
     # By the reference's config: what cannot be asked for is not the fault of the target's code.
     load_solution("model").ModelConfig(vocab_size=settings.vocab_size, **settings.recipe.model)
     if stored and (changed := differences(settings, stored["options"])):
-        raise ValueError(f"{path} was begun with other settings: {', '.join(changed)}. Choose another --name")
+        raise ValueError(f"{path} was started with other settings: {', '.join(changed)}. Choose another --name")
     return settings
 
 
@@ -105,7 +105,7 @@ class Display:
 
     def begun(self, facts: dict[str, Any]) -> None:
         """Say what will be trained, and start the clock."""
-        again = f", goes on after update {facts['step']}" if facts["step"] else ""
+        again = f", resumes after update {facts['step']}" if facts["step"] else ""
         self.console.print(
             f"{self.path}{again}: {facts['parameters']:,} parameters, {self.settings.steps} updates. "
             f"gzip -9 needs {facts['gzip_bits_per_byte']:.2f} bits per byte of this text."
@@ -134,7 +134,7 @@ class Display:
             self.console.print(
                 f"Held-out text: {self.last:.2f} bits per byte; gzip -9: {facts['gzip_bits_per_byte']:.2f}."
             )
-        self.console.print("It goes on from the first words of the held-out text:\n", style="bold")
+        self.console.print("It continues the first words of the held-out text:\n", style="bold")
         self.console.print(sample, markup=False, soft_wrap=True)
 
 

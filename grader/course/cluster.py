@@ -98,8 +98,8 @@ def _explained(address: str) -> Iterator[None]:
     try:
         yield
     except _Gone as error:
-        kept = "what is graded is kept, and the same command goes on from there"
-        raise Lost(f"the Dask scheduler at {address} does not answer any more ({error}); {kept}") from error
+        kept = "the grades so far are kept; rerun the same command to resume"
+        raise Lost(f"the Dask scheduler at {address} no longer answers ({error}); {kept}") from error
 
 
 class _Gone(Exception):
@@ -194,7 +194,7 @@ class _Run:
     def _checked(self, attempt: _Attempt, answer: Any) -> Answer:
         if isinstance(answer, Answer) and (answer.name, answer.key) == (attempt.job.name, attempt.job.key):
             return answer
-        return failed(attempt.job, f"worker {attempt.worker} gave the answer to another question")
+        return failed(attempt.job, f"worker {attempt.worker} answered a different question")
 
     def _lose(self, key: str) -> None:
         attempt = self._running.pop(key)
@@ -222,7 +222,7 @@ class _Run:
         if self._fit:
             self._served = self._looked
         elif self._looked - self._served > self._patience:
-            raise Lost("\n".join([f"the cluster has had no worker for {self._patience:g} s", *self._unfit.values()]))
+            raise Lost("\n".join([f"the cluster had no worker for {self._patience:g} s", *self._unfit.values()]))
 
     def _meet_scheduler(self) -> None:
         try:

@@ -67,7 +67,7 @@ def grade_class(asked: ClassOptions, console: Console) -> Counts:
     """
     entries = collect(asked.submissions, asked.roster)
     if not entries:
-        raise ValueError(f"{asked.submissions} holds no submission: it needs a folder, archive or file a learner")
+        raise ValueError(f"{asked.submissions} holds no submission: it needs one folder, archive or file per learner")
     store = Store(asked.out)
     with store.locked(), _bar(console, len(asked.only or entries)) as (bar, task):
 

@@ -81,7 +81,7 @@ class Batch:
     def __post_init__(self) -> None:
         known = {entry.name for entry in self.entries}
         if unknown := [name for name in self.names if name not in known]:
-            raise ValueError(f"--only {unknown[0]}: nobody of that name has handed anything in")
+            raise ValueError(f"--only {unknown[0]}: no submission with that name")
         self.counts = Counts(len(self.names or self.entries))
         for entry in self.entries:  # before anything is graded
             _late_and_attempt(entry)
@@ -144,7 +144,9 @@ def _late_and_attempt(entry: Entry) -> tuple[float, int]:
     try:
         days, attempt = float((entry.late or "0").replace(",", ".")), int(entry.attempt or "1")
     except ValueError:
-        raise ValueError(f"{entry.name}: days_late {entry.late!r} or attempt {entry.attempt!r} is no number") from None
+        raise ValueError(
+            f"{entry.name}: days_late {entry.late!r} or attempt {entry.attempt!r} is not a number"
+        ) from None
     if not 0 <= days < 10_000 or attempt < 1:
         raise ValueError(f"{entry.name}: days_late {days:g} or attempt {attempt} cannot be")
     return days, attempt

@@ -110,7 +110,7 @@ def _grade(job: Job) -> Results:
     from grader.grading.grade import grade
 
     if job.kit != kit_digest():
-        raise ValueError("this machine has another version of the kit than the one that sent the work")
+        raise ValueError("this machine has a different version of the kit from the one that sent the work")
     limits = Limits(submission_seconds=job.options.submission_seconds)
     return grade(job.submission, units=_units(job), seed=job.seed, pool=_own_pool(job.options.confined), limits=limits)
 

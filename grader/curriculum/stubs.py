@@ -75,7 +75,7 @@ def _docstring_end(node: ast.FunctionDef | ast.ClassDef) -> int:
 
 def expected() -> dict[Path, str]:
     """Every file of `exercises/`, as it has to be."""
-    files = {KIT / "exercises" / "__init__.py": '"""Your room: one module a unit, to be filled in."""\n'}
+    files = {KIT / "exercises" / "__init__.py": '"""Your code: one module per unit."""\n'}
     for unit in (unit for unit in load().values() if not unit.whole):
         solution = (KIT / "solutions" / f"{unit.name}.py").read_text(encoding="utf-8")
         files[KIT / "exercises" / f"{unit.name}.py"] = make(unit, solution)

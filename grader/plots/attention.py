@@ -201,7 +201,7 @@ def text(attention: Attention, width: int) -> RenderableType:
 
 def _matrix(head: Head, tokens: Sequence[str], margin: int) -> Text:
     lines = Text()
-    lines.append(f"{head.name}: percent of the attention of each row; . is hidden (exactly 0)\n", style="bold")
+    lines.append(f"{head.name}: attention weights of each row, in percent; . is hidden (exactly 0)\n", style="bold")
     lines.append(" " * margin + "".join(f"{_plain(token)[:3]:>4}" for token in tokens) + "\n")
     for token, row in zip(tokens, head.weights, strict=True):
         lines.append(f"{_plain(token)[:margin]:>{margin}}")
@@ -214,7 +214,7 @@ def _matrix(head: Head, tokens: Sequence[str], margin: int) -> Text:
 
 def _strongest(head: Head, tokens: Sequence[str], margin: int) -> Text:
     lines = Text()
-    lines.append(f"{head.name}: at whom each token looks most\n", style="bold")
+    lines.append(f"{head.name}: the token that each token attends to most\n", style="bold")
     for number, (token, row) in enumerate(zip(tokens, head.weights, strict=True)):
         key = int(np.nanargmax(row)) if np.isfinite(row).any() else number
         line = f"{_plain(token)[:margin]:>{margin}} -> {_plain(tokens[key])[:margin]:<{margin}} "

@@ -26,7 +26,7 @@ def _last(run: Run) -> float:
 def draw(runs: Sequence[Run]) -> Figure:
     """Smoothed training losses, held-out bits per byte, and below both what differs between the runs."""
     height = 4.6 + 0.22 * len(runs)
-    sheet = figures.figure(11.5, height, "Training runs", "Left: every batch, smoothed. Right: text that was held out.")
+    sheet = figures.figure(11.5, height, "Training runs", "Left: training loss, smoothed. Right: held-out text.")
     left, right = sheet.subplots(1, 2)
     for number, (run, label) in enumerate(zip(runs, labels(runs), strict=True)):
         # After the last colour they begin anew, with another kind of line.
@@ -42,7 +42,7 @@ def draw(runs: Sequence[Run]) -> Figure:
     _gzip(right, runs)
     if not any(run.held_out for run in runs):
         right.set_axis_off()
-        right.text(0.5, 0.5, "nothing held out yet", transform=right.transAxes, ha="center", color=figures.FAINT)
+        right.text(0.5, 0.5, "no held-out loss yet", transform=right.transAxes, ha="center", color=figures.FAINT)
     sheet.legend(*left.get_legend_handles_labels(), loc="outside lower left", fontsize=9, frameon=False, ncols=1)
     return sheet
 

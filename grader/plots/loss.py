@@ -95,19 +95,19 @@ def _training(learner: LoadedSubmission, recipe: recipes.Recipe, ids: Any, vocab
 def draw(losses: Losses) -> Figure:
     """Each step's loss, their smoothed course, and the two lines between which it runs."""
     said = f"A small model of your stack, {len(losses.values)} steps on an artificial language whose entropy is known."
-    sheet = figures.figure(8.5, 4.8, "Loss against the least possible", said)
+    sheet = figures.figure(8.5, 4.8, "Loss and the lowest possible loss", said)
     axes = sheet.subplots()
     steps = range(1, len(losses.values) + 1)
     axes.plot(steps, losses.values, color=figures.COLOURS[5], linewidth=0.9, alpha=0.7, label="loss of each batch")
     axes.plot(steps, smoothed(losses.values), color=figures.COLOURS[0], linewidth=2.2, label="smoothed")
     figures.level(axes, losses.start, f"{losses.start:.3f}").set_label("all tokens equally likely")
     floor = figures.level(axes, losses.floor, f"{losses.floor:.3f}", colour=figures.COLOURS[1], line="--", below=True)
-    floor.set_label("entropy of the language: the least possible")
+    floor.set_label("entropy of the language: the lowest possible loss")
     highest = max((value for value in losses.values if math.isfinite(value)), default=0.0)
     # A run that flies apart must not press everything else to the ground.
     axes.set_ylim(0, 1.12 * max(losses.start, min(highest, 2 * losses.start)))
     axes.set_xlim(1, max(2, len(losses.values)))
-    figures.label(axes, "", "step", "loss, nats a token")
+    figures.label(axes, "", "step", "loss, nats per token")
     axes.legend(fontsize=9, frameon=False, loc="center right")
     return sheet
 
@@ -117,13 +117,13 @@ def text(losses: Losses, width: int) -> RenderableType:
     rows = textplot.curve(losses.values, width=min(60, width - 12), height=8)
     finite = [value for value in losses.values if math.isfinite(value)]
     lines = Text()
-    lines.append("loss, nats a token\n", style="bold")
+    lines.append("loss, nats per token\n", style="bold")
     top = f"{max(finite):.2f}" if finite else "nan"
     framed = textplot.framed(rows, top, "0", "step 1", str(len(losses.values)))
     lines.append(framed + "\n")
     lines.append(_verdict(losses))
     if smoothed(losses.values)[-1] < 0.98 * losses.floor:
-        lines.append("\nLess than the least possible: does a position see later ones?", style="yellow")
+        lines.append("\nLower than the lowest possible loss: does a position see later ones?", style="yellow")
     return lines
 
 
@@ -133,4 +133,4 @@ def _verdict(losses: Losses) -> str:
         return f"At step {broken[0]} the loss is {losses.values[broken[0] - 1]}."
     last = smoothed(losses.values)[-1]
     above = 100 * (last / losses.floor - 1)
-    return f"Last loss (smoothed) {last:.3f}; least possible {losses.floor:.3f}: {above:.0f} % above it."
+    return f"Last loss (smoothed) {last:.3f}; lowest possible {losses.floor:.3f}: {above:.0f} % above it."

@@ -95,7 +95,7 @@ _QUESTIONS: dict[str, Callable[[LoadedSubmission], NDArray[np.float64]]] = {
 
 def draw(positions: Positions) -> Figure:
     """Three ways in the upper row, and below it ALiBi, head by head."""
-    sheet = figures.figure(12.5, 7.4, "Positions", f"What your unit position makes of the positions 0 to {LENGTH - 1}.")
+    sheet = figures.figure(12.5, 7.4, "Positions", f"How your position unit encodes the positions 0 to {LENGTH - 1}.")
     halves = np.asarray(sheet.subfigures(2, 1, height_ratios=(1.1, 1)))
     tables, biases = halves[0].subplots(1, 3), halves[1].subplots(1, HEADS)
     _table(tables[0], positions, "sinusoidal", 1.0, "sinusoidal_encoding")
@@ -110,10 +110,10 @@ def draw(positions: Positions) -> Figure:
     taken = -positions.alibi
     low, high = min(0.0, float(np.nanmin(taken))), max(1.0, float(np.nanmax(taken)))
     for head, (axes, values) in enumerate(zip(biases, taken, strict=True)):
-        bar = "taken off the score" if head == HEADS - 1 else ""
+        bar = "subtracted from the score" if head == HEADS - 1 else ""
         figures.heat(axes, values, low=low, high=high, colours="viridis_r", power=0.4, bar=bar)
         slope = float(values[-1, -2] - values[-1, -1])
-        figures.label(axes, f"alibi_bias, head {head}: {slope:.4g} a step", "key", "query" if head == 0 else "")
+        figures.label(axes, f"alibi_bias, head {head}: {slope:.4g} per step", "key", "query" if head == 0 else "")
     return sheet
 
 
@@ -159,13 +159,13 @@ def text(positions: Positions, width: int) -> RenderableType:
         lines.append("sinusoidal_encoding, column 4\n", style="bold")
         lines.append(textplot.framed(rows, "1", "-1", "position 0", str(LENGTH - 1)) + "\n")
     if positions.rope is not None:
-        lines.append("rope_frequencies, radians a position: ", style="bold")
+        lines.append("rope_frequencies, radians per position: ", style="bold")
         lines.append(", ".join(f"{angle:.3g}" for angle in positions.rope[1]) + "\n")
     if positions.learned is not None:
         lines.append("LearnedPositionalEmbedding starts with: ", style="bold")
         lines.append(f"mean {positions.learned.mean():.4f}, standard deviation {positions.learned.std():.4f}\n")
     if positions.alibi is not None:
-        lines.append("alibi_bias, lost for each step of distance: ", style="bold")
+        lines.append("alibi_bias, subtracted per step of distance: ", style="bold")
         slopes = positions.alibi[:, -1, -1] - positions.alibi[:, -1, -2]
         lines.append(", ".join(f"{slope:.4g}" for slope in slopes) + "\n")
     for why in positions.missing.values():

@@ -69,7 +69,7 @@ def _record(file: Path) -> dict[str, Any]:
     try:
         said = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ValueError(f"{file.parent} has no {file.name}: it is no run of grader train") from None
+        raise ValueError(f"{file.parent} has no {file.name}: it is not a run of grader train") from None
     except (OSError, ValueError) as error:
         raise ValueError(f"{file} cannot be read: {error}") from None
     if not isinstance(said, dict) or not isinstance(said.get("options", {}), dict):
@@ -81,7 +81,7 @@ def _rows(file: Path) -> list[dict[str, str]]:
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ValueError(f"{file.parent} has no {file.name}: has its training begun?") from None
+        raise ValueError(f"{file.parent} has no {file.name}: has its training started?") from None
     except (OSError, ValueError) as error:
         raise ValueError(f"{file} cannot be read: {error}") from None
     lines = text.splitlines()
@@ -91,7 +91,7 @@ def _rows(file: Path) -> list[dict[str, str]]:
         raise ValueError(f"{file} begins with {lines[0][:60]!r}, expected {','.join(COLUMNS)}")
     rows = [_checked(row, number, file) for number, row in enumerate(csv.DictReader(lines), start=2)]
     if not rows:
-        raise ValueError(f"{file} is empty: not one step has been logged yet")
+        raise ValueError(f"{file} is empty: no step has been logged yet")
     return rows
 
 
@@ -100,7 +100,7 @@ def _checked(row: dict[str | Any, str | Any], number: int, file: Path) -> dict[s
         int(row["step"]), float(row["loss"]), float(row[COLUMNS[4]] or 0)
     except (TypeError, ValueError):
         said = ",".join(map(str, row.values()))[:60]
-        raise ValueError(f"{file} line {number} is no row of numbers: {said}") from None
+        raise ValueError(f"{file} line {number} is not a row of numbers: {said}") from None
     return row
 
 

@@ -77,7 +77,7 @@ def collect(learner: LoadedSubmission) -> Schedules:
 
 def draw(schedules: Schedules) -> Figure:
     """A panel each, on one scale."""
-    said = f"{STEPS} steps, of which {WARMUP} are warmup; max_lr {MAX_LR:g}, min_lr {MIN_LR:g}."
+    said = f"{STEPS} steps, {WARMUP} of them warmup; max_lr {MAX_LR:g}, min_lr {MIN_LR:g}."
     sheet = figures.figure(11.5, 3.7, "Learning rate schedules", said)
     panels = sheet.subplots(1, len(_QUESTIONS), sharex=True, sharey=True)
     top = max(MAX_LR, *(max(curve) for curve in schedules.curves.values()))

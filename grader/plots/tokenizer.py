@@ -53,7 +53,7 @@ class Tokens:
     def counts(self) -> str:
         """Characters, bytes and tokens, in a sentence."""
         size = len(self.text.encode())
-        each = f"{size / len(self.pieces):.2f} bytes a token" if self.pieces else "no token"
+        each = f"{size / len(self.pieces):.2f} bytes per token" if self.pieces else "no token"
         return f"{len(self.text)} characters, {size} bytes, {len(self.pieces)} tokens: {each}"
 
 
@@ -97,7 +97,7 @@ def text(tokens: Tokens, coloured: bool) -> RenderableType:
         out.append(written(piece).replace("\n", "\\n\n"), style=_STYLES[number % 2])
     out.append("\n\n" + tokens.counts)
     if not tokens.whole:
-        out.append("\nThe tokens do not make up the text again: pytest -k tokenizer", style="yellow")
+        out.append("\nThe tokens do not decode to the text: pytest -k tokenizer", style="yellow")
     return out
 
 
@@ -106,7 +106,7 @@ def draw(tokens: Tokens) -> Figure:
     lines = list(_lines(tokens.pieces))
     height = 1.05 + 0.27 * len(lines)
     said = f"{tokens.counts}. A vocabulary of {tokens.vocab_size:,}. Dot: a space; <f0>: a byte."
-    sheet = figures.figure(11.5, height, "What your tokenizer makes of a text", said)
+    sheet = figures.figure(11.5, height, "How your tokenizer splits a text", said)
     sheet.set_layout_engine("none")
     axes = sheet.add_axes((0.012, 0.12 / height, 0.976, (height - 0.85) / height))
     axes.set_xlim(0, _COLUMNS)

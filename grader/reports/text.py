@@ -1,4 +1,4 @@
-"""Text of strangers, made fit to be read: nothing invisible, nothing endless, no number in sixteen digits."""
+"""Sanitize untrusted text: no invisible characters, a limited length, and numbers with few digits."""
 
 from __future__ import annotations
 

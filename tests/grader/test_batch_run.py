@@ -206,7 +206,7 @@ def test_a_course_secret_gives_each_their_own_seed_that_can_be_replayed(class_, 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--only", "nobody"], "nobody of that name"),
+        (["--only", "nobody"], "no submission with that name"),
         (["--course", "/nowhere.toml"], "/nowhere.toml cannot be read"),
     ],
 )

@@ -131,7 +131,7 @@ def test_nothing_to_do_needs_no_worker(two_workers):
 def test_answer_to_another_question_counts_for_nobody(two_workers):
     (answer,) = run(two_workers, [job("anna")], cluster_work.stray)
     assert answer.name == "anna"
-    assert all("gave the answer to another question" in message for message in said(answer))
+    assert all("answered a different question" in message for message in said(answer))
 
 
 def test_fault_of_a_worker_is_told_and_the_others_go_on(two_workers):
@@ -154,7 +154,7 @@ def test_interrupt_ends_the_run_and_leaves_the_cluster_usable(two_workers):
 
 @pytest.fixture
 def other_kit(tmp_path):
-    """Options with which a scheduler or worker says that it has another kit."""
+    """Options with which a scheduler or worker says that it has a different kit."""
     file = Path(tmp_path) / "other_kit.py"
     file.write_text("from grader.course import fitness\nfitness.kit_digest = lambda: 'f' * 64\n")
     return ("--preload", str(file))
@@ -177,7 +177,7 @@ def test_worker_with_another_kit_is_refused_before_anything_is_graded(two_worker
     wait_for(two_workers, 2)
     with worker(two_workers, *other_kit):
         wait_for(two_workers, 3)
-        with pytest.raises(cluster.Refused, match=r"^worker tcp://127\S* has another kit \(ffffffffffff\)"):
+        with pytest.raises(cluster.Refused, match=r"^worker tcp://127\S* has a different kit \(ffffffffffff\)"):
             cluster.run_on(two_workers, jobs(3), answers.append, work=cluster_work.tell)
     assert answers == []
     wait_for(two_workers, 2)
@@ -201,7 +201,7 @@ def test_worker_with_another_kit_that_comes_late_is_left_out(two_workers, other_
 def test_scheduler_with_another_kit_is_refused(tmp_path, other_kit):
     with (
         scheduler(tmp_path, *other_kit) as (address, _),
-        pytest.raises(cluster.Refused, match="the scheduler has another kit"),
+        pytest.raises(cluster.Refused, match="the scheduler has a different kit"),
     ):
         run(address, jobs(1))
 
@@ -210,7 +210,7 @@ def test_scheduler_that_dies_is_told_with_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "CONNECT_SECONDS", 3.0)  # for so long it is sought, too
     with scheduler(tmp_path) as (address, process), worker(address):
         wait_for(address, 1)
-        with pytest.raises(cluster.Lost, match=r"does not answer any more.* the same command goes on"):
+        with pytest.raises(cluster.Lost, match=r"no longer answers.* the same command goes on"):
             cluster.run_on(address, jobs(100), lambda answer: process.kill(), work=cluster_work.slowly)
 
 

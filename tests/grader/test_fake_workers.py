@@ -107,7 +107,7 @@ def module(*state, **facts):
 
 NO_BYTES = {"!": "tensor", "dtype": "uint8", "shape": [0]}
 PARAMETER = {"!": "tensor", "dtype": "float32", "shape": [0]}
-ENDED = r"your code (sent what is no answer|ended the process|did not answer)"
+ENDED = r"your code (sent an invalid reply|ended the process|did not answer)"
 GARBAGE = {
     "silence": lambda sock: time.sleep(1.5),
     "closes at once": lambda sock: None,
@@ -162,7 +162,7 @@ GARBAGE = {
     "array that may not be written": answering(reply(1, None, bytes(2), containers=[[3, NO_BYTES | {"shape": [2]}]])),
     "generator that was never sent": answering(reply(1, None, generators=[1])),
     "generator at a negative place": answering(reply(1, None, generators=[-1])),
-    "generator that is no number": answering(reply(1, None, generators=[True])),
+    "generator that is not a number": answering(reply(1, None, generators=[True])),
     "change to a tensor without values": answering(reply(1, None, changed=[[0, TENSOR | {"device": "meta"}]])),
     "tensor on a graphics card": answering(reply(1, TENSOR | {"device": "cuda"}, bytes(16))),
     "tensor on a device that is a list": answering(reply(1, TENSOR | {"device": ["cpu"]}, bytes(16))),
@@ -282,7 +282,7 @@ def test_gradient_of_another_shape_ends_the_worker(unit_of, grads, body):
     unit = unit_of(answering(linked, lambda id: frame({"id": id, "op": "result", "value": grads}, body)))
     scores = torch.zeros(3, dtype=torch.float64, requires_grad=True)
     output = unit.softmax(scores, 0)
-    with pytest.raises(WorkerEnded, match="no answer"):
+    with pytest.raises(WorkerEnded, match="invalid reply"):
         output.sum().backward()
 
 

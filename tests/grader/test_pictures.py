@@ -150,9 +150,9 @@ def test_the_floor_of_the_loss_is_the_entropy_of_a_sentence_over_its_tokens(solu
     assert len(drawn.values) == len(seen) == 12
     assert drawn.values[-1] < drawn.values[0]
     lines = {line.get_label(): line for line in loss.draw(drawn).axes[0].lines}
-    assert set(lines["entropy of the language: the least possible"].get_ydata()) == {drawn.floor}
+    assert set(lines["entropy of the language: the lowest possible loss"].get_ydata()) == {drawn.floor}
     assert tuple(lines["loss of each batch"].get_ydata()) == drawn.values
-    assert f"least possible {drawn.floor:.3f}" in plain(loss.text(drawn, 100))
+    assert f"lowest possible {drawn.floor:.3f}" in plain(loss.text(drawn, 100))
 
 
 def test_less_than_the_least_possible_is_remarked_on():
@@ -174,7 +174,7 @@ def test_the_tokens_are_those_of_the_target(solutions):
     assert drawn.pieces[:3] == (b"the", b" object", b" ")
     assert drawn.whole
     number = len(drawn.pieces)
-    assert drawn.counts == f"12 characters, 15 bytes, {number} tokens: {15 / number:.2f} bytes a token"
+    assert drawn.counts == f"12 characters, 15 bytes, {number} tokens: {15 / number:.2f} bytes per token"
 
 
 def test_without_colours_a_bar_stands_between_the_tokens():
@@ -197,7 +197,7 @@ def test_the_boxes_of_the_picture_are_as_wide_as_their_tokens():
 
 def test_tokens_that_are_not_the_text_are_remarked_on():
     text = plain(tokenizer.text(tokenizer.Tokens("ab", (b"a",), 300), coloured=False))
-    assert "The tokens do not make up the text again: pytest -k tokenizer" in text
+    assert "The tokens do not decode to the text: pytest -k tokenizer" in text
 
 
 # curves

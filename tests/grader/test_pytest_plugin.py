@@ -106,7 +106,7 @@ def test_the_name_of_an_exercise_means_that_exercise_in_every_folder_of_the_kit(
 def test_a_name_that_selects_nothing_is_told_what_it_could_mean(keyword, said):
     code, lines = run_here("-k", keyword)
     assert code == pytest.ExitCode.NO_TESTS_COLLECTED
-    assert any(line.startswith(f"-k {keyword!r} selects no test. {said}") for line in lines)
+    assert any(line.startswith(f"-k {keyword!r} matches no test. {said}") for line in lines)
 
 
 @pytest.mark.usefixtures("in_kit")

@@ -280,7 +280,9 @@ def test_the_whole_message_of_a_shortcut():
     place = f"exercises/attention.py:{len(text.rstrip().splitlines())}"
     start = learner(text).file("attention").locate("softmax")
     lines = tried(text, "softmax")[0][0].message.splitlines()
-    assert lines[0] == (f"Not allowed in this exercise: torch.softmax ({place}). It asks you to write that very thing.")
+    assert lines[0] == (
+        f"Not allowed in this exercise: torch.softmax ({place}). The exercise asks you to write this yourself."
+    )
     assert lines[-1] == f"  {start}"
 
 

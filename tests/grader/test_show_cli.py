@@ -58,9 +58,9 @@ def make(tmp_path):
     ("picture", "more", "said"),
     [
         ("attention", ["--text", "one two"], "head 0: percent of the attention of each row"),
-        ("positions", [], "rope_frequencies, radians a position: 1, 0.316"),
+        ("positions", [], "rope_frequencies, radians per position: 1, 0.316"),
         ("schedule", [], "warmup_stable_decay"),
-        ("loss", ["--steps", 3], "least possible 1.368"),
+        ("loss", ["--steps", 3], "lowest possible 1.368"),
         ("tokenizer", ["--text", "the object"], "the| object\n"),
     ],
 )
@@ -186,12 +186,12 @@ def test_a_run_without_held_out_text_can_be_compared(make):
 @pytest.mark.parametrize(
     ("log", "said"),
     [
-        (None, "has no log.csv: has its training begun?"),
-        ("", "log.csv is empty: not one step has been logged yet"),
-        (HEADER, "log.csv is empty: not one step has been logged yet"),
+        (None, "has no log.csv: has its training started?"),
+        ("", "log.csv is empty: no step has been logged yet"),
+        (HEADER, "log.csv is empty: no step has been logged yet"),
         ("a,b\n1,2\n", "begins with 'a,b', expected step,loss"),
-        (LOG + "5,oops,1,1,\n", "log.csv line 6 is no row of numbers: 5,oops,1,1,"),
-        (LOG + "5\n", "log.csv line 6 is no row of numbers: 5"),
+        (LOG + "5,oops,1,1,\n", "log.csv line 6 is not a row of numbers: 5,oops,1,1,"),
+        (LOG + "5\n", "log.csv line 6 is not a row of numbers: 5"),
     ],
 )
 def test_a_log_that_cannot_be_read_is_named(make, log, said):
@@ -204,4 +204,4 @@ def test_a_log_that_cannot_be_read_is_named(make, log, said):
 def test_a_folder_that_is_no_run_is_named(tmp_path):
     done = run("compare", tmp_path)
     assert done.exit_code == 2
-    assert "has no run.json: it is no run of grader train" in done.stderr
+    assert "has no run.json: it is not a run of grader train" in done.stderr

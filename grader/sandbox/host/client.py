@@ -218,13 +218,13 @@ class Session:
         # A process that has closed its connection is dying: it may say of what.
         code = self._let_go(DYING_SECONDS if isinstance(error, wire.Closed) else 0.0)
         if isinstance(error, wire.TimedOut) and budget < self.limits.call_seconds:
-            self.ended = "your code has used up its time: is it much slower than it need be?"
+            self.ended = "your code ran out of time; it may be much too slow"
         elif isinstance(error, wire.TimedOut):
             self.ended = f"your code did not answer within {_rounded(budget)} s: an endless loop?"
         elif isinstance(error, wire.Closed):
             self.ended = f"your code ended the process ({_how(code)})"
         else:
-            self.ended = f"your code sent what is no answer: {error}"
+            self.ended = f"your code sent an invalid reply: {error}"
 
 
 def _rounded(seconds: float) -> str:

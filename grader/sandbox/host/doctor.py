@@ -66,7 +66,7 @@ def examine() -> Iterator[Finding]:
         yield Finding(False, f"confinement: {sentence}")
     if not supported():
         yield Finding(
-            False, "no workers here: learner code runs in the grader's own process, grade only what you trust"
+            False, "no workers here: learner code runs in the grader's own process, so grade only code that you trust"
         )
         return
     try:

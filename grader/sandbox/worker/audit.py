@@ -18,7 +18,7 @@ from grader.sandbox.worker import families
 _PROBE = "is_same_size"
 _STOP = "."
 _HERE = __file__
-BLINDED = "a way around being watched"
+BLINDED = "a way around the audit"
 
 
 class NotAllowed(BaseException):
