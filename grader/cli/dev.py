@@ -40,6 +40,24 @@ def stubs(
 
 
 @app.command()
+def new(
+    unit: Annotated[str, typer.Argument(help="The unit.")],
+    exercise: Annotated[str, typer.Argument(help="Name of the new exercise.")],
+) -> None:
+    """Add a new exercise to a unit: a working example to change."""
+    from grader.curriculum.submission import KIT
+    from grader.dev.new import new
+
+    with terminal.usage_errors():
+        files = new(unit, exercise)
+    for file in files:
+        console.print(f"added {exercise} to {file.relative_to(KIT)}")
+    console.print(
+        f"Now: ruff check --fix . && ruff format . && grader dev stubs && grader dev selfcheck {unit} --record"
+    )
+
+
+@app.command()
 def selfcheck(
     units: Annotated[list[str] | None, typer.Argument(help="Only these units.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the first round.")] = 0,

@@ -42,9 +42,7 @@ def problem(said: Any, confined: bool, grades: bool = True) -> str:
         return f"cannot load the kit ({type(said).__name__}: {str(said)[:200]}): install the same version there"
     if said.kit != kit_digest():
         ours, theirs = kit_digest()[:12], said.kit[:12]
-        return (
-            f"has a different kit ({theirs}) than this machine ({ours}): install the same one there and restart it"
-        )
+        return f"has a different kit ({theirs}) than this machine ({ours}): install the same one there and restart it"
     if grades and not said.isolates:
         return "cannot run submissions in separate processes; only Linux can"
     if grades and confined and said.unconfined:
