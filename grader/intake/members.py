@@ -16,7 +16,17 @@ PYTHON = (".py", ".ipynb")
 ARCHIVES = (".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".tbz2", ".txz", ".zip", ".tar")
 _FEEDBACK = "feedback attachment(s)"  # Sakai's, beside what was handed in
 _NOISE = frozenset(
-    ("__macosx", "__pycache__", "thumbs.db", "desktop.ini", "node_modules", "site-packages", "venv", _FEEDBACK)
+    (
+        "__macosx",
+        "__pycache__",
+        "thumbs.db",
+        "desktop.ini",
+        "node_modules",
+        "site-packages",
+        "venv",
+        "readme.md",
+        _FEEDBACK,
+    )
 )
 WHAT_TO_DO = "Hand in your Python files or notebook, in a folder, a zip or a tar archive."
 
@@ -49,7 +59,10 @@ def shown(name: str, limit: int = 80) -> str:
 
 
 def is_noise(part: str) -> bool:
-    """Whether no learner wrote it: hidden files, and what systems, Python and package managers leave behind."""
+    """Whether no learner wrote it: hidden files, and what systems, Python and package managers leave behind.
+
+    The kit's own READMEs are handed in with the folders that they lie in.
+    """
     return part.startswith(".") or part.casefold() in _NOISE
 
 
