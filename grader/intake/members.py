@@ -17,17 +17,11 @@ ARCHIVES = (".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".tbz2", ".txz", ".zip", "
 _FEEDBACK = "feedback attachment(s)"  # Sakai's, beside what was handed in
 _NOISE = frozenset(
     (
-        "__macosx",
-        "__pycache__",
-        "thumbs.db",
-        "desktop.ini",
-        "node_modules",
-        "site-packages",
-        "venv",
-        "readme.md",
-        _FEEDBACK,
+        *("__macosx", "__pycache__", "thumbs.db", "desktop.ini", "node_modules", "site-packages", "venv"),
+        *("readme.md", _FEEDBACK),
     )
 )
+
 WHAT_TO_DO = "Hand in your Python files or notebook, in a folder, a zip or a tar archive."
 
 
