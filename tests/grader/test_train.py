@@ -134,7 +134,7 @@ def test_killed_and_continued_it_has_the_same_losses_to_the_last_bit(whole, text
     run = tmp_path / "killed"
     killed_after(11, run, "--text", str(text), "--steps", "40")
     done = trained(run, "--text", str(text))
-    assert "goes on after update" in unwrapped(done)
+    assert "resumes after update" in unwrapped(done)
     assert rows(run) == rows(whole[0])
     assert (run / "sample.txt").read_bytes() == (whole[0] / "sample.txt").read_bytes()
 
@@ -148,7 +148,7 @@ def test_with_two_threads_equal_runs_and_a_killed_one_have_the_same_losses(text,
     for name in ("first", "second"):
         trained(tmp_path / name, *options)
     killed_after(2, tmp_path / "killed", *options)
-    assert "goes on after update" in unwrapped(trained(tmp_path / "killed", *wide, "--text", str(text)))
+    assert "resumes after update" in unwrapped(trained(tmp_path / "killed", *wide, "--text", str(text)))
     assert rows(tmp_path / "second") == rows(tmp_path / "first")
     assert rows(tmp_path / "killed") == rows(tmp_path / "first")
 
