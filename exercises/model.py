@@ -1,20 +1,20 @@
-r"""Model: all that came before, put together into a language model.
+r"""Model: all earlier units, put together into a language model.
 
-Everything that a language model consists of has been written: vectors for tokens, positions, norms, attention,
-feed-forward layers, and the block that holds the last three. What is left is to stack them. Token ids go in at the
-bottom, become vectors, pass through the blocks one after the other, and at the top each position's vector is compared
-with every token of the vocabulary. The result is a score for each token, at each position: which one comes next?
+All parts of a language model exist already: vectors for tokens, positions, norms, attention, feed-forward layers, and
+the block that combines the last three. This unit stacks them. Token ids go in at the bottom, become vectors, and pass
+through the blocks one after the other. At the top, each position's vector is compared with every token of the
+vocabulary. The result is a score for each token at each position: which token comes next?
 
-GPT-2 and Llama, four years and a factor of fifty in size apart, differ in a handful of choices, so one class can be
-both:
+GPT-2 and Llama are four years and a factor of fifty in size apart, but they differ in a handful of choices, so one
+class can be both:
 
-1. `ModelConfig` holds those choices, refuses those that cannot be, and knows the numbers of two published models.
-2. `init_weights` gives every weight its first value; what adds to the stream of vectors starts smaller.
-3. `TransformerLM` is the model that a config describes. It begins with the weights of 2.
-4. `count_parameters` says how many numbers a model has learned: the "124M" in its name.
-5. `estimate_flops` says how much computing one sequence costs, from the config alone, before anything is built.
+1. `ModelConfig` holds those choices, refuses impossible ones, and knows the numbers of two published models.
+2. `init_weights` gives every parameter its initial value; weights that write into the residual stream start smaller.
+3. `TransformerLM` is the model that a config describes. It starts with the weights of 2.
+4. `count_parameters` counts the numbers that a model has learned: the "124M" in its name.
+5. `estimate_flops` computes the cost of one sequence from the config alone, before the model is built.
 
-3 takes the config of 1 and calls 2; 4 counts what 3 has made; 5 needs only 1.
+3 takes the config of 1 and calls 2; 4 counts the parameters of 3; 5 needs only 1.
 """
 
 import math
@@ -30,7 +30,7 @@ from .embedding import Embedding, Linear, init_normal
 from .feedforward import Dropout
 from .position import LearnedPositionalEmbedding, sinusoidal_encoding
 
-# The fields of ModelConfig that are one of a few words, and the words.
+# The fields of ModelConfig that take one of a few words, and those words.
 CHOICES = {
     "position": ("learned", "sinusoidal", "rope", "none"),
     "norm": ("layernorm", "rmsnorm"),
@@ -42,34 +42,34 @@ CHOICES = {
 
 @dataclass(frozen=True)
 class ModelConfig:
-    r"""Everything that decides what a model looks like: the same config, the same model.
+    r"""Describe the architecture of a model: everything that decides which layers it has and how large they are.
 
-    The fields are here already; what is to be written are the checks (`__post_init__`, which a dataclass calls when
-    its fields are set), `hidden_size`, and the two published models. A config that cannot be is refused when it is
-    made, with a message that says which field is wrong: later it would be a shape error in the middle of the model.
+    The fields are given. You write the checks (`__post_init__`, which a dataclass calls after setting its fields),
+    `hidden_size`, and the two published models. An impossible config is refused when it is created, with a message that
+    names the wrong field. Otherwise it would become a shape error in the middle of the model.
 
     Args:
-        vocab_size: How many tokens there are.
-        max_length: The longest sequence that the model takes, in tokens.
-        d_model: Size of the vector of each token.
-        num_layers: How many blocks there are.
-        num_heads: How many heads of queries each attention has; each has d_head = d_model / num_heads features.
-        num_kv_heads: How many heads of keys and values. None = as many as heads of queries, by `MultiHeadAttention`.
-        d_hidden: Size of the hidden vectors of each feed-forward layer. None = what `hidden_size` says.
-        position: How position comes in: "learned" (a `LearnedPositionalEmbedding`), "sinusoidal", "rope", or "none".
-        rope_base: The base of `apply_rope`; it matters for position="rope" alone.
-        norm: "layernorm" or "rmsnorm", of every norm in the model.
-        norm_position: "pre" (norm in front of each sub-layer) or "post" (after each sum), as in `TransformerBlock`.
+        vocab_size: Number of tokens in the vocabulary.
+        max_length: The longest sequence that the model accepts, in tokens.
+        d_model: Size of each token's vector.
+        num_layers: Number of blocks.
+        num_heads: Number of query heads in each attention layer; each has d_head = d_model / num_heads features.
+        num_kv_heads: Number of key and value heads. None = the same as query heads; `MultiHeadAttention` handles it.
+        d_hidden: Size of the hidden vectors of each feed-forward layer. None = the default of `hidden_size`.
+        position: Kind of position encoding: "learned" (a `LearnedPositionalEmbedding`), "sinusoidal", "rope" or "none".
+        rope_base: The base of `apply_rope`; only used with position="rope".
+        norm: Kind of every norm in the model: "layernorm" or "rmsnorm".
+        norm_position: "pre" (norm before each sub-layer) or "post" (after each sum), as in `TransformerBlock`.
         norm_eps: The eps of every norm.
-        feedforward: "mlp" (`FeedForward`) or "swiglu" (`SwiGLU`).
-        activation: "relu", "gelu", "gelu_tanh" or "silu": of the mlp; swiglu has its own, whatever stands here.
+        feedforward: Kind of feed-forward layer: "mlp" (`FeedForward`) or "swiglu" (`SwiGLU`).
+        activation: Activation of the mlp: "relu", "gelu", "gelu_tanh" or "silu". SwiGLU has its own and ignores this.
         dropout: Probability of dropping, in training: in the embedding and in every block.
-        bias: Whether projections of attention and mlp, and layer norms, have biases. The last projection has none.
-        tie_embeddings: Whether the last projection is the token table itself.
+        bias: Whether layer norms and the projections of attention and mlp have biases. The last projection has none.
+        tie_embeddings: Whether the last projection uses the token table itself as its weight.
 
     Raises:
-        ValueError: One of the fields cannot be. The message begins with the name of the field and says what came (for
-            two fields that do not fit, both values):
+        ValueError: A field is impossible. The message begins with the name of the field and gives its value (for two
+            fields that do not fit together, both values):
             vocab_size, max_length, d_model, num_layers, num_heads, num_kv_heads or d_hidden is below 1 (None is fine
             for the last two); d_model is not divisible by num_heads, or num_heads not by num_kv_heads; position, norm,
             norm_position, feedforward or activation is not one of its words; position is "rope" and d_head is odd
@@ -85,10 +85,10 @@ class ModelConfig:
         ValueError: d_model must be divisible by num_heads, got 32 and 5: each head has an equal share of the features
 
     Pitfalls:
-        * `assert` is not a check: python -O leaves it out, and it raises no ValueError.
-        * A word that is not known must not be taken for the other one: "LayerNorm" is a spelling mistake.
-        * "below 1" leaves out 0 too; `not 0 <= dropout < 1` also refuses NaN, for which every comparison is False.
-        * The fields are frozen: nothing can be set in `__post_init__`, only checked.
+        * `assert` is not enough: python -O skips it, and it raises no ValueError.
+        * Do not treat an unknown word as one of the choices: "LayerNorm" is a spelling mistake.
+        * "Below 1" includes 0. And what do the comparisons `dropout < 0` and `dropout >= 1` give for NaN?
+        * The fields are frozen: `__post_init__` can check them but not set them.
 
     Source:
         GPT-2: Radford et al. 2019, section 2.3. https://openai.com/index/better-language-models
@@ -100,7 +100,7 @@ class ModelConfig:
     d_model: int
     num_layers: int
     num_heads: int
-    # All that follows is GPT-2's choice where nothing else is said, except for dropout.
+    # From here on, the defaults are GPT-2's choices, except for dropout.
     num_kv_heads: int | None = None
     d_hidden: int | None = None
     position: str = "learned"
@@ -115,7 +115,7 @@ class ModelConfig:
     tie_embeddings: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be; the class's docstring says what that is."""
+        """Refuse impossible values; the class docstring lists them."""
         raise NotImplementedError("model.ModelConfig.__post_init__ is still a stub")
 
     @property
@@ -123,35 +123,35 @@ class ModelConfig:
         """Size of the hidden vectors of each feed-forward layer.
 
         Returns:
-            d_hidden where it is given. Else 4 * d_model for an mlp; and for swiglu, which has three matrices where an
-            mlp has two, 8/3 * d_model, rounded up to the next multiple of 8 (a multiple stays as it is).
+            d_hidden if it is given. Otherwise 4 * d_model for an mlp. For swiglu, which has three matrices instead of
+            two, 8/3 * d_model, rounded up to a multiple of 8 (unchanged if it is one already).
         """
         raise NotImplementedError("model.ModelConfig.hidden_size is still a stub")
 
     @classmethod
     def gpt2(cls, **changes: Any) -> "ModelConfig":
-        """The smallest GPT-2, of 124 million parameters.
+        """Return the config of the smallest GPT-2, with 124 million parameters.
 
         Args:
-            **changes: Fields that are to be different, as `gpt2(num_layers=2)`.
+            **changes: Fields with different values, as in `gpt2(num_layers=2)`.
 
         Returns:
-            vocab_size 50257, max_length 1024, d_model 768, 12 layers of 12 heads, and dropout 0.1. All the rest is as
-            a config has it by itself: learned positions, layer norms in front with eps 1e-5, an mlp of 3072 with
+            vocab_size 50257, max_length 1024, d_model 768, 12 layers of 12 heads, and dropout 0.1. All other fields
+            have their defaults: learned positions, pre-norm layer norms with eps 1e-5, an mlp of hidden size 3072 with
             gelu_tanh, biases, and a tied head.
         """
         raise NotImplementedError("model.ModelConfig.gpt2 is still a stub")
 
     @classmethod
     def llama(cls, **changes: Any) -> "ModelConfig":
-        """The first Llama, in its smallest size of 6.7 billion parameters ("7B").
+        """Return the config of the first Llama, in its smallest size of 6.7 billion parameters ("7B").
 
         Args:
-            **changes: Fields that are to be different. Who changes d_model may want `d_hidden=None` with it.
+            **changes: Fields with different values. If you change d_model, you may want `d_hidden=None` too.
 
         Returns:
             vocab_size 32000, max_length 2048, d_model 4096, 32 layers of 32 heads (num_kv_heads None), d_hidden 11008;
-            "rope" of base 10000, "rmsnorm" in front with eps 1e-6, "swiglu", no biases, no dropout, an untied head.
+            "rope" with base 10000, pre-norm "rmsnorm" with eps 1e-6, "swiglu", no biases, no dropout, an untied head.
         """
         raise NotImplementedError("model.ModelConfig.llama is still a stub")
 
@@ -159,12 +159,12 @@ class ModelConfig:
 def init_weights(
     model: nn.Module, num_layers: int, *, std: float = 0.02, generator: torch.Generator | None = None
 ) -> None:
-    r"""Give every parameter of a model its first value, and those that write into the residual stream a smaller one.
+    r"""Give every parameter its initial value, and a smaller one to the weights that write into the residual stream.
 
-    Each block adds to the vectors twice, once after attention and once after the feed-forward layer, so a model of
-    num_layers blocks makes a sum of 2 * num_layers terms. Independent terms of variance 1 have a sum of variance
-    2 * num_layers. Divided by its root, the last projection of each sub-layer keeps the sum at the scale of one term,
-    however deep the model is.
+    Each block adds to the residual stream twice, once after attention and once after the feed-forward layer, so a model
+    of num_layers blocks sums 2 * num_layers terms. Independent terms of variance 1 have a sum of variance
+    2 * num_layers. Dividing the last projection of each sub-layer by the square root of that keeps the sum at the scale
+    of one term, however deep the model is.
 
     Math:
         name ends in "out_proj.weight" or "down_proj.weight":  N(0, (std / sqrt(2 * num_layers))^2)
@@ -173,15 +173,15 @@ def init_weights(
         of one axis, any other (the gains of norms):           1
 
     Args:
-        model: Whose parameters are set, in place; their names are those of `named_parameters`. It may be a whole model
-            or a part such as one block, and its parameters may hold anything before. What is no parameter stays.
-        num_layers: How many blocks the stack has that this model is, or is a part of.
-        std: The standard deviation of all that is not scaled down.
-        generator: Source of the random numbers. None = torch's global one; given one, the global one is not touched.
+        model: The module to initialize in place, a whole model or a part such as one block. Names are those of
+            `named_parameters`. The old values do not matter. Buffers stay as they are.
+        num_layers: Number of blocks in the whole stack, even if `model` is only a part of it.
+        std: The standard deviation of all matrices that are not scaled down.
+        generator: Source of the random numbers. None = torch's global one, which is not touched otherwise.
 
     Returns:
-        None. The parameters are the same objects as before, with their dtypes, and still ask for gradients; a
-        parameter that stands in two places of the model stays one.
+        None. The parameters are the same objects as before, keep their dtypes, and still require gradients. A parameter
+        used in two places of the model stays one parameter.
 
     Example:
         >>> block = TransformerBlock(64, 4, 256)
@@ -191,11 +191,11 @@ def init_weights(
         (0.02, 0.005)
 
     Pitfalls:
-        * 2 * num_layers, not num_layers: there are two sums in each block. And its root, not itself.
-        * std is the standard deviation; a variance of 0.02 would be one of 0.14.
-        * A new nn.Parameter in place of the old one unties what is tied: write into the old one, with torch.no_grad().
-        * "weight" is also the name of a norm's gain: the number of axes tells a matrix from a gain.
-        * A generator that is made or seeded anew for each parameter gives them all the same numbers.
+        * 2 * num_layers, not num_layers: each block adds twice. And divide by the square root of that number.
+        * std is a standard deviation; a variance of 0.02 would be a standard deviation of 0.14.
+        * A new nn.Parameter in place of the old one breaks tying: write into the old one, under torch.no_grad().
+        * A norm's gain is also called "weight". What else tells a matrix from a gain?
+        * A generator that is created or seeded again for each parameter gives them all the same numbers.
 
     Source:
         Radford et al. 2019 (GPT-2), section 2.3, for the scale 1 / sqrt(N) of N residual layers.
@@ -209,64 +209,65 @@ def init_weights(
 
 
 class TransformerLM(nn.Module):
-    r"""The language model that a config describes: ids in, a score for every token of the vocabulary out.
+    r"""Build the language model that a config describes: ids in, a score for every token of the vocabulary out.
 
-    The scores at position s are about the token at s + 1, and depend on the tokens up to s alone. They are logits: no
-    softmax is taken, since the loss and the sampling of later units each take their own.
+    The scores at position s predict the token at s + 1 and depend only on the tokens up to s. They are logits, without
+    a softmax: the loss and the sampling of later units each apply their own.
 
     Math:
         x      = token_embedding(ids)
         x      = position_embedding(x)                       position = "learned"
         x      = x * sqrt(d_model) + position_encoding[:seq] position = "sinusoidal"
         x      = dropout(x)
-        x      = block(x)                                    for each of the blocks, in order
+        x      = block(x)                                    for each block, in order
         x      = final_norm(x)                               norm_position = "pre"
         logits = lm_head(x)
 
     Args:
-        config: What the model looks like; every one of its fields counts.
-        generator: Source of the initial weights. None = torch's global one; given one, the global one is not touched.
-            (Dropout draws from the global one.)
+        config: Architecture of the model; every field has an effect.
+        generator: Source of the initial weights. None = torch's global one, which is not touched otherwise.
+            (Dropout always draws from the global one.)
 
     Returns:
-        From `forward`: the logits, in the dtype of the parameters. In evaluation nothing is dropped. Gradients reach
-        every parameter.
+        From `forward`: the logits, in the dtype of the parameters. Nothing is dropped in evaluation mode. Gradients
+        reach every parameter.
 
     Raises:
-        ValueError: `ids` has more positions than max_length, whatever `position` is. Raised by `forward`; the message
-            gives both numbers.
+        ValueError: `ids` has more positions than max_length, whatever `position` is. `forward` raises it, and the
+            message gives both numbers.
         IndexError: An id is not in the vocabulary; `Embedding` raises it.
 
     Parameters:
         token_embedding: `Embedding` of vocab_size rows.
-        position_embedding: `LearnedPositionalEmbedding` of max_length rows; for position="learned" alone.
-        blocks: nn.ModuleList of num_layers times `TransformerBlock`, each with weights of its own. It gets d_model,
+        position_embedding: `LearnedPositionalEmbedding` of max_length rows; only for position="learned".
+        blocks: nn.ModuleList of num_layers `TransformerBlock`s, each with its own weights. Each block gets d_model,
             num_heads, num_kv_heads, norm, norm_position, norm_eps, feedforward, activation, dropout and bias from the
-            config, d_hidden = hidden_size, and rope_base for position="rope" (else None).
-        final_norm: `LayerNorm` or `RMSNorm` as in the blocks; for norm_position="pre" alone, as a stack of post-norm
-            blocks ends in a norm already.
+            config, d_hidden = hidden_size, and rope_base for position="rope" (otherwise None).
+        final_norm: `LayerNorm` or `RMSNorm`, as in the blocks; only for norm_position="pre", since a stack of post-norm
+            blocks already ends in a norm.
         lm_head: `Linear` from d_model to vocab_size, without a bias whatever `bias` is. With tie_embeddings its
             weight is token_embedding.weight: one tensor in two places.
-        position_encoding: Not a parameter but a buffer, for position="sinusoidal" alone: `sinusoidal_encoding` of
-            max_length rows. persistent=False keeps it out of `state_dict`: it can be made anew.
-        All start as `init_weights` says. `state_dict` holds no other names. `config` is kept as an attribute.
+        position_encoding: Not a parameter but a buffer, only for position="sinusoidal": `sinusoidal_encoding` of
+            max_length rows. persistent=False keeps it out of `state_dict`, since it can be computed again.
+        All parameters start as `init_weights` says. `state_dict` holds no other names. The attribute `config` keeps the
+        config.
 
     Example:
         >>> config = ModelConfig(vocab_size=11, max_length=7, d_model=8, num_layers=2, num_heads=2)
         >>> model = TransformerLM(config, generator=torch.Generator().manual_seed(0))
         >>> logits = model(torch.tensor([[1, 2, 3], [4, 5, 6]]))
-        >>> logits.shape, bool(logits.abs().max() < 1)  # with small weights, no token is preferred yet
+        >>> logits.shape, bool(logits.abs().max() < 1)  # small weights: all tokens have similar scores at first
         (torch.Size([2, 3, 11]), True)
         >>> model.lm_head.weight is model.token_embedding.weight
         True
 
     Pitfalls:
-        * Blocks in a plain list are not seen by `parameters()`, `to()` or `train()`: that is what nn.ModuleList is for.
-        * [block] * n is one block, n times. Each needs a constructor call of its own.
-        * Tying is one tensor under two names. A copy is equal at the start, and goes its own way at the first step.
-        * With rope, the blocks turn queries and keys: nothing is added to the vectors.
-        * Without the last norm a pre-norm model runs, and its logits grow with every block.
-        * Only the learned table would notice a sequence that is too long: compare the lengths yourself.
+        * `parameters()`, `to()` and `train()` do not see blocks in a plain list: use nn.ModuleList.
+        * [block] * n is the same block n times. Call the constructor once per block.
+        * Tying means one tensor under two names. A copy is equal at the start but differs after the first step.
+        * With rope, the blocks rotate queries and keys: add nothing to the vectors.
+        * Without the last norm, a pre-norm model runs, but its logits grow with the number of blocks.
+        * Not every kind of position notices a sequence that is too long: compare the lengths yourself.
 
     Source:
         Radford et al. 2018 (GPT), section 3.1, eq. 2, and Radford et al. 2019 (GPT-2), section 2.3, for the last norm.
@@ -288,7 +289,7 @@ class TransformerLM(nn.Module):
         """Score every token of the vocabulary as the next one, at every position.
 
         Args:
-            ids: Token ids, each sequence from its position 0 on.
+            ids: Token ids; the first column is position 0.
 
         Returns:
             The logits.
@@ -297,33 +298,32 @@ class TransformerLM(nn.Module):
 
 
 def count_parameters(model: nn.Module, *, embeddings: bool = True) -> int:
-    r"""Count the numbers that a model has learned, or is to learn.
+    r"""Count the numbers that a model learns.
 
-    A parameter that stands in two places of the model is one parameter. Buffers are none, and whether a parameter asks
-    for gradients plays no part: a frozen weight is still a weight.
+    A parameter used in two places of the model counts once. Buffers do not count. Frozen parameters do: a frozen weight
+    is still a weight.
 
-    Without the embeddings, what is left is what takes part in matrix products for every token, which is the N of
-    scaling laws: a table of a hundred thousand tokens would make a small model look large, though each token reads one
-    row of it.
+    Without the embeddings, the count covers the parameters that process every token, which is the N of scaling laws. A
+    table of a hundred thousand tokens would make a small model look large, although each token reads only one row.
 
     Args:
-        model: A `TransformerLM`, or any other module; a table is known by its name.
+        model: A `TransformerLM`, or any other module; tables are recognized by name.
         embeddings: False = leave out the two tables, the parameters named `token_embedding.weight` and
-            `position_embedding.weight`. A head that is tied is the table of the tokens, and is left out with it; a
-            head that is not tied is a matrix of its own, and counts.
+            `position_embedding.weight`. A tied head is the token table, so it is left out too. An untied head is a
+            matrix of its own, so it counts.
 
     Returns:
-        The number of elements of all parameters that count.
+        The total number of elements of these parameters.
 
     Example:
         >>> config = ModelConfig(vocab_size=11, max_length=7, d_model=8, num_layers=2, num_heads=2)
         >>> model = TransformerLM(config)
-        >>> count_parameters(model), count_parameters(model, embeddings=False)  # 11 * 8 + 7 * 8 of them are tables
+        >>> count_parameters(model), count_parameters(model, embeddings=False)  # the tables have 11 * 8 + 7 * 8 = 144
         (1904, 1760)
 
     Pitfalls:
-        * `state_dict` lists a tied weight twice, under both names, and buffers too. `parameters()` does neither.
-        * The number of elements, not of tensors, and not of bytes.
+        * `state_dict` lists a tied weight under both names, and buffers too. What does `parameters()` do?
+        * Count elements, not tensors and not bytes.
 
     Source:
         Kaplan et al. 2020, section 2.1 and table 1, for N without embeddings. https://arxiv.org/abs/2001.08361
@@ -332,16 +332,16 @@ def count_parameters(model: nn.Module, *, embeddings: bool = True) -> int:
 
 
 def estimate_flops(config: ModelConfig, length: int) -> int:
-    r"""Say how many floating point operations a training step spends on one sequence, from the config alone.
+    r"""Compute how many floating point operations one training step spends on one sequence, from the config alone.
 
-    Nearly all the work of a transformer is in its matrix products. One of (a, b) with (b, c) takes a * b * c
-    multiplications and as many additions: 2abc operations. Going backward each costs two more of the same size, one
-    for the gradient of each of its two factors; so forward and backward are three times the forward.
+    Nearly all the work of a transformer is in its matrix products. A product of (a, b) with (b, c) takes a * b * c
+    multiplications and as many additions: 2abc operations. The backward pass takes two more products of the same size,
+    one for the gradient of each factor. So forward and backward together cost three times the forward pass.
 
-    Counted are: the four projections of attention, the scores of queries with keys, the mixing of the values, the two
-    or three projections of the feed-forward layer, and the last projection, tied or not. Scores and mixing are counted
-    in full, for all length^2 pairs: that the causal mask throws half of them away saves nothing here. Not counted:
-    looking up embeddings, norms, biases, activations, softmax, rope, dropout, the loss, the optimizer.
+    Counted are the four projections of attention, the scores of queries with keys, the mixing of the values, the two or
+    three projections of the feed-forward layer, and the last projection, tied or not. Scores and mixing count in full,
+    for all length^2 pairs, although the causal mask discards about half of them. Not counted are embedding lookups,
+    norms, biases, activations, softmax, rope, dropout, the loss and the optimizer.
 
     Math:
         n = length,  d_kv = num_kv_heads * d_model / num_heads  (d_model where num_kv_heads is None)
@@ -351,11 +351,11 @@ def estimate_flops(config: ModelConfig, length: int) -> int:
         flops       = 3 (num_layers (attention + feedforward) + head)
 
     Args:
-        config: The model; it need not be built, and may be larger than this machine.
-        length: Tokens of the sequence, from 1 to max_length.
+        config: Architecture of the model. The model is not built, so it may be too large for this machine.
+        length: Number of tokens in the sequence, from 1 to max_length.
 
     Returns:
-        The exact count, a whole number.
+        The exact count, an int.
 
     Raises:
         ValueError: length is below 1 or above max_length; the message gives it.
@@ -363,15 +363,15 @@ def estimate_flops(config: ModelConfig, length: int) -> int:
     Example:
         >>> config = ModelConfig.gpt2()
         >>> flops = estimate_flops(config, 1024)
-        >>> round(flops / 1e12, 3), round(flops / 1024 / 124439808, 2)  # the rule of thumb: 6 a token and parameter
+        >>> round(flops / 1e12, 3), round(flops / 1024 / 124439808, 2)  # rule of thumb: 6 per token and parameter
         (0.875, 6.87)
 
     Pitfalls:
-        * A multiplication with its addition is two operations, not one.
-        * Scores grow with the square of the length, all else with the length.
-        * With grouped heads only the projections to keys and values shrink: each query head still has its scores.
-        * A tied head is no table here: it is a matrix product like any other.
-        * `/` makes a float, which from 2^53 on is no longer exact: // for whole numbers.
+        * A multiplication with its addition counts as two operations, not one.
+        * Scores and mixing grow with the square of the length, everything else grows linearly.
+        * With grouped heads only the key and value projections shrink: each query head still has its own scores.
+        * A tied head is not a lookup here: it is a matrix product like any other.
+        * `/` gives a float, which is not exact above 2^53: use // for whole numbers.
 
     Source:
         Kaplan et al. 2020, section 2.1 and table 1. https://arxiv.org/abs/2001.08361

@@ -1,20 +1,20 @@
 r"""Loss: one number that says how much a text surprised the model.
 
-At each position a language model gives a score (a logit) to every token of its vocabulary. What came next in the text
-is known, so the answer can be marked: the loss of a position is -log p, where p is the probability that the model gave
-to the token that really came. A sure and right model has loss 0, one that only guesses among `vocab` tokens has
-log(vocab), and one that was sure of something else pays without limit. Training does nothing but lower the mean of it.
+At each position a language model gives a score (a logit) to every token of its vocabulary. The text shows which token
+really came next, so each position can be graded: its loss is -log p, where p is the probability that the model gave to
+that token. A model that is sure and right has loss 0. A model that gives each of `vocab` tokens the same probability
+has loss log(vocab). A model that is sure of a wrong token has a loss without limit. Training minimizes the mean loss.
 
 The exercises build on one another:
 
-1. `negative_log_likelihood` picks, from log-probabilities, the one of the token that came.
-2. `log_softmax` makes log-probabilities of any scores, without overflow and without the logarithm of 0.
-3. `cross_entropy` is both in one, averaged over the tokens that count: the loss that `backward()` starts from.
-4. `perplexity` turns the losses of many batches into one number that people can read: "as unsure as among k tokens".
-5. `bits_per_byte` makes models comparable that cut the text into different tokens.
+1. `negative_log_likelihood` picks the log-probability of the token that really came.
+2. `log_softmax` turns any scores into log-probabilities, without overflow and without log(0).
+3. `cross_entropy` combines both, averaged over the tokens that count: the loss that `backward()` starts from.
+4. `perplexity` turns the losses of many batches into one readable number: "as unsure as between k equal tokens".
+5. `bits_per_byte` compares models whose tokenizers cut the text differently.
 
-The vocabulary is the last axis throughout, (batch, seq, vocab), and every logarithm is the natural one. (torch's own
-cross entropy has the classes on axis 1.) Targets are the tokens that came: the caller has shifted them by one already.
+The vocabulary is always the last axis, (batch, seq, vocab), and every logarithm is a natural one. (torch's own cross
+entropy has the classes on axis 1.) Targets are the next tokens: the caller has already shifted them by one.
 """
 
 import math
@@ -27,25 +27,26 @@ from torch import Tensor
 def negative_log_likelihood(
     log_probabilities: Float[Tensor, "*batch vocab"], targets: Int[Tensor, "*batch"]
 ) -> Float[Tensor, "*batch"]:
-    r"""Say for each position how surprising its target was: minus the log-probability that it had been given.
+    r"""Return the loss of each position: minus the log-probability of its target.
 
-    One value a position, no mean. Any number of leading axes, none or an empty one among them. The memory that it
-    takes grows with the number of positions, not with its square.
+    Picture each position as a row of the model's log-probabilities, one per token. The target says which entry of the
+    row to pick. There is one loss per position and no mean.
 
     Math:
         losses[t] = -log_probabilities[t, targets[t]]   for each position t
 
     Args:
         log_probabilities: Logarithms of probabilities: at most 0. -inf is allowed, for a probability of 0.
-        targets: Ids of the tokens that came, int64, from 0 to vocab - 1.
+        targets: Ids of the next tokens, int64, from 0 to vocab - 1.
 
     Returns:
-        The losses, in the dtype of `log_probabilities`. The log-probabilities of other tokens have no part in them,
-        also where they are -inf; the gradient is -1 at each target and 0 elsewhere.
+        The losses, in the dtype of `log_probabilities`, with any number of leading axes (none, or an empty one, too).
+        The log-probabilities of other tokens have no effect, even if they are -inf: the gradient is -1 at each target
+        and 0 elsewhere. Memory grows with the number of positions, not with its square.
 
     Raises:
-        ValueError: The shape of `targets` is not that of `log_probabilities` without its last axis, or a target is
-            below 0 or above vocab - 1.
+        ValueError: The shape of `targets` differs from that of `log_probabilities` without its last axis, or a target
+            is below 0 or above vocab - 1.
 
     Example:
         >>> log_probabilities = torch.tensor([[0.5, 0.25, 0.25], [0.1, 0.8, 0.1]]).log()
@@ -54,10 +55,9 @@ def negative_log_likelihood(
 
     Pitfalls:
         * `log_probabilities[..., targets]` takes every target for every position, not each position's own.
-        * `gather` wants an index with as many axes as its input: targets need an axis of size 1 at the end, and the
-          result has one too many.
-        * A product with a one-hot vector is NaN where a log-probability is -inf: 0 * inf.
-        * Python's indexing takes -1 for the last token, and `gather` is content with too few targets: check both.
+        * `gather` wants an index with as many axes as its input. What shape does it return then?
+        * A product with a one-hot vector is NaN if a log-probability is -inf: 0 * inf.
+        * Python's indexing takes -1 for the last token, and `gather` accepts too few targets: check both.
 
     Source:
         Goodfellow, Bengio and Courville 2016, section 5.5.1. https://www.deeplearningbook.org
@@ -68,14 +68,14 @@ def negative_log_likelihood(
     _check_shapes(log_probabilities, targets)
     vocab = log_probabilities.shape[-1]
     outside = (targets < 0) | (targets >= vocab)
-    # Checked here, because -1 counts from the end in some ways of indexing, and crashes the device in others.
+    # Checked here, because some ways of indexing count -1 from the end, and others crash the device.
     if bool(outside.any()):
         raise ValueError(
             f"targets must be token ids from 0 to {vocab - 1}, got {int(targets[outside][0])}: "
             "leave out what is to be ignored first"
         )
     # (*batch) -> (*batch, 1): gather picks along the last axis, one token for each position.
-    # It copies the picked numbers and multiplies nothing, so an -inf elsewhere stays without effect.
+    # It copies the picked numbers without multiplying, so an -inf elsewhere has no effect.
     picked = log_probabilities.gather(dim=-1, index=targets.unsqueeze(-1))
     # (*batch, 1) -> (*batch)
     return -picked.squeeze(-1)
@@ -84,24 +84,23 @@ def negative_log_likelihood(
 def log_softmax(scores: Float[Tensor, "*shape"], dim: int) -> Float[Tensor, "*shape"]:
     r"""Turn scores into logarithms of probabilities that sum to 1 along one axis.
 
-    The logarithm of a softmax is right on paper only: a probability of exp(-1000) is 0, its logarithm -inf and its
-    gradient NaN. Written as a difference, nothing can go wrong: subtract the maximum m of each row first, so that the
-    largest exponent is 0, and then the logarithm of the sum, which lies between 0 and log(size of the axis). In this
-    order: m + log(...) in one number forgets the logarithm where m is large, as 1e30 does. float16 and bfloat16 are
-    too coarse for the sum: compute those in float32 and cast back.
+    Taking the softmax first and its logarithm afterwards works on paper only. In floating point, exp(-1000) is 0, its
+    logarithm is -inf, and the gradient is NaN. So simplify the formula on paper first, until no intermediate value can
+    become infinite or lose its digits, whatever the finite scores are.
 
     Math:
-        log_softmax(s)[i] = (s[i] - m) - log sum_j exp(s[j] - m),  m = max_j s[j]
+        log_softmax(s)[i] = log(exp(s[i]) / sum_j exp(s[j]))
 
     Args:
-        scores: Floating point, at least one axis. Finite scores of any size are right; -inf is allowed next to finite
-            ones and gives -inf.
-        dim: The axis along which the probabilities sum to 1; negative counts from the end. It holds at least one
-            score, the other axes may be empty.
+        scores: Floating-point scores, at least one axis. Results must be right for finite scores of any size (1e30,
+            too). -inf is allowed next to finite scores and gives -inf.
+        dim: The axis along which the probabilities sum to 1; a negative one counts from the end. It holds at least one
+            score; the other axes may be empty.
 
     Returns:
-        The log-probabilities, a new tensor in the shape and dtype of `scores`. Where all scores along `dim` are -inf
-        there is no probability to share out, and the result is NaN.
+        The log-probabilities, a new tensor with the shape and dtype of `scores`. float16 and bfloat16 are too coarse
+        for the sum: compute them in float32 and cast back. If all scores along `dim` are -inf, there is no
+        distribution, and the result is NaN.
 
     Raises:
         ValueError: `scores` is not floating point; the message gives its dtype.
@@ -113,28 +112,28 @@ def log_softmax(scores: Float[Tensor, "*shape"], dim: int) -> Float[Tensor, "*sh
 
     Pitfalls:
         * log(softmax(s)) underflows, and log(softmax(s) + 1e-9) is wrong for every token less likely than that.
-        * The maximum belongs to the row: with one for the whole tensor, a row far below it becomes log(0).
-        * `dim` may be any axis; keepdim=True lets the maximum and the sum broadcast.
+        * A number computed from the whole tensor does not suit every row: rows may differ by thousands.
+        * `dim` may be any axis. Which argument of a reduction keeps the axis, so that the result broadcasts?
         * `scores -= ...` would change the caller's tensor.
 
     Source:
-        Blanchard, Higham and Higham 2019, section 1 (the shift by the maximum). https://arxiv.org/abs/1909.03469
+        Blanchard, Higham and Higham 2019, section 1. https://arxiv.org/abs/1909.03469
 
     Not allowed: torch.log_softmax, torch.nn.functional.log_softmax, torch.special.log_softmax, torch.nn.LogSoftmax,
         torch.softmax, torch.nn.functional.softmax, torch.special.softmax, torch.nn.Softmax,
         torch.nn.functional.softmin, torch.nn.Softmin, torch.logsumexp, torch.special.logsumexp, torch.logcumsumexp,
         torch.nn.functional.cross_entropy, torch.nn.CrossEntropyLoss.
     """
-    # The result comes in this dtype, and whole numbers would cut off all that matters of it.
+    # The result gets this dtype, and integers would lose everything after the decimal point.
     if not scores.is_floating_point():
         raise ValueError(f"log_softmax needs floating-point scores, got {scores.dtype}")
-    # A float16 sum of a large vocabulary is inf, one in bfloat16 has 8 bits: float32 for both.
+    # A float16 sum over a large vocabulary is inf, and a bfloat16 sum has 8 bits: float32 for both.
     wide = _widen(scores)
     # keepdim: one maximum for each row, in an axis of size 1 that broadcasts against the scores.
     # exp cannot overflow now, and the sum has a term of exactly 1, so its logarithm exists.
     shifted = wide - wide.amax(dim=dim, keepdim=True)
     log_sum = shifted.exp().sum(dim=dim, keepdim=True).log()
-    # Small from small: the maximum is gone from both, so no digit drowns in it.
+    # Not m + log_sum in one number: for a large m, as 1e30, the digits of log_sum would be lost.
     return (shifted - log_sum).to(scores.dtype)
 
 
@@ -146,9 +145,10 @@ def cross_entropy(
 ) -> Float[Tensor, ""]:
     r"""Average the negative log-likelihood of the targets over all tokens that are not ignored.
 
-    Padding and prompts are marked in `targets` by `ignore_index`: such a position adds nothing to the loss, is not
-    counted, and its logits get a gradient of 0. Label smoothing asks the model to be a little less sure: each target
-    gets the share 1 - label_smoothing, and label_smoothing is spread evenly over all classes, the target's among them.
+    This is the number that training minimizes. Padding and prompts are marked in `targets` by `ignore_index`: such a
+    position adds nothing to the loss, is not counted, and its logits get a gradient of 0. Label smoothing asks the
+    model to be a little less sure: the target gets probability 1 - label_smoothing, and label_smoothing is spread
+    evenly over all classes, including the target.
 
     Math:
         logp[t]   = log_softmax(logits[t])
@@ -158,38 +158,37 @@ def cross_entropy(
             share[t, v] = (1 - label_smoothing) * (v == targets[t]) + label_smoothing / vocab
 
     Args:
-        logits: The model's scores: finite, of any size. With label_smoothing = 0 a logit of -inf is allowed as well,
-            for a token that cannot come: it changes nothing as long as it is not the target's. At ignored positions
-            it changes nothing either.
-        targets: Ids of the tokens that came, int64, or `ignore_index`.
-        ignore_index: Marks the positions that do not count. Any number, a token's id (that of padding) too.
-        label_smoothing: From 0 to 1. 0 = none.
+        logits: The model's scores: finite, of any size. With label_smoothing = 0, a logit of -inf is also allowed, for
+            an impossible token: it has no effect unless it is the target's. At ignored positions it never has.
+        targets: Ids of the next tokens, int64, or `ignore_index`.
+        ignore_index: Mark of positions that do not count. Any number, even a token's id (such as that of padding).
+        label_smoothing: Probability that is spread over all classes, from 0 (no smoothing) to 1.
 
     Returns:
-        The mean, a tensor without axes in the dtype of `logits`. For float16 and bfloat16 all steps, the mean too, run
-        in float32 (or wider) and only the result is rounded. Where every position is ignored, or there is none, the
-        loss is 0.0 and the gradient is 0 throughout, so that an empty batch leaves the model as it is. (torch's own
-        gives NaN there.)
+        The mean, a 0-d tensor in the dtype of `logits`. For float16 and bfloat16, all steps including the mean run in
+        float32 (or wider), and only the result is rounded. If every position is ignored, or there is none, the loss is
+        0.0 and the gradient is 0 everywhere, so that an empty batch leaves the model unchanged. (torch's own loss is
+        NaN then.)
 
     Raises:
         ValueError: `logits` is not floating point; the message gives its dtype.
-        ValueError: The shape of `targets` is not that of `logits` without its last axis, or a target that is not
+        ValueError: The shape of `targets` differs from that of `logits` without its last axis, or a target that is not
             ignored is below 0 or above vocab - 1.
 
     Example:
-        >>> logits = torch.zeros(1, 3, 8)  # the model only guesses, among 8 tokens
+        >>> logits = torch.zeros(1, 3, 8)  # the model gives each of 8 tokens the same probability
         >>> cross_entropy(logits, torch.tensor([[5, 0, -100]]))  # the last one is ignored
         tensor(2.0794)
         >>> math.log(8)
         2.0794415416798357
 
     Pitfalls:
-        * Logits come in, not probabilities: the softmax happens in here, and only once.
-        * One mean over all tokens: a mean of each sequence's mean gives the tokens of short sequences more weight.
-        * The mean divides by the tokens that count, not by all; by 1 where there are none, since 0 / 0 is NaN.
-        * The smoothed share is label_smoothing / vocab for each class, not label_smoothing / (vocab - 1) for others.
-        * 0 * inf is NaN: without smoothing, leave its term out and don't multiply it with 0.
-        * Some 10000 losses of 10 are beyond float16: widen before the sum.
+        * The inputs are logits, not probabilities: apply the softmax here, and only once.
+        * Take one mean over all tokens: a mean of the sequences' means gives tokens of short sequences more weight.
+        * Divide by the number of tokens that count, not by all. What if there are none? 0 / 0 is NaN.
+        * Smoothing gives each class label_smoothing / vocab, not the other classes label_smoothing / (vocab - 1).
+        * 0 * inf is NaN: without smoothing, leave its term out instead of multiplying it by 0.
+        * The sum of 10000 losses of 10 is too large for float16: convert to float32 before the sum.
 
     Source:
         Szegedy et al. 2016, section 7 (label smoothing). https://arxiv.org/abs/1512.00567
@@ -200,99 +199,100 @@ def cross_entropy(
         torch.nn.LogSoftmax, torch.softmax, torch.nn.functional.softmax, torch.special.softmax, torch.nn.Softmax,
         torch.nn.functional.softmin, torch.nn.Softmin, torch.logsumexp, torch.special.logsumexp, torch.logcumsumexp.
     """
-    # The result comes in this dtype, and whole numbers would cut off all that matters of it.
+    # The result gets this dtype, and integers would lose everything after the decimal point.
     if not logits.is_floating_point():
         raise ValueError(f"cross_entropy needs floating-point logits, got {logits.dtype}")
     _check_shapes(logits, targets)
     kept = targets != ignore_index
-    # (*batch, vocab) -> (n, vocab) and (*batch) -> (n): what is ignored goes first, so that nothing of it is left to
-    # count, and its gradient is 0 whatever its logits are.
-    # Widened here and not in log_softmax alone, which would cast back: one rounding, at the very end.
+    # (*batch, vocab) -> (n, vocab) and (*batch) -> (n): ignored positions are removed first, so that they neither count
+    # nor get a gradient other than 0, whatever their logits are.
+    # Widened here and not only in log_softmax, which would cast back: one rounding, at the very end.
     log_probabilities = log_softmax(_widen(logits[kept]), dim=-1)
     losses = negative_log_likelihood(log_probabilities, targets[kept])
-    if label_smoothing > 0:  # asked, since 0 times the -inf of an impossible token would be NaN
-        # (n, vocab) -> (n): the mean over all classes is their sum with the share 1 / vocab each.
+    if label_smoothing > 0:  # without this, 0 times the -inf of an impossible token would be NaN
+        # (n, vocab) -> (n): the mean over all classes gives each the weight 1 / vocab.
         uniform = -log_probabilities.mean(dim=-1)
         losses = (1 - label_smoothing) * losses + label_smoothing * uniform
-    # An empty sum is 0 and still hangs on the graph: over 1 it is a loss of 0 with a gradient of 0, over 0 it is NaN.
+    # An empty sum is 0 and still in the graph: divided by 1, it gives loss 0 and gradient 0; divided by 0, NaN.
     return (losses.sum() / max(len(losses), 1)).to(logits.dtype)
 
 
 def perplexity(losses: Float[Tensor, " batches"], num_tokens: Int[Tensor, " batches"]) -> Float[Tensor, ""]:
-    r"""Make one readable number of the mean losses of several batches: the exponential of their common mean.
+    r"""Turn the mean losses of several batches into one readable number: the exponential of the overall mean.
 
-    A model with perplexity k is as unsure as one that guesses among k tokens. The mean is over all tokens, as if all
-    batches had been one: a batch with twice as many tokens counts twice, and the exponential comes last.
+    A model with perplexity k is as unsure as one that chooses between k equally likely tokens. The mean is over all
+    tokens, as if all batches had been one: a batch with twice as many tokens counts twice.
 
     Math:
         perplexity = exp(sum_b losses[b] * num_tokens[b] / sum_b num_tokens[b])
 
     Args:
         losses: The mean loss of each batch, in nats (natural logarithm) per token, as `cross_entropy` gives it.
-        num_tokens: How many tokens that mean was over, for each batch; int64. A batch with 0 tokens has no weight.
+        num_tokens: Number of tokens in each batch's mean, int64. A batch with 0 tokens has no weight.
 
     Returns:
-        The perplexity, a tensor without axes in the dtype of `losses`; float16 and bfloat16 are computed in float32.
-        No gradient need flow: it is for reading, not for training.
+        The perplexity, a 0-d tensor in the dtype of `losses`; float16 and bfloat16 are computed in float32. A gradient
+        is not needed: the number is for people, not for training.
 
     Raises:
-        ValueError: No batch has any token, or there is no batch.
+        ValueError: No batch has any tokens, or there is no batch.
 
     Example:
-        >>> losses = torch.tensor([2.0, 4.0]).log()  # as sure as among 2 tokens, and as among 4
+        >>> losses = torch.tensor([2.0, 4.0]).log()  # perplexity 2 in one batch, 4 in the other
         >>> perplexity(losses, torch.tensor([30, 10]))
         tensor(2.3784)
 
     Pitfalls:
-        * The mean of the batches' perplexities is another, larger number: one bad batch outweighs all.
-        * A plain mean of the losses is right only where all batches hold the same number of tokens. The last rarely
-          does.
-        * loss * num_tokens is beyond 65504 soon: too much for float16.
+        * The mean of the batches' perplexities is not the same: one bad batch dominates it. Which comes last, the mean
+          or the exponential?
+        * A plain mean of the losses is right only if all batches have the same number of tokens. The last batch often
+          has fewer.
+        * loss * num_tokens soon exceeds 65504, the limit of float16.
 
     Source:
         Jurafsky and Martin, Speech and Language Processing, 3rd edition draft, chapter 3.
         https://web.stanford.edu/~jurafsky/slp3/
     """
     total = num_tokens.sum()
-    if total < 1:  # 0 / 0 would be NaN, and no number is the perplexity of no text
+    if total < 1:  # 0 / 0 would be NaN, and an empty text has no perplexity
         raise ValueError("perplexity needs at least one token: every entry of num_tokens is 0, or there is none")
     # Back from means to sums, so that each token has the same weight, whichever batch it was in.
-    # Widened before the product: a few thousand tokens bring it beyond what float16 holds.
+    # Widened before the product: with a few thousand tokens it exceeds the range of float16.
     mean = (_widen(losses) * num_tokens).sum() / total
-    return mean.exp().to(losses.dtype)  # exp last: it bends, so the mean of exponentials would be another number
+    return mean.exp().to(losses.dtype)  # exp last: it is not linear, so a mean of exponentials would be different
 
 
 def bits_per_byte(loss: Float[Tensor, ""], num_tokens: int, num_bytes: int) -> Float[Tensor, ""]:
-    r"""Say how many bits the model would need to store one byte of the text: a loss that no tokenizer can flatter.
+    r"""Compute how many bits the model needs to store one byte of the text: a loss that the tokenizer cannot distort.
 
-    A loss per token depends on the tokens: longer ones are fewer and each is harder to guess. The loss of the whole
-    text does not, and neither does the size of the text in bytes, so one over the other compares any two models. It is
-    also the size that an ideal compressor with this model would reach, where the plain text has 8 bits a byte.
+    A loss per token depends on the tokenizer: if tokens are longer, there are fewer, and each is harder to guess. The
+    loss of the whole text and its size in bytes are not measured per token, so their ratio compares any two models. It
+    is also the size that an ideal compressor with this model would reach, while the plain text has 8 bits per byte.
 
     Math:
         bits_per_byte = loss / log(2) * num_tokens / num_bytes
 
     Args:
-        loss: The mean loss in nats (natural logarithm) per token, without axes.
-        num_tokens: Over how many tokens that mean was, 0 or more.
-        num_bytes: How many bytes the text of these tokens has in UTF-8, at least 1.
+        loss: The mean loss in nats (natural logarithm) per token, a 0-d tensor.
+        num_tokens: Number of tokens in that mean, 0 or more.
+        num_bytes: Size of the text of these tokens in UTF-8, in bytes, at least 1.
 
     Returns:
-        The bits per byte, a tensor without axes in the dtype of `loss`; float16 and bfloat16 are computed in float32.
-        No gradient need flow: it is for reading, not for training.
+        The bits per byte, a 0-d tensor in the dtype of `loss`; float16 and bfloat16 are computed in float32. A gradient
+        is not needed: the number is for people, not for training.
 
     Raises:
         ValueError: `num_bytes` is below 1.
 
     Example:
-        >>> bits_per_byte(torch.tensor(math.log(2)), num_tokens=100, num_bytes=400)  # 1 bit a token, of 4 bytes each
+        >>> bits_per_byte(torch.tensor(math.log(2)), num_tokens=100, num_bytes=400)  # 1 bit per token of 4 bytes
         tensor(0.2500)
 
     Pitfalls:
-        * Nats to bits is a division by log(2) = 0.693...: the number grows.
-        * More bytes for the same tokens make the number smaller: bytes stand below.
-        * Bytes, not characters: the text of "é" has 2.
-        * loss * num_tokens is beyond 65504 soon: too much for float16.
+        * Nats become bits when divided by log(2) = 0.693...: the number grows.
+        * More bytes for the same tokens make the number smaller: divide by the bytes.
+        * Count bytes, not characters: "é" has 2 bytes.
+        * loss * num_tokens soon exceeds 65504, the limit of float16.
 
     Source:
         Gao et al. 2020, section 3.1. https://arxiv.org/abs/2101.00027
@@ -301,12 +301,12 @@ def bits_per_byte(loss: Float[Tensor, ""], num_tokens: int, num_bytes: int) -> F
         raise ValueError(f"bits_per_byte needs a text of at least 1 byte, got num_bytes={num_bytes}")
     # 1 nat is 1 / log(2) = 1.44 bits, since e = 2 ** (1 / log(2)).
     bits_per_token = _widen(loss) / math.log(2)
-    # The ratio first: with the number of tokens alone, half precision could overflow.
+    # The ratio first: times the number of tokens alone, the result could overflow.
     return (bits_per_token * (num_tokens / num_bytes)).to(loss.dtype)
 
 
 def _check_shapes(scores: Tensor, targets: Tensor) -> None:
-    # Without this, gather reads the first rows only where there are fewer targets than positions.
+    # Without this, gather would silently use only the first rows if there are fewer targets than positions.
     if targets.shape != scores.shape[:-1]:
         raise ValueError(
             f"one target a position: expected targets of shape {tuple(scores.shape[:-1])}, got {tuple(targets.shape)}; "

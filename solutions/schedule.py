@@ -1,19 +1,20 @@
-r"""Schedule: how far the optimizer may walk in each step of a training run.
+r"""Schedule: the learning rate for each step of a training run.
 
-One learning rate for a whole run is always wrong somewhere. At the start the weights are random and the optimizer's
-running means know nothing yet: a large step there can throw the model to a place from which it does not return. In
-the middle large steps are what makes progress. Near the end they only jump to and fro over the valley that the model
-would have to settle in. So the learning rate rises, stays high or sinks slowly, and ends low.
+One learning rate is never right for a whole run. At the start, the weights are random and the optimizer's running means
+are not reliable yet: a large step can ruin the model for good. In the middle, large steps make progress. Near the end,
+they only jump back and forth across the valley that the model should settle in. So the learning rate rises, stays high
+or sinks slowly, and ends low.
 
-A schedule is a function of the step and nothing else. It remembers nothing, so a run that was stopped goes on with
-the right learning rate as soon as it knows its step. Here you write three, on plain Python numbers:
+A schedule is a function of the step and nothing else. It has no memory, so a resumed run has the right learning rate as
+soon as it knows its step. Here you write three schedules, on plain Python numbers:
 
-1. `linear_warmup`, the rise, as a factor between 0 and 1 with which any learning rate can be multiplied.
-2. `warmup_cosine`, of GPT-3 and Llama: the rise, then half a cosine wave down. Its length must be known beforehand.
-3. `warmup_stable_decay`: the rise, a plateau, and a short straight descent, which can begin whenever you want to stop.
+1. `linear_warmup`, the rise: a factor between 0 and 1 for any learning rate.
+2. `warmup_cosine`, used for GPT-3 and Llama: the rise, then half a cosine wave down. Its length must be known at the
+   start.
+3. `warmup_stable_decay`: the rise, a plateau, and a short straight descent that you can start whenever you want to end.
 
-A step is one update of the weights (`optimizer.step()`), however many small batches went into it. Steps are counted
-from 0, and the training loop writes the number into every group of the optimizer before it updates:
+A step is one update of the weights (`optimizer.step()`), from any number of micro-batches. Steps are counted from 0,
+and the training loop writes the learning rate into every group of the optimizer before each update:
 
     for step in range(total_steps):
         lr = warmup_cosine(step, max_lr=3e-4, min_lr=3e-5, warmup_steps=100, total_steps=total_steps)
@@ -27,20 +28,20 @@ import math
 
 
 def linear_warmup(step: int, warmup_steps: int) -> float:
-    r"""Rise in equal steps to 1, and stay there.
+    r"""Return a factor for the learning rate that rises to 1 in equal steps and stays there.
 
-    A factor for the learning rate. The first step is not wasted on a factor of 0: it has 1 / warmup_steps. The last
-    step of the warmup has exactly 1, and so has every step after it.
+    Early updates are unreliable, so they should be small. Picture a ramp that leads up to a plain. The first step gets
+    1 / warmup_steps: a factor of 0 would waste it. The last step of the warmup and every later step get exactly 1.
 
     Math:
         factor = (step + 1) / warmup_steps   where step < warmup_steps, else 1
 
     Args:
-        step: Which update it is, counted from 0.
-        warmup_steps: How many steps the rise takes. 0: there is none, and every step has factor 1.
+        step: Index of the update, counted from 0.
+        warmup_steps: Length of the rise in steps. 0 = no warmup: every step has factor 1.
 
     Returns:
-        The factor, greater than 0 and at most 1: a Python float, not a tensor. It depends on the arguments alone, not
+        The factor, greater than 0 and at most 1: a Python float, not a tensor. It depends only on the arguments, not
         on earlier calls.
 
     Raises:
@@ -53,11 +54,11 @@ def linear_warmup(step: int, warmup_steps: int) -> float:
         1.0
 
     Pitfalls:
-        * Steps are counted from 0, so step 0 is the first of warmup_steps: (step + 1), over warmup_steps and not over
+        * Steps are counted from 0, so step 0 is the first of warmup_steps: divide step + 1 by warmup_steps, not by
           warmup_steps + 1.
-        * Without a limit the factor goes on growing after the warmup.
-        * warmup_steps = 0 must not divide by 0.
-        * `//` divides whole numbers to whole numbers: 0 until the end of the warmup.
+        * Without a limit, the factor continues to grow after the warmup.
+        * warmup_steps = 0 must not cause a division by 0.
+        * `//` rounds down to a whole number: 0 until the end of the warmup.
 
     Source:
         Goyal et al. 2017, section 2.2, "gradual warmup". https://arxiv.org/abs/1706.02677
@@ -69,17 +70,17 @@ def linear_warmup(step: int, warmup_steps: int) -> float:
     # Asked before the division: with warmup_steps = 0 every step ends here, and nothing is divided by 0.
     if step >= warmup_steps:
         return 1.0
-    # + 1, since step 0 is the first of warmup_steps steps: a factor of 0 would waste a whole batch.
+    # + 1, since step 0 is the first of warmup_steps steps: a factor of 0 would waste a whole step.
     return (step + 1) / warmup_steps
 
 
 def warmup_cosine(step: int, *, max_lr: float, min_lr: float, warmup_steps: int, total_steps: int) -> float:
-    r"""Rise to `max_lr` in a straight line, then sink to `min_lr` along half a cosine wave.
+    r"""Raise the learning rate to `max_lr` in a straight line, then lower it to `min_lr` along half a cosine wave.
 
-    The wave is flat at both ends: the learning rate leaves `max_lr` slowly, falls fastest in the middle, and comes
-    to rest at `min_lr`. What each step gives:
+    The wave is flat at both ends: the learning rate leaves `max_lr` slowly, falls fastest in the middle, and levels off
+    at `min_lr`. The values are:
 
-        step 0                       max_lr / warmup_steps (max_lr, where warmup_steps is 0)
+        step 0                       max_lr / warmup_steps (max_lr if warmup_steps is 0)
         step warmup_steps - 1        max_lr, the last step of the warmup
         step warmup_steps            max_lr, the first step of the wave
         step total_steps - 1         a little above min_lr, the last step of the run
@@ -93,16 +94,16 @@ def warmup_cosine(step: int, *, max_lr: float, min_lr: float, warmup_steps: int,
             lr       = min_lr + (max_lr - min_lr) * (1 + cos(pi * progress)) / 2
 
     Args:
-        step: Which update it is, counted from 0. It may lie beyond the end of the run.
+        step: Index of the update, counted from 0. It may be beyond the end of the run.
         max_lr: The learning rate at the top.
-        min_lr: The learning rate at the end, at most `max_lr`; a tenth of it is usual. The warmup knows nothing of
-            it: that rises from 0, and its first steps may lie below `min_lr`.
-        warmup_steps: How many steps the rise takes. 0: there is none, and step 0 has `max_lr`.
-        total_steps: How many steps the whole run has, those of the warmup included.
+        min_lr: The learning rate at the end, at most `max_lr`; usually a tenth of it. The warmup does not use it: it
+            rises from 0, and its first steps may be below `min_lr`.
+        warmup_steps: Length of the rise in steps. 0 = no warmup: step 0 has `max_lr`.
+        total_steps: Length of the whole run in steps, including the warmup.
 
     Returns:
-        The learning rate of this step: a Python float, not a tensor. It depends on the arguments alone, not on
-        earlier calls.
+        The learning rate of this step: a Python float, not a tensor. It depends only on the arguments, not on earlier
+        calls.
 
     Raises:
         ValueError: `step` or `warmup_steps` is negative, or `total_steps` is not greater than `warmup_steps`. The
@@ -114,11 +115,11 @@ def warmup_cosine(step: int, *, max_lr: float, min_lr: float, warmup_steps: int,
         [0.5, 1.0, 1.0, 0.883, 0.6, 0.317, 0.2, 0.2]
 
     Pitfalls:
-        * The wave begins where the warmup ends. step / total_steps would start it in the middle.
+        * The wave begins where the warmup ends. With step / total_steps it would begin further down.
         * Half a wave: cos runs from cos(0) = 1 to cos(pi) = -1. `math.cos` takes radians.
-        * The wave spans max_lr - min_lr and stands on min_lr. Half of max_lr * (1 + cos) ends at 0, and cutting that
-          off at min_lr gives another curve.
-        * After the end the cosine would rise again: limit progress to 1.
+        * The wave spans max_lr - min_lr on top of min_lr. max_lr * (1 + cos) / 2 ends at 0, and cutting it off at
+          min_lr gives a different curve.
+        * After the end, the cosine would rise again: limit progress to 1.
 
     Source:
         Loshchilov and Hutter 2017, section 3, eq. 5, without restarts. https://arxiv.org/abs/1608.03983
@@ -130,28 +131,28 @@ def warmup_cosine(step: int, *, max_lr: float, min_lr: float, warmup_steps: int,
     # One step at least must be left for the wave, or its length below would be 0.
     _at_least("total_steps", total_steps, warmup_steps + 1)
     if step < warmup_steps:
-        # From 0 and not from min_lr: a rise that is meant to be gentle begins as low as it can.
+        # From 0, not from min_lr: a gentle rise starts as low as possible.
         rise = linear_warmup(step, warmup_steps)
         return max_lr * rise
     wave_steps = total_steps - warmup_steps
-    # 0 at the first step after the warmup, 1 at total_steps; min, because a cosine comes up again after pi.
+    # 0 at the first step after the warmup, 1 at total_steps; min, because the cosine rises again after pi.
     progress = min(1.0, (step - warmup_steps) / wave_steps)
-    # cos goes from 1 to -1 in radians 0 to pi; one half of (1 + cos) goes from 1 to 0.
+    # cos falls from 1 to -1 between 0 and pi radians, so half of (1 + cos) falls from 1 to 0.
     height = 0.5 * (1.0 + math.cos(math.pi * progress))
-    # Scaled to the distance and put on top of min_lr: from max_lr (height 1) down to min_lr (height 0).
+    # Scaled to max_lr - min_lr and added to min_lr: from max_lr (height 1) down to min_lr (height 0).
     return min_lr + (max_lr - min_lr) * height
 
 
 def warmup_stable_decay(
     step: int, *, max_lr: float, min_lr: float, warmup_steps: int, stable_steps: int, decay_steps: int
 ) -> float:
-    r"""Rise to `max_lr` in a straight line, stay there, then sink to `min_lr` in a straight line.
+    r"""Raise the learning rate to `max_lr` in a straight line, keep it there, then lower it to `min_lr` the same way.
 
-    Until the descent begins, the learning rate does not depend on the length of the run. So a run can be prolonged
-    by as many steps as you like, and a checkpoint from the plateau can be brought down at any time. What each step
-    gives, with `end_of_plateau = warmup_steps + stable_steps`:
+    Until the descent begins, the learning rate does not depend on the length of the run. So you can extend a run by any
+    number of steps, and start the descent from any checkpoint of the plateau. The values are, with
+    `end_of_plateau = warmup_steps + stable_steps`:
 
-        step 0                                     max_lr / warmup_steps (max_lr, where warmup_steps is 0)
+        step 0                                     max_lr / warmup_steps (max_lr if warmup_steps is 0)
         step warmup_steps - 1                      max_lr, the last step of the warmup
         steps warmup_steps to end_of_plateau - 1   max_lr
         step end_of_plateau                        max_lr, the first step of the descent
@@ -168,17 +169,17 @@ def warmup_stable_decay(
             lr       = max_lr - (max_lr - min_lr) * progress
 
     Args:
-        step: Which update it is, counted from 0. It may lie beyond the end of the run.
+        step: Index of the update, counted from 0. It may be beyond the end of the run.
         max_lr: The learning rate of the plateau.
-        min_lr: The learning rate at the end, at most `max_lr`. The warmup knows nothing of it: that rises from 0.
-        warmup_steps: How many steps the rise takes. 0: there is none.
-        stable_steps: How many steps the plateau has. 0: the descent follows the warmup.
-        decay_steps: How many steps the descent takes, 1 or more; a tenth to a fifth of the run is usual. The three
-            numbers add up to the length of the run.
+        min_lr: The learning rate at the end, at most `max_lr`. The warmup does not use it: it rises from 0.
+        warmup_steps: Length of the rise in steps. 0 = no warmup.
+        stable_steps: Length of the plateau in steps. 0 = no plateau: the descent follows the warmup.
+        decay_steps: Length of the descent in steps, 1 or more; usually a tenth to a fifth of the run. The three lengths
+            add up to that of the run.
 
     Returns:
-        The learning rate of this step: a Python float, not a tensor. It depends on the arguments alone, not on
-        earlier calls.
+        The learning rate of this step: a Python float, not a tensor. It depends only on the arguments, not on earlier
+        calls.
 
     Raises:
         ValueError: `step`, `warmup_steps` or `stable_steps` is negative, or `decay_steps` is less than 1. The message
@@ -190,20 +191,20 @@ def warmup_stable_decay(
         [0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 0.8, 0.6, 0.4, 0.2, 0.2]
 
     Pitfalls:
-        * stable_steps is a number of steps, not a place: the plateau ends at warmup_steps + stable_steps.
-        * progress counts from the end of the plateau, and over decay_steps alone.
-        * Without a limit the line goes on after the end, below min_lr and then below 0.
-        * A straight line to min_lr: one to 0 that is cut off at min_lr is steeper and gets there too early.
+        * stable_steps is a length, not a step index: the plateau ends at warmup_steps + stable_steps.
+        * progress counts from the end of the plateau, over decay_steps only.
+        * Without a limit, the line continues below min_lr after the end, and then below 0.
+        * Draw the line to min_lr: a line to 0 that is cut off at min_lr is steeper and arrives too early.
 
     Source:
         Hu et al. 2024, section 4, for the three phases. https://arxiv.org/abs/2404.06395
-        Hägele et al. 2024, section 3, for a straight line as the last. https://arxiv.org/abs/2405.18392
+        Hägele et al. 2024, section 3, for a straight descent. https://arxiv.org/abs/2405.18392
 
     Not allowed: torch.optim.lr_scheduler.
     """
     for name, value in {"step": step, "warmup_steps": warmup_steps, "stable_steps": stable_steps}.items():
         _at_least(name, value, 0)
-    # The descent alone may not be empty: its length is divided by.
+    # Only the descent must not be empty: its length is a divisor.
     _at_least("decay_steps", decay_steps, 1)
     if step < warmup_steps:
         factor = linear_warmup(step, warmup_steps)
@@ -211,14 +212,14 @@ def warmup_stable_decay(
     # Negative on the plateau, 0 at its end.
     steps_down = step - (warmup_steps + stable_steps)
     if steps_down < 0:
-        return max_lr  # whatever decay_steps is: until here the length of the run plays no part
+        return max_lr  # up to here the length of the run has no effect
     # min, because a straight line does not stop at min_lr by itself.
     share = min(1.0, steps_down / decay_steps)
-    # The distance is max_lr - min_lr, so that share 1 lands on min_lr and not on 0.
+    # A share of max_lr - min_lr, so that share 1 gives min_lr and not 0.
     return max_lr - (max_lr - min_lr) * share
 
 
 def _at_least(name: str, value: int, least: int) -> None:
-    # Without this a negative step would give a negative learning rate, which climbs the loss and says nothing.
+    # Without this, a negative step could give a negative learning rate, which silently increases the loss.
     if value < least:
         raise ValueError(f"{name} must be {least} or more, got {value}")

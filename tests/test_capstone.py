@@ -57,8 +57,9 @@ def test_four_random_sequences_are_learned_by_heart(unit, once):
     after = replayed.reference("training").evaluate(model, run.batches[:1])
     assert after < most, (
         f"After {BY_HEART.steps} updates on one batch of 4 random sequences the reference model with your weights has "
-        f"a loss of {after:.3f}, and it has to be below {most}.\n  A model that knows nothing has log({VOCABULARY}) = "
-        f"{math.log(VOCABULARY):.2f}. A model that cannot learn four lines by heart cannot learn a language."
+        f"a loss of {after:.3f}; it must be below {most}.\n  A model that gives every token the same probability has "
+        f"log({VOCABULARY}) = {math.log(VOCABULARY):.2f}. A model that cannot memorize four lines cannot learn a "
+        "language."
     )
 
 
@@ -152,12 +153,12 @@ def reports_from(unit, recipe, weights, batches):
 
 def departure(step, what):
     if step == 0 and what == "loss":
-        return "No update has been made by then: the fault is in the model or in the loss."
+        return "There was no update yet, so the bug is in the model or in the loss."
     if step == 0:
-        return "The loss is right, its gradient is not: is it accumulated as that of one batch? Is something cut off?"
+        return "The loss is right but its gradient is not: is it accumulated as for one batch? Is a tensor detached?"
     if step == 1:
-        return "The first gradient is right, the first update is not: clipping, learning rate or optimizer."
-    return "The first update is right: it is what goes on from one to the next: optimizer, schedule, old gradients."
+        return "The first gradient is right but the first update is not: look at clipping, learning rate and optimizer."
+    return "The first update is right, a later one is not: look at optimizer state, schedule and old gradients."
 
 
 # language
@@ -174,10 +175,10 @@ def test_the_held_out_loss_comes_close_to_the_entropy_of_the_language(unit, once
     model = run.reference_model()
     total = sum(replayed.surprises(model, run.text.encoded("\n" + text)).sum().item() for text in texts)
     loss = total / (3 * len(texts))
-    numbers = f"{loss:.3f} nats a sentence; these sentences have {least:.3f}, the language {language.entropy:.3f}"
+    numbers = f"{loss:.3f} nats per sentence, the lowest possible {least:.3f} ({language.entropy:.3f} on average)"
     assert loss < (1 + margin) * least, (
         f"After {SPEAKING.steps} updates the held-out loss of the reference model with your weights is {numbers}.\n"
-        f"  It is {100 * (loss / least - 1):.0f} % above the least possible, and may be {100 * margin:.0f} %."
+        f"  That is {100 * (loss / least - 1):.0f} % above the lowest possible loss; the limit is {100 * margin:.0f} %."
     )
 
 
@@ -242,8 +243,8 @@ def test_a_killed_run_goes_on_with_the_next_batch(unit, once, restart):
     recorded.expect_windows(runs.through.batches, runs.tokens, RESUMED.batch_size, GPT["max_length"])
     for number, (got, right) in enumerate(zip(batches, runs.through.batches, strict=True)):
         assert all(map(torch.equal, got, right)), (
-            f"Batch {number + 1} of the run that is resumed is another one than that of the uninterrupted run; it was "
-            f"saved after {HALF} batches."
+            f"Batch {number + 1} of the resumed run differs from that of the uninterrupted run. It was saved after "
+            f"{HALF} batches."
         )
 
 
@@ -295,7 +296,7 @@ def resumed(unit, restart, changes, dtype, rand):
         parts = {"model": begun.model, "optimizer": begun.optimizer, "loader": begun.loader}
         if saved:
             step = units("training").load_checkpoint(io.BytesIO(saved), **parts)
-            assert step == HALF, f"The checkpoint was saved with step={HALF}, and load_checkpoint gave {step!r}."
+            assert step == HALF, f"The checkpoint was saved with step={HALF}, but load_checkpoint returned {step!r}."
         record = recorded.record(units, recipe, VOCABULARY, begun, rates)
         units("training").save_checkpoint(file, **parts, step=len(rates))
         # Not before it is saved: a model that is asked may draw random numbers.
@@ -311,18 +312,18 @@ def expect_the_same_losses(runs):
     through, first, second = (
         [report["loss"] for report in record.reports] for record in (runs.through, runs.first, runs.second)
     )
-    assert first == through[:HALF], "Two runs from the same seed differ before anything is saved: what else is drawn?"
+    assert first == through[:HALF], "Two runs from the same seed differ before anything is saved: what else draws?"
     wrong = [step for step, (got, right) in enumerate(zip(second, through[HALF:], strict=True)) if got != right]
     assert not wrong, (
-        f"Saved after {HALF} updates, killed and loaded into a new process, the run does not go on as it would have:\n"
-        f"  update {HALF + wrong[0] + 1} has loss {second[wrong[0]]:.6f}, uninterrupted {through[HALF + wrong[0]]:.6f}"
-        + ("" if wrong[0] else " (dropout, the next batch or the weights)")
+        f"The run was saved after {HALF} updates, killed and loaded into a new process. It then differs from an "
+        f"uninterrupted run:\n  update {HALF + wrong[0] + 1} has loss {second[wrong[0]]:.6f}, expected "
+        f"{through[HALF + wrong[0]]:.6f}" + ("" if wrong[0] else " (check dropout, the next batch and the weights)")
     )
 
 
 def expect_equal(got, right, when):
     other = [name for name in right if not torch.equal(got[name], right[name])]
-    assert not other, f"The weights of the run that is resumed differ {when}: {', '.join(other[:3])}."
+    assert not other, f"The weights of the resumed run differ {when}: {', '.join(other[:3])}."
 
 
 # grammar
@@ -338,10 +339,10 @@ def test_what_the_model_writes_is_grammatical(unit, once, restart):
     wrong = [line for line in lines if not text.language.allows(line)]
     assert len(lines) >= 64, f"32 texts of {rows.shape[1]} tokens hold {len(lines)} whole lines, expected more."
     assert len(wrong) <= (1 - least) * len(lines), (
-        f"{len(lines) - len(wrong)} of {len(lines)} lines that it wrote are sentences of the language; it has to be "
-        f"{100 * least:.0f} %.\n  Not one: {wrong[0][:60]!r}. A right one: {text.language.sentences(1, 0).strip()!r}."
+        f"{len(lines) - len(wrong)} of {len(lines)} generated lines are sentences of the language; it must be at least "
+        f"{100 * least:.0f} %.\n  Wrong: {wrong[0][:60]!r}. Correct: {text.language.sentences(1, 0).strip()!r}."
     )
-    assert len(set(lines)) > 20, f"Of {len(lines)} lines only {len(set(lines))} differ: is anything drawn?"
+    assert len(set(lines)) > 20, f"Only {len(set(lines))} of {len(lines)} lines are different: do you draw the tokens?"
 
 
 @check("grammar", "property", "greedy")

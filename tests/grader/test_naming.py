@@ -100,7 +100,7 @@ def error_of(got, expected):
 @pytest.mark.parametrize(
     ("says", "got", "expected", "can"),
     [
-        ("k below 1 is not refused.", torch.zeros(1), Raised("ValueError", ""), True),
+        ("you do not refuse a k below 1.", torch.zeros(1), Raised("ValueError", ""), True),
         ("your values are halved.", torch.zeros(1), Raised("ValueError", ""), False),
         ("you accept k below 1.", Raised("RuntimeError", "x"), Raised("ValueError", ""), False),
         ("you raise a RuntimeError.", Raised("RuntimeError", "x"), Raised("ValueError", ""), True),

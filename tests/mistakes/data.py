@@ -75,10 +75,14 @@ def _both(id: str, says: str, batch: Edits, dataset: Edits) -> list[Mistake]:
 
 
 SPLIT = [
-    _split("parts-swapped", "you return the validation part first.", {PARTS: "return tokens[cut:], tokens[:cut]"}),
+    _split(
+        "parts-swapped",
+        "you return the validation part first: return the training part first.",
+        {PARTS: "return tokens[cut:], tokens[:cut]"},
+    ),
     _split(
         "validates-on-the-beginning",
-        "your validation part is the beginning of the text: it must be the end.",
+        "your validation part is the beginning of the text: use the end.",
         {PARTS: "return tokens[len(tokens) - cut :], tokens[: len(tokens) - cut]"},
     ),
     _split(
@@ -86,26 +90,34 @@ SPLIT = [
         "your training part still contains the validation tokens.",
         {PARTS: "return tokens, tokens[cut:]"},
     ),
-    _split("overlap", "one token is in both of your parts.", {PARTS: "return tokens[: cut + 1], tokens[cut:]"}),
-    _split("gap", "one token is in neither of your parts.", {PARTS: "return tokens[:cut], tokens[cut + 1 :]"}),
+    _split(
+        "overlap",
+        "one token is in both parts: cut both at the same position.",
+        {PARTS: "return tokens[: cut + 1], tokens[cut:]"},
+    ),
+    _split(
+        "gap",
+        "one token is in neither part: cut both at the same position.",
+        {PARTS: "return tokens[:cut], tokens[cut + 1 :]"},
+    ),
     _split(
         "cut-off",
-        "you cut n * val_fraction off to a whole number: int(100 * 0.29) is 28. Use round.",
+        "you truncate n * val_fraction to an integer: int(100 * 0.29) is 28. Use round.",
         {CUT: "cut = len(tokens) - int(len(tokens) * val_fraction)"},
     ),
     _split(
         "training-part-cut-off",
-        "you cut n * (1 - val_fraction) off to a whole number, so that the validation part gets too many: round n * val_fraction.",
+        "you truncate n * (1 - val_fraction), so the validation part gets too many tokens: round n * val_fraction.",
         {CUT: "cut = int(len(tokens) * (1 - val_fraction))"},
     ),
     _split(
         "training-part-rounded",
-        "you round the size of the training part: round that of the validation part, the other one is what is left.",
+        "you round the size of the training part: round the size of the validation part, and the rest is for training.",
         {CUT: "cut = round(len(tokens) * (1 - val_fraction))"},
     ),
     _split(
         "default",
-        "your val_fraction is 0.2 where none is given: it is 0.1.",
+        "your default val_fraction is 0.2: it must be 0.1.",
         {"val_fraction: float = 0.1": "val_fraction: float = 0.2"},
     ),
     _split(
@@ -117,91 +129,97 @@ SPLIT = [
     ),
     _split(
         "copies",
-        "your parts of an array are copies: slices are views, and cost nothing for a file of any size.",
+        "you copy the parts of an array: return slices, which are views and need no memory.",
         {
             PARTS: "copy = tokens.clone() if isinstance(tokens, Tensor) else tokens.copy()\n    return copy[:cut], copy[cut:]"
         },
     ),
     _split(
         "copies-tensors",
-        "your parts of a tensor are copies: slices are views, and cost nothing for a text of any size.",
+        "you copy the parts of a tensor: return slices, which are views and need no memory.",
         {
             PARTS: "return (tokens[:cut].clone(), tokens[cut:].clone()) if isinstance(tokens, Tensor) else (tokens[:cut], tokens[cut:])"
         },
     ),
     _split(
         "list-of-parts",
-        "you return a list: the parts are a tuple.",
+        "you return a list: return a tuple.",
         {PARTS: "return [tokens[:cut], tokens[cut:]]"},
     ),
     _split(
         "becomes-int64",
-        "you convert the tokens to int64: the parts must have the dtype of what was split.",
+        "you convert the tokens to int64: keep their dtype.",
         {
             PARTS: "tokens = tokens.long() if isinstance(tokens, Tensor) else tokens.astype(np.int64)\n    return tokens[:cut], tokens[cut:]"
         },
     ),
     _split(
         "half-rounded-up",
-        "you round a half up: Python's round goes to the even number (2.5 to 2).",
+        "you round halves up: use Python's round, which rounds a half to the even number (2.5 to 2).",
         {CUT: "cut = len(tokens) - int(len(tokens) * val_fraction + 0.5)"},
     ),
     _split(
         "becomes-a-tensor",
-        "you turn an array into a tensor: the parts must be of the type of what was split, so that a mapped file stays one.",
+        "you turn an array into a tensor: keep the type, so that a memory-mapped file stays in its file.",
         {PARTS: "tokens = torch.as_tensor(tokens)\n    return tokens[:cut], tokens[cut:]"},
     ),
-    _split("any-fraction", "you take any val_fraction: refuse what is not between 0 and 1.", {FRACTION: "if False:"}),
-    _split("empty-part", "one of your parts may be empty: refuse that with a ValueError.", {EMPTY: "if False:"}),
-    _split("any-shape", "you take tokens of any shape: refuse all that has not one axis.", {SPLIT_AXES: "if not 0 <"}),
+    _split(
+        "any-fraction", "you take any val_fraction: refuse one that is not between 0 and 1.", {FRACTION: "if False:"}
+    ),
+    _split("empty-part", "you allow an empty part: refuse that with a ValueError.", {EMPTY: "if False:"}),
+    _split(
+        "any-shape",
+        "you take tokens of any shape: refuse all shapes but those with one axis.",
+        {SPLIT_AXES: "if not 0 <"},
+    ),
 ]
 
 CUTTING = [
     *_both(
         "not-shifted",
-        "your targets are the inputs: they must be what comes one place later in the text.",
+        "your targets are the inputs: shift them by one position in the text.",
         {SHIFTED: SHIFTED.replace("windows[:, 1:]", "windows[:, :-1]")},
         {PAIR: PAIR.replace("window[1:]", "window[:-1]")},
     ),
     *_both(
         "plus-one",
-        "your targets are the inputs plus 1: shift the place in the text, not the token's number.",
+        "your targets are the inputs plus 1: shift the position in the text, not the token id.",
         {SHIFTED: "return windows[:, :-1].contiguous(), windows[:, :-1] + 1"},
         {PAIR: "return window[:-1].clone(), window[:-1] + 1"},
     ),
     *_both(
         "swapped",
-        "your targets come before your inputs: return the inputs first, and as targets what follows them.",
+        "your targets precede your inputs in the text: return the earlier tokens as inputs, and the following ones as targets.",
         {SHIFTED: "return windows[:, 1:].contiguous(), windows[:, :-1].contiguous()"},
         {PAIR: "return window[1:].clone(), window[:-1].clone()"},
     ),
     *_both(
         "rolled",
-        "you make targets by rolling the inputs: the last target is then the first input, and not the next token.",
+        "you make targets by rolling the inputs, so the last target is the first input: it must be the next token in the text.",
         {SHIFTED: "return windows[:, :-1].contiguous(), windows[:, :-1].roll(-1, 1)"},
         {PAIR: "return window[:-1].clone(), window[:-1].roll(-1)"},
     ),
     *_both(
         "dtype-kept",
-        "your batch has the dtype of the tokens: it must be int64, whatever they are.",
+        "your batch has the dtype of the tokens: convert it to int64.",
         {STACKED: "windows = torch.stack([torch.as_tensor(tokens[i : i + length + 1]) for i in starts.tolist()])"},
         {WINDOW: "window = torch.as_tensor(self.tokens[start : start + self.length + 1])"},
     ),
     *_both(
         "int32",
-        "your tokens come out as int32: they must be int64.",
+        "you return int32 tokens: return int64.",
         {STACKED: f"{STACKED}.int()"},
         {WINDOW: f"{WINDOW}.int()"},
     ),
     *_both(
         "through-int16",
-        "uint16 tokens above 32767 come out negative: you go through int16 on the way to int64.",
+        "you convert uint16 tokens through int16, so those above 32767 become negative: convert directly to int64.",
         {READ_ARRAY: "return torch.from_numpy(np.asarray(window).astype(np.int16)).long()"},
         {READ_ARRAY: "return torch.from_numpy(np.asarray(window).astype(np.int16)).long()"},
     ),
     *_both(
         "through-int32",
-        "numbers from 2^31 on come out wrong: you go through int32 on the way to int64.",
+        "you convert through int32, so numbers from 2^31 on become wrong: convert directly to int64.",
         {
             READ_ARRAY: "return torch.from_numpy(np.asarray(window).astype(np.int32)).long()",
             READ_TENSOR: "return window.int().long()",
@@ -213,7 +231,7 @@ CUTTING = [
     ),
     *_both(
         "through-float",
-        "large numbers come out rounded: you go through a float on the way to int64.",
+        "you convert through a float, so large numbers get rounded: convert directly to int64.",
         {READ_TENSOR: "return torch.tensor(window.tolist(), dtype=torch.float32).long()"},
         {READ_TENSOR: "return torch.tensor(window.tolist(), dtype=torch.float32).long()"},
     ),
@@ -222,7 +240,7 @@ CUTTING = [
 BATCH = [
     _batch(
         "last-place-never",
-        "the last window is never drawn: torch.randint leaves out its upper end, and the last start is n - length - 1.",
+        "you never draw the last window: torch.randint excludes its upper end, and the last start is n - length - 1.",
         {STARTS: STARTS.replace("len(tokens) - length", "len(tokens) - length - 1")},
     ),
     _batch(
@@ -232,22 +250,22 @@ BATCH = [
     ),
     _batch(
         "first-place-never",
-        "the first window is never drawn: starts begin at 0.",
+        "you never draw the first window: starts begin at 0.",
         {STARTS: STARTS.replace("len(tokens) - length", "min(1, len(tokens) - length - 1), len(tokens) - length")},
     ),
     _batch(
         "one-start",
-        "all rows of your batch are one and the same window: draw a start for each.",
+        "all rows of your batch are the same window: draw one start per row.",
         {STARTS: f"{STARTS}[:1].expand(batch_size)"},
     ),
     _batch(
         "rows-in-a-row",
-        "you draw one start a batch and let the rows follow one another: draw each start on its own.",
+        "you draw one start per batch and let the rows follow one another: draw each start independently.",
         {STARTS: f"{STARTS}[:1]\n    starts = (starts + torch.arange(batch_size)) % (len(tokens) - length)"},
     ),
     _batch(
         "own-seed",
-        "you seed a generator yourself in every call: every batch is the same.",
+        "you seed a generator in every call, so every batch is the same: do not seed.",
         {STARTS: STARTS.replace("=generator)", "=torch.Generator().manual_seed(0))")},
     ),
     _batch(
@@ -257,17 +275,17 @@ BATCH = [
     ),
     _batch(
         "no-window-twice",
-        "you draw without putting back: the starts are independent, and there may be more rows than places.",
+        "you draw without replacement: draw the starts independently, since there may be more rows than starts.",
         {STARTS: "starts = torch.randperm(len(tokens) - length, generator=generator)[:batch_size]"},
     ),
     _batch(
         "generator-ignored",
-        "you do not use the generator that is given: pass generator=generator.",
+        "you do not use the given generator: pass generator=generator.",
         {STARTS: STARTS.replace("generator=generator", "generator=None")},
     ),
     _batch(
         "seeds-the-global-generator",
-        "you take the seed out of the generator and seed torch's global one with it.",
+        "you take the generator's seed and seed torch's global one with it: draw from the given generator itself.",
         {
             STARTS: "torch.default_generator.manual_seed(generator.initial_seed() if generator else 0)\n    "
             + STARTS.replace("generator=generator", "generator=None")
@@ -275,12 +293,12 @@ BATCH = [
     ),
     _batch(
         "generator-ignored-for-arrays",
-        "you do not use the generator where the tokens are an array: pass generator=generator there too.",
+        "you do not use the generator if the tokens are an array: pass generator=generator there too.",
         {STARTS: "if isinstance(tokens, np.ndarray):\n        generator = None\n    " + STARTS},
     ),
     _batch(
         "numpy-starts-for-arrays",
-        "you draw the starts with numpy where the tokens are an array: draw them with torch, from the generator.",
+        "you draw the starts with numpy if the tokens are an array: draw them with torch, from the generator.",
         {
             STARTS: "if isinstance(tokens, np.ndarray):\n        starts = torch.from_numpy(np.random.randint(0, len(tokens) - length, batch_size))\n    else:\n        "
             + STARTS
@@ -288,7 +306,7 @@ BATCH = [
     ),
     _batch(
         "python-random",
-        "you draw with Python's random where no generator is given: None means torch's global one.",
+        "you draw with Python's random if no generator is given: None means torch's global one.",
         {
             STARTS: "import random\n    "
             + STARTS
@@ -297,7 +315,7 @@ BATCH = [
     ),
     _batch(
         "own-generator-for-none",
-        "you make a generator of your own where none is given: None means torch's global one.",
+        "you create your own generator if none is given: None means torch's global one.",
         {
             STARTS: STARTS.replace(
                 "=generator)", "=generator or torch.Generator().manual_seed(torch.initial_seed() % 2**63))"
@@ -311,7 +329,7 @@ BATCH = [
     ),
     _batch(
         "generator-from-its-seed",
-        "you start your generator anew from its seed: use the one you are given, which goes on with each call.",
+        "you restart the generator from its seed: draw from the given one, which continues from call to call.",
         {
             STARTS: STARTS.replace(
                 "=generator)", "=torch.Generator().manual_seed(generator.initial_seed()) if generator else None)"
@@ -320,12 +338,12 @@ BATCH = [
     ),
     _batch(
         "device-ignored",
-        "your batch stays on the device of the tokens: put it on the device that is asked for.",
+        "your batch stays on the device of the tokens: move it to `device`.",
         {"windows = windows.to(device)": "windows = windows.to(None)"},
     ),
     _batch(
         "device-for-inputs-only",
-        "your targets stay on the device of the tokens: put both on the device that is asked for.",
+        "your targets stay on the device of the tokens: move both tensors to `device`.",
         {
             "windows = windows.to(device)": "windows = windows.to(None)",
             SHIFTED: "return windows[:, :-1].contiguous().to(device), windows[:, 1:].contiguous()",
@@ -333,12 +351,12 @@ BATCH = [
     ),
     _batch(
         "device-ignored-for-arrays",
-        "a batch of an array stays on the CPU: put it on the device that is asked for.",
+        "your batch from an array stays on the CPU: move it to `device`.",
         {"windows = windows.to(device)": "windows = windows.to(device if isinstance(tokens, Tensor) else None)"},
     ),
     _batch(
         "views",
-        "your batch is a view of the text: whoever writes into it changes the text.",
+        "your batch is a view of the text, so writing into it changes the text: return new tensors.",
         {
             STACKED: STACKED
             + "\n    if batch_size == 1:\n        windows = _read(tokens, int(starts[0]), int(starts[0]) + length + 1)[None]",
@@ -347,17 +365,17 @@ BATCH = [
     ),
     _batch(
         "converts-everything",
-        "you convert the whole text for every batch: cut the windows first, and convert them alone.",
+        "you convert the whole text for every batch: cut out the windows first, and convert only them.",
         {STARTS: "tokens = torch.as_tensor(tokens[:]).to(torch.int64)\n    " + STARTS},
     ),
     _batch(
         "copies-arrays",
-        "you copy the whole array for every batch: cut the windows first, and copy them alone.",
+        "you copy the whole array for every batch: cut out the windows first, and copy only them.",
         {STARTS: "tokens = np.array(tokens) if isinstance(tokens, np.ndarray) else tokens\n    " + STARTS},
     ),
     _batch(
         "sequence-first",
-        "your batch is (length, batch_size): the batch comes first.",
+        "your batch is (length, batch_size): the batch axis comes first.",
         {SHIFTED: "return windows[:, :-1].T, windows[:, 1:].T"},
     ),
     _batch(
@@ -367,7 +385,7 @@ BATCH = [
     ),
     _batch(
         "needs-one-more",
-        "you accept `length` tokens, and drawing from nothing is a RuntimeError of torch: a window needs length + 1.",
+        "you accept `length` tokens, and then torch raises a RuntimeError: a window needs length + 1 tokens.",
         {BATCH_CHECKS: BATCH_CHECKS.replace("(tokens, length)", "(tokens, length - 1)")},
     ),
     _batch(
@@ -377,7 +395,7 @@ BATCH = [
     ),
     _batch(
         "any-shape",
-        "you take tokens of any shape: refuse all that has not one axis.",
+        "you take tokens of any shape: refuse all shapes but those with one axis.",
         {BATCH_CHECKS: BATCH_CHECKS.replace("_check_one_axis(tokens)", "pass")},
     ),
 ]
@@ -385,17 +403,17 @@ BATCH = [
 DATASET = [
     _dataset(
         "too-many",
-        "n // length is one window too many where length divides n: its last target would lie past the end.",
+        "you count n // length windows, one too many if length divides n: use n - 1, since the last target needs a token too.",
         {COUNT: "return len(self.tokens) // self.length"},
     ),
     _dataset(
         "last-window-dropped",
-        "your last window is missing: n - 1 is divided by length, rounded down, and nothing else is taken off.",
+        "your last window is missing: the number of windows is (n - 1) // length, without subtracting anything else.",
         {COUNT: "return (len(self.tokens) - 2) // self.length"},
     ),
     _dataset(
         "apart",
-        "your windows lie length + 1 apart: the last token of one is the first of the next.",
+        "your windows start length + 1 apart: window i begins at i * length, with the last token of the previous one.",
         {
             COUNT: "return len(self.tokens) // (self.length + 1)",
             START: "start = index % len(self) * (self.length + 1)",
@@ -403,7 +421,7 @@ DATASET = [
     ),
     _dataset(
         "overlap",
-        "your windows begin at every token: window i begins at i * length.",
+        "you have a window at every token: window i begins at i * length.",
         {COUNT: "return len(self.tokens) - self.length", START: "start = index % len(self)"},
     ),
     _dataset(
@@ -413,27 +431,27 @@ DATASET = [
     ),
     _dataset(
         "negative-from-the-end-of-the-text",
-        "you multiply a negative number by length: that counts tokens from the end, and not windows.",
+        "you multiply a negative index by length, which counts tokens from the end: make it positive first.",
         {START: "start = index * self.length"},
     ),
     _dataset(
         "no-index-error-before-the-start",
-        "a number below -len(dataset) begins at the end once more: raise an IndexError.",
+        "an index below -len(dataset) wraps around in your code: raise an IndexError.",
         {IN_RANGE: "if index >= len(self):"},
     ),
     _dataset(
         "no-index-error",
-        "there is no IndexError past the end: a `for` loop over your dataset never ends.",
+        "there is no IndexError past the end, so a `for` loop over your dataset never ends: raise one.",
         {IN_RANGE: "if False:"},
     ),
     _dataset(
         "value-error",
-        "you raise a ValueError for a window that is not there: an IndexError is what ends a loop.",
+        "you raise a ValueError for a window that does not exist: raise an IndexError, which ends a `for` loop.",
         {INDEX_ERROR: "raise ValueError(f"},
     ),
     _dataset(
         "file-read-whole",
-        "you read the whole file when it is opened: map it with np.memmap, and convert nothing but a window.",
+        "you read the whole file when you open it: map it with np.memmap, and convert only the windows.",
         {MAPPED: "return cls(np.fromfile(path, dtype=dtype), length)"},
     ),
     _dataset(
@@ -443,12 +461,12 @@ DATASET = [
     ),
     _dataset(
         "converts-in-the-constructor",
-        "your constructor converts the whole text to int64: keep it as it is, and convert a window.",
+        "your constructor converts the whole text to int64: keep it as it is, and convert only windows.",
         {"self.tokens = tokens  #": "self.tokens = torch.as_tensor(tokens).long()  #"},
     ),
     _dataset(
         "arrays-converted-in-the-constructor",
-        "your constructor converts a whole array to int64: keep it as it is, and convert a window.",
+        "your constructor converts a whole array to int64: keep it as it is, and convert only windows.",
         {
             "self.tokens = tokens  #": "self.tokens = tokens if isinstance(tokens, Tensor) else torch.from_numpy(tokens.astype(np.int64))  #"
         },
@@ -460,17 +478,17 @@ DATASET = [
     ),
     _dataset(
         "converts-for-each-window",
-        "you convert the whole text for each window: cut first, and convert what you have cut out.",
+        "you convert the whole text for each window: cut out the window first, and convert only it.",
         {WINDOW: "window = torch.as_tensor(np.asarray(self.tokens).astype(np.int64))[start : start + self.length + 1]"},
     ),
     _dataset(
         "views",
-        "your windows are views of the text: whoever writes into one changes the text.",
+        "your windows are views of the text, so writing into one changes the text: return new tensors.",
         {PAIR: "return window[:-1], window[1:]"},
     ),
     _dataset(
         "array-views",
-        "your windows of an array are views of it: whoever writes into one changes the text.",
+        "your windows of an array are views of it, so writing into one changes the text: return new tensors.",
         {
             READ_ARRAY: "return torch.from_numpy(np.asarray(window).astype(np.int64, copy=False))",
             PAIR: "if isinstance(self.tokens, Tensor):\n            return window[:-1].clone(), window[1:].clone()\n        return window[:-1], window[1:]",
@@ -478,36 +496,36 @@ DATASET = [
     ),
     _dataset(
         "windows-kept",
-        "you keep the windows that you have handed out: whoever writes into one changes what comes next time.",
+        "you keep the windows that you returned, so writing into one changes later results: read each window again.",
         {
             PAIR: "kept = self.__dict__.setdefault('_kept', {})\n        return kept.setdefault(start, (window[:-1].clone(), window[1:].clone()))"
         },
     ),
     _dataset(
         "file-without-a-window",
-        "you make a dataset of a file that has no window: refuse fewer than length + 1 tokens there too.",
+        "you create a dataset from a file without a window: refuse fewer than length + 1 tokens there too.",
         {
             MAPPED: 'dataset = cls.__new__(cls)\n        dataset.tokens, dataset.length = np.memmap(path, dtype=dtype, mode="r"), length\n        return dataset'
         },
     ),
     _dataset(
         "file-dtype-ignored",
-        "you read every file as uint16: use the dtype that is given.",
+        "you read every file as uint16: use the given dtype.",
         {MAPPED: MAPPED.replace("dtype=dtype", 'dtype="uint16"')},
     ),
     _dataset(
         "file-bytes",
-        "you map the file without a dtype, and np.memmap then takes each byte for a number: pass the dtype on.",
+        "you map the file without a dtype, so np.memmap takes each byte for a number: pass the dtype on.",
         {MAPPED: MAPPED.replace("dtype=dtype, ", "")},
     ),
     _dataset(
         "file-dtype-default",
-        "your from_file takes int16 where no dtype is given: it is uint16.",
+        "your from_file takes int16 by default: the default is uint16.",
         {FROM_FILE: FROM_FILE.replace("uint16", "int16")},
     ),
     _dataset(
         "empty",
-        "you make a dataset without a window: refuse fewer than length + 1 tokens.",
+        "you create a dataset without a window: refuse fewer than length + 1 tokens.",
         {DATASET_CHECKS: DATASET_CHECKS.replace("_check_long_enough(tokens, length)", "pass")},
     ),
     _dataset(
@@ -517,7 +535,7 @@ DATASET = [
     ),
     _dataset(
         "any-shape",
-        "you take tokens of any shape: refuse all that has not one axis.",
+        "you take tokens of any shape: refuse all shapes but those with one axis.",
         {DATASET_CHECKS: DATASET_CHECKS.replace("_check_one_axis(tokens)", "pass")},
     ),
 ]
@@ -525,14 +543,14 @@ DATASET = [
 LOADER_ORDER = [
     _loader(
         "reads-an-epoch",
-        "you read windows before their batch is due, or read those of batches that were handed out before: read those of one batch.",
+        "you read windows of later or earlier batches: read only the windows of the batch that is due.",
         {
             WINDOWS: "windows = [tuple(map(torch.clone, self.dataset[index])) for index in order][begin : begin + self.batch_size]"
         },
     ),
     _loader(
         "reads-an-epoch-at-once",
-        "you read all windows of an epoch when it begins: read those of a batch when it is due.",
+        "you read all windows of an epoch when it begins: read the windows of a batch when it is due.",
         {
             NEW_EPOCH: "if epoch != self.epoch:\n                everything = dict(enumerate(self.dataset[i] for i in range(len(self.dataset))))\n            "
             + NEW_EPOCH,
@@ -541,12 +559,12 @@ LOADER_ORDER = [
     ),
     _loader(
         "reads-in-the-constructor",
-        "you read all windows when the loader is made: read those of a batch when it is due.",
+        "you read all windows when you create the loader: read the windows of a batch when it is due.",
         {"self.dataset = dataset\n": "self.dataset = [dataset[i] for i in range(len(dataset))]\n"},
     ),
     _loader(
         "reads-a-batch-ahead",
-        "you read a batch before it is asked for: read the windows of a batch when it is due.",
+        "you read a batch before it is requested: read the windows of a batch when it is due.",
         {
             WINDOWS: WINDOWS
             + "\n            following = [self.dataset[index] for index in order[begin + self.batch_size : begin + 2 * self.batch_size]]"
@@ -555,7 +573,7 @@ LOADER_ORDER = [
     ),
     _loader(
         "resumes-by-reading",
-        "you read all earlier batches to get where the state was taken: a division tells which windows are next.",
+        "you read all earlier batches to resume: a division tells you which windows are next.",
         {
             GO_ON: "skipped = state['handed_out'] - self._handed_out\n        for number in range(skipped):\n            self.dataset[number % len(self.dataset)]\n        "
             + GO_ON
@@ -563,7 +581,7 @@ LOADER_ORDER = [
     ),
     _loader(
         "shuffles-the-dataset",
-        "you shuffle the list of windows that you were given: shuffle an order of your own.",
+        "you shuffle the caller's list of windows: shuffle a list of indices instead.",
         {
             NEW_EPOCH: "if epoch != self.epoch and isinstance(self.dataset, list):\n                mixed = [self.dataset[i] for i in self._order()]\n                self.dataset[:] = mixed\n            "
             + NEW_EPOCH
@@ -571,7 +589,7 @@ LOADER_ORDER = [
     ),
     _loader(
         "batch-of-one-is-a-view",
-        "a batch of one window shares its memory with the dataset: whoever writes into it changes the dataset.",
+        "your batch of one window shares memory with the dataset, so writing into it changes the dataset: return new tensors.",
         {
             COUNTED: COUNTED.replace(
                 "torch.stack(inputs), torch.stack(targets)",
@@ -581,38 +599,38 @@ LOADER_ORDER = [
     ),
     _loader(
         "batches-shuffled-only",
-        "you shuffle the batches and leave the windows inside them as neighbours: shuffle the windows.",
+        "you shuffle the batches but leave neighboring windows together: shuffle the windows.",
         {
             ORDER: "batches = torch.randperm(len(self), generator=generator).tolist()\n        return [b * self.batch_size + i for b in batches for i in range(self.batch_size)]"
         },
     ),
     _loader(
         "python-random",
-        "you shuffle with Python's random, whose global state the rest of the run shares: make a generator of its own.",
+        "you shuffle with Python's random, whose global state the rest of the run shares: create a separate generator.",
         {
             ORDER: "import random\n        order = list(range(len(self.dataset)))\n        random.seed(self.seed * 1_000_003 + self.epoch)\n        random.shuffle(order)\n        return order"
         },
     ),
     _loader(
         "numpy-random",
-        "you shuffle with numpy's global generator, which the rest of the run shares: make a generator of its own.",
+        "you shuffle with numpy's global generator, which the rest of the run shares: create a separate generator.",
         {
             ORDER: "np.random.seed((self.seed * 1_003 + self.epoch) % 2**32)\n        return np.random.permutation(len(self.dataset)).tolist()"
         },
     ),
     _loader(
         "not-shuffled",
-        "your windows come in the order of the text: shuffle them.",
+        "your windows come in text order: shuffle them.",
         {ORDER: "return list(range(len(self.dataset)))"},
     ),
     _loader(
         "same-order-each-epoch",
-        "every epoch of yours has the same order: make it from the number of the epoch too.",
+        "all your epochs have the same order: derive it from the epoch's number too.",
         {SEEDED: "generator = torch.Generator().manual_seed(self.seed)"},
     ),
     _loader(
         "order-turned",
-        "your epochs are one order that begins elsewhere each time: draw a new one.",
+        "your epochs have the same order with a different start: draw a new order for each epoch.",
         {
             SEEDED: "generator = torch.Generator().manual_seed(self.seed)",
             ORDER: "return torch.randperm(len(self.dataset), generator=generator).roll(self.epoch).tolist()",
@@ -620,23 +638,23 @@ LOADER_ORDER = [
     ),
     _loader(
         "seed-ignored",
-        "your order does not depend on the seed.",
+        "your order does not depend on the seed: derive it from the seed and the epoch.",
         {SEEDED: "generator = torch.Generator().manual_seed(self.epoch)"},
     ),
-    _loader("seed-default", "your seed is 1 where none is given: it is 0.", {"seed: int = 0": "seed: int = 1"}),
+    _loader("seed-default", "your default seed is 1: it must be 0.", {"seed: int = 0": "seed: int = 1"}),
     _loader(
         "global-generator",
-        "you shuffle with torch's global generator: another seed there changes your order. Make a generator of its own.",
+        "you shuffle with torch's global generator, so its seed changes your order: create a separate generator.",
         {ORDER: "return torch.randperm(len(self.dataset)).tolist()"},
     ),
     _loader(
         "seed-too-large",
-        "a large seed, such as that of a clock, becomes more than a generator takes: bring it below 2^63 with %.",
+        "your code makes a large seed, such as a time in nanoseconds, larger than a generator takes: reduce it below 2^63 with %.",
         {SEEDED: SEEDED.replace(" % 2**63", "")},
     ),
     _loader(
         "seeds-the-global-generator",
-        "you seed torch's global generator for your order, which changes what the rest of the run draws.",
+        "you seed torch's global generator for your order, which changes all later draws of the run: create a separate generator.",
         {
             SEEDED: "torch.default_generator.manual_seed(self.seed * 1009 + self.epoch)",
             ORDER: "return torch.randperm(len(self.dataset)).tolist()",
@@ -644,12 +662,12 @@ LOADER_ORDER = [
     ),
     _loader(
         "one-generator",
-        "your generator is seeded once and drawn from every epoch: after a restart it begins anew. Seed one from seed and epoch.",
+        "you seed one generator and draw every epoch from it, so after a restart it begins again: seed a new one from seed and epoch.",
         {SEEDED: "generator = self.__dict__.setdefault('_generator', torch.Generator().manual_seed(self.seed))"},
     ),
     _loader(
         "windows-twice",
-        "you draw windows with torch.randint, so that some come twice in an epoch and others never: use torch.randperm.",
+        "you draw windows with torch.randint, so some come twice in an epoch and others never: use torch.randperm.",
         {ORDER: "return torch.randint(len(self.dataset), (len(self.dataset),), generator=generator).tolist()"},
     ),
     _loader(
@@ -667,22 +685,22 @@ LOADER_BATCHES = [
     ),
     _loader(
         "len-is-windows",
-        "your len counts windows: it is the number of full batches.",
+        "your len counts windows: count full batches.",
         {LEN: "return len(self.dataset)"},
     ),
     _loader(
         "ends-after-an-epoch",
-        "your iterator ends after one epoch: it goes on with the next one, without end.",
+        "your iterator ends after one epoch: continue with the next one, without end.",
         {NEW_EPOCH: "if epoch not in (-1, self.epoch):\n                return\n            if epoch != self.epoch:"},
     ),
     _loader(
         "concatenated",
-        "your windows are joined to one long row: stack them to (batch_size, length).",
+        "you join the windows to one long row: stack them to (batch_size, length).",
         {COUNTED: COUNTED.replace("torch.stack", "torch.cat")},
     ),
     _loader(
         "swapped",
-        "you hand out the targets first.",
+        "you yield the targets first: the inputs come first.",
         {
             COUNTED: COUNTED.replace(
                 "torch.stack(inputs), torch.stack(targets)", "torch.stack(targets), torch.stack(inputs)"
@@ -691,7 +709,7 @@ LOADER_BATCHES = [
     ),
     _loader(
         "no-full-batch",
-        "you make a loader that has no full batch: refuse that with a ValueError.",
+        "you create a loader that has no full batch: refuse that with a ValueError.",
         {TOO_LARGE: "if False:"},
     ),
     _loader(
@@ -702,37 +720,37 @@ LOADER_BATCHES = [
 LOADER_RESUME = [
     _loader(
         "counted-after-the-yield",
-        "your state is one batch behind: code after `yield` runs when the next batch is asked for, so count before it.",
+        "your state is one batch behind: code after `yield` runs only when the next batch is requested, so count before it.",
         {COUNTED: "yield torch.stack(inputs), torch.stack(targets)\n            self._handed_out += 1"},
     ),
     _loader(
         "load-does-nothing",
-        "your load_state_dict changes nothing.",
+        "your load_state_dict has no effect: set the position and the seed.",
         {GO_ON: "pass", TAKE_SEED: "pass"},
     ),
     _loader(
         "begins-anew",
-        "every new iterator of yours begins at the first batch of all.",
+        "every new iterator starts at the very first batch: continue after the last yielded one.",
         {BEGIN_ITER: f"{BEGIN_ITER}\n        self._handed_out = 0"},
     ),
     _loader(
         "state-without-place",
-        "your state lacks the place inside the epoch: a resumed run sees the epoch's first batches again.",
+        "your state lacks the position inside the epoch, so a resumed run sees the epoch's first batches again: store it.",
         {STATE: STATE.replace("self._handed_out", "self.epoch * len(self)")},
     ),
     _loader(
         "epoch-begins-anew",
-        "a new iterator of yours begins the epoch anew: go on behind the last batch that was handed out.",
+        "a new iterator starts the epoch again: continue after the last yielded batch.",
         {BEGIN_ITER: f"{BEGIN_ITER}\n        self._handed_out = self.epoch * len(self)"},
     ),
     _loader(
         "state-without-epoch",
-        "your state lacks the epoch: a resumed run goes on in the first one.",
+        "your state lacks the epoch, so a resumed run continues in the first one: store it.",
         {STATE: STATE.replace("self._handed_out", "self._handed_out % len(self)")},
     ),
     _loader(
         "skips-a-batch",
-        "a resumed loader of yours skips a batch: the state counts what was handed out, so that number is the next one.",
+        "your resumed loader skips a batch: the state counts yielded batches, and that count is the number of the next one.",
         {GO_ON: f"{GO_ON} + 1"},
     ),
     _loader(
@@ -740,27 +758,27 @@ LOADER_RESUME = [
     ),
     _loader(
         "state-of-other-sizes",
-        "you go on from the state of a loader with another number of windows or another batch size: refuse it.",
+        "you resume from the state of a loader with a different number of windows or batch size: refuse it.",
         {SIZES: "for name, own in ():"},
     ),
     _loader(
         "changed-by-a-refusal",
-        "your load_state_dict has changed the loader before it refuses: check everything first.",
+        "your load_state_dict changes the loader before it refuses a state: check everything first.",
         {SIZES: "self._handed_out, self.seed = state['handed_out'], state['seed']\n        " + SIZES},
     ),
     _loader(
         "wiped-by-a-refusal",
-        "your load_state_dict starts the loader anew before it refuses: check everything first.",
+        "your load_state_dict resets the loader before it refuses a state: check everything first.",
         {SIZES: "self._handed_out = 0\n        " + SIZES},
     ),
     _loader(
         "seed-taken-before-a-refusal",
-        "your load_state_dict has taken the seed before it refuses: check everything first.",
+        "your load_state_dict sets the seed before it refuses a state: check everything first.",
         {SIZES: "self.seed = state['seed']\n        " + SIZES},
     ),
     _loader(
         "state-with-initial-seed",
-        "your state holds the seed the loader was made with, not the one it goes by since it loaded a state.",
+        "your state holds the seed of the constructor: after a load it must hold the loaded seed.",
         {
             "self._handed_out = 0  #": "self._first_seed = seed\n        self._handed_out = 0  #",
             STATE: STATE.replace("self.seed", "self._first_seed"),
@@ -768,7 +786,7 @@ LOADER_RESUME = [
     ),
     _loader(
         "epoch-not-restored",
-        "your epoch stays as it was when a state is loaded: it is that of the loader which gave the state.",
+        "your epoch does not change when you load a state: it must be the epoch of the saved loader.",
         {
             EPOCH: "return max(0, self._handed_out - self.__dict__.get('_loaded', 0)) // len(self)",
             GO_ON: GO_ON + "\n        self._loaded = self._handed_out",
@@ -786,7 +804,7 @@ LOADER_RESUME = [
     ),
     _loader(
         "state-of-tensors",
-        "your state holds tensors: it is a dict of whole numbers.",
+        "your state holds tensors: store ints.",
         {
             STATE: STATE.replace("self._handed_out,", "torch.tensor(self._handed_out),"),
             GO_ON: 'self._handed_out = int(state["handed_out"])',
@@ -794,12 +812,12 @@ LOADER_RESUME = [
     ),
     _loader(
         "epoch-counts-from-one",
-        "your epoch is 1 before the first batch: it is the number of epochs that are over.",
+        "your epoch is 1 before the first batch: it is the number of completed epochs.",
         {EPOCH: "return self._handed_out // len(self) + 1"},
     ),
     _loader(
         "epoch-late",
-        "your epoch changes with the first batch of the next one: it counts what is handed out, so it changes with the last.",
+        "your epoch changes only with the first batch of the next epoch: it must change with the last batch.",
         {
             EPOCH: "return max(0, self._handed_out - 1) // len(self)",
             NEW_EPOCH: "self_epoch = self._handed_out // len(self)\n            if epoch != self_epoch:",
@@ -813,7 +831,7 @@ SHORTCUTS = [
     Mistake(
         "uses-DataLoader",
         "ShufflingLoader",
-        "your ShufflingLoader is torch.utils.data.DataLoader, the very thing that you are to write.",
+        "your ShufflingLoader is torch.utils.data.DataLoader: write it yourself.",
         append="""
 import torch.utils.data
 

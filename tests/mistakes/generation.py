@@ -55,70 +55,70 @@ FUNCTIONS = [
     *_of(
         "greedy",
         greedy_first_axis=(
-            "your argmax runs along the first axis, not along the vocabulary, which is the last.",
+            "your argmax runs along the first axis: the vocabulary is the last one.",
             {GREEDY: "return logits.argmax(dim=0)"},
         ),
         greedy_last_of_equals=(
-            "of several equal logits you take the last: the one with the lowest id is asked for.",
+            "of several equal logits you take the last one: take the one with the lowest id.",
             {GREEDY: "return logits.shape[-1] - 1 - logits.flip(-1).argmax(dim=-1)"},
         ),
         greedy_value=(
-            "you return the largest logit itself, not the id of its token.",
+            "you return the largest logit itself: return the id of its token.",
             {GREEDY: "return logits.amax(dim=-1)"},
         ),
     ),
     *_of(
         "temperature",
         temperature_multiplies=(
-            "you multiply by the temperature: the logits are divided by it.",
+            "you multiply the logits by the temperature: divide by it.",
             {DIVIDED: "return _widen(logits) * value"},
         ),
         temperature_zero_alone_is_refused=(
-            "only the temperature 0 is refused: below 0 the least likely token would win, and NaN makes all logits NaN.",
+            "you refuse only the temperature 0: refuse negative ones, which would favor unlikely tokens, and NaN too.",
             {POSITIVE: "if value == 0:"},
         ),
         temperature_zero_divides=(
-            "a temperature of 0 (or a negative one, or NaN) is not refused: you divide by it.",
+            "you do not refuse a temperature of 0, a negative one, or NaN: you divide by it.",
             {POSITIVE: "if False:"},
         ),
         temperature_error_without_greedy=(
-            "your ValueError does not say that greedy is what a temperature of 0 stands for.",
+            "your ValueError does not say to use greedy for a temperature of 0.",
             {"got {value}: for a temperature of 0 use greedy": "got {value}"},
         ),
         temperature_in_half_precision=(
-            "you divide in half precision, where 40000 / 0.5 is inf: float16 and bfloat16 are widened to float32 first.",
+            "you divide in half precision, where 40000 / 0.5 is inf: convert float16 and bfloat16 to float32 first.",
             {DIVIDED: "return logits / value"},
         ),
         temperature_one_returns_its_input=(
-            "at a temperature of 1 you return the caller's own tensor: a new one is asked for.",
+            "at a temperature of 1 you return the caller's own tensor: return a new one.",
             {DIVIDED: "return logits if value == 1 and logits.dtype == torch.float64 else _widen(logits) / value"},
         ),
         temperature_in_place=(
-            "you divide in place (/= or div_): the caller's logits change.",
+            "you divide in place (/= or div_), which changes the caller's logits: return a new tensor.",
             {DIVIDED: "return _widen(logits).div_(value)"},
         ),
     ),
     *_of(
         "top_k",
         top_k_keeps_ties=(
-            "you keep every token that is as large as the k-th: where several are equal, exactly k stay, those with the lower ids.",
+            "you keep every logit that is as large as the k-th: keep exactly k, and of equal ones those with the lower ids.",
             {
                 K_KEPT: "border = logits.sort(dim=-1, descending=True)[0][..., min(k, logits.shape[-1]) - 1, None]\n"
                 "    return torch.where(logits >= border, logits, -torch.inf)"
             },
         ),
         top_k_returns_its_input=(
-            "where k is the size of the vocabulary or more you return the caller's own tensor: a new one is asked for.",
+            "if k is at least the vocabulary size, you return the caller's own tensor: return a new one.",
             {K_ORDER: f"if k >= logits.shape[-1]:\n        return logits\n    {K_ORDER}"},
         ),
         top_k_unstable=(
-            "your sort is not stable: in long rows of equal logits, others than those with the lower ids stay.",
+            "your sort is not stable, so in long rows of equal logits you do not keep the lowest ids: use stable=True.",
             {
                 K_ORDER: "order = logits.topk(min(k, logits.shape[-1]), dim=-1).indices\n    return torch.full_like(logits, -torch.inf).scatter(-1, order, logits.gather(-1, order))"
             },
         ),
         top_k_higher_ids=(
-            "of several equal logits at the border you keep those with the higher ids: the lower ones stay.",
+            "of equal logits that compete for the last places you keep those with the higher ids: keep the lower ones.",
             {K_ORDER: "order = logits.argsort(dim=-1, stable=True).flip(-1)"},
         ),
         top_k_keeps_the_smallest=(
@@ -126,47 +126,47 @@ FUNCTIONS = [
             {K_ORDER: "order = logits.argsort(dim=-1, stable=True)"},
         ),
         top_k_fills_with_a_number=(
-            "you set what is cut off to a large negative number: only -inf has a probability of exactly 0.",
+            "you set removed logits to a large negative number: only -inf has a probability of exactly 0.",
             {K_KEPT: K_KEPT.replace("return ", "kept = ") + "\n    return torch.where(kept.isinf(), -1e4, kept)"},
         ),
         top_k_sorted=(
-            "your result is in sorted order: each logit must stay in the place of its token.",
+            "your result is in sorted order: each logit must stay at the position of its token.",
             {K_KEPT: "return logits.gather(-1, order).masked_fill(~kept_by_rank, -torch.inf)"},
         ),
         top_k_refuses_large=(
-            "k larger than the vocabulary crashes: it keeps all.",
+            "your code crashes if k is larger than the vocabulary: keep all logits then.",
             {K_ORDER: "order = logits.topk(k, dim=-1).indices\n    " + K_ORDER},
         ),
-        top_k_unchecked=("k below 1 is not refused.", {K_CHECK: "if False:"}),
+        top_k_unchecked=("you do not refuse a k below 1.", {K_CHECK: "if False:"}),
     ),
     *_of(
         "top_p",
         top_p_drops_the_crossing=(
-            "you drop the token that crosses p: it stays, so that the kept probabilities sum to at least p.",
+            "you drop the token with which the sum reaches p: keep it, so that the kept probabilities sum to at least p.",
             {P_KEPT: "before = probabilities.cumsum(dim=-1)\n    return _keep(logits, order, before <= p)"},
         ),
         top_p_drops_all_but_the_first=(
-            "you drop the token that crosses p (the first one aside): it stays, so that the kept probabilities sum to at least p.",
+            "you drop the token with which the sum reaches p (unless it is the first): keep it, so that the kept probabilities sum to at least p.",
             {
                 P_KEPT: "with_it = probabilities.cumsum(dim=-1)\n    return _keep(logits, order, (with_it <= p) | (before == 0))"
             },
         ),
         top_p_keeps_ties=(
-            "you keep every token that is as probable as the one that crosses p: of equals only as many stay as it takes.",
+            "you keep every token that is as probable as the one that reaches p: of equal ones keep only as many as you need to reach p.",
             {
                 P_KEPT: "border = torch.where(before < p, line, torch.inf).amin(dim=-1, keepdim=True)\n    return torch.where(_widen(logits) >= border, logits, -torch.inf)"
             },
         ),
         top_p_returns_its_input=(
-            "with p = 1 you return the caller's own tensor: a new one is asked for.",
+            "with p = 1 you return the caller's own tensor: return a new one.",
             {"return logits.clone()": "return logits"},
         ),
         top_p_one_too_many=(
-            "where the sum is exactly p you keep one token more: a sum of p is enough.",
+            "if the sum is exactly p, you keep one more token: a sum of p is enough.",
             {P_KEPT: P_KEPT.replace("before < p", "before <= p")},
         ),
         top_p_unsorted=(
-            "you sum the probabilities in the order of the ids: they are summed from the most probable token on.",
+            "you sum the probabilities in order of id: sum them from the most probable token on.",
             {P_LINE: "line, order = _widen(logits), torch.arange(logits.shape[-1]).expand(logits.shape)"},
         ),
         top_p_from_the_least_probable=(
@@ -174,36 +174,36 @@ FUNCTIONS = [
             {P_LINE: P_LINE.replace("descending=True, ", "")},
         ),
         top_p_mask_unsorted=(
-            "you apply the decisions of the sorted line to the tokens in the order of their ids: scatter them back first.",
+            "you apply decisions made in sorted order to tokens in order of id: scatter them back first.",
             {P_KEPT: "return torch.where(before < p, logits, -torch.inf)"},
         ),
         top_p_one_cuts=(
-            "with p = 1 you cut off tokens before which the sum is rounded to 1: every probability above 0 stays.",
+            "with p = 1 you drop tokens because the sum before them rounds to 1: keep every token with a probability above 0.",
             {P_ALL: "if False:"},
         ),
         top_p_half_precision=(
-            "you sum probabilities in half precision, where large sums do not notice small numbers: use float32.",
+            "you sum probabilities in half precision, where adding a small number does not change a large sum: use float32.",
             {P_LINE: P_LINE.replace("_widen(logits)", "logits")},
         ),
         top_p_higher_ids=(
-            "of equally probable tokens you keep those with the higher ids: the lower ones come first.",
+            "of equally probable tokens you keep those with the higher ids: keep the lower ones.",
             {P_LINE: "line, order = (t.flip(-1) for t in _widen(logits).sort(dim=-1, stable=True))"},
         ),
-        top_p_unchecked=("p outside of its range (above 0, at most 1) is not refused.", {P_CHECK: "if False:"}),
+        top_p_unchecked=("you do not refuse a p outside its range (above 0, at most 1).", {P_CHECK: "if False:"}),
     ),
     *_of(
         "sample",
-        sample_argmax=("you take the likeliest token: it is to be drawn.", {DRAWN: "ids = rows.argmax(-1)"}),
+        sample_argmax=("you take the most likely token: draw one instead.", {DRAWN: "ids = rows.argmax(-1)"}),
         sample_uniform=(
-            "you draw all tokens that are not cut off equally often: the softmax of the logits says how often.",
+            "you draw all possible tokens equally often: use the softmax of the logits as probabilities.",
             {SHARES: "probabilities = (logits > -torch.inf).double()"},
         ),
         sample_exp_overflows=(
-            "you take exp of the logits themselves, which overflows: torch.softmax subtracts the maximum first.",
+            "you take exp of the logits directly, which overflows: use torch.softmax, which subtracts the maximum first.",
             {SHARES: "probabilities = torch.exp(_widen(logits))"},
         ),
         sample_two_axes_only=(
-            "your sample takes two axes only: bring all but the last together first, and apart again afterwards.",
+            "your sample takes only two axes: reshape all leading axes to one first, and back afterwards.",
             {DRAWN: DRAWN.replace("rows", "probabilities"), SAMPLED: "return ids[:, 0]"},
         ),
         sample_global_generator=(
@@ -211,15 +211,15 @@ FUNCTIONS = [
             {DRAWN: DRAWN.replace(", generator=generator", "")},
         ),
         sample_fixed_seed=(
-            "without a generator you draw from one with a fixed seed: None means torch's global one.",
+            "without a given generator you draw from one with a fixed seed: None means torch's global one.",
             {DRAWN: DRAWN.replace("generator=generator", "generator=generator or torch.Generator().manual_seed(0)")},
         ),
         sample_starts_again=(
-            "you set the generator back to its seed in each call: its draws go on where the last call left it.",
+            "you reset the generator to its seed in each call: its draws must continue where the last call left it.",
             {DRAWN: f"generator and generator.manual_seed(generator.initial_seed())\n    {DRAWN}"},
         ),
         sample_one_draw_for_all=(
-            "one draw decides for all rows: each is drawn on its own.",
+            "you make one draw for all rows: draw for each row separately.",
             {SAMPLED: "return ids[:1].expand(len(ids), 1).reshape(logits.shape[:-1])"},
         ),
     ),
@@ -228,11 +228,11 @@ FUNCTIONS = [
 TEXT = _of(
     "generate",
     prompt_left_out=(
-        "your result lacks the prompt: it comes first, the new tokens after it.",
+        "your result lacks the prompt: return the prompt, followed by the new tokens.",
         {EXTENDED: EXTENDED + "[:, ids.shape[1]:]"},
     ),
     prompt_repeated=(
-        "the prompt stands twice in your result.",
+        "your result contains the prompt twice.",
         {EXTENDED: EXTENDED.replace("return ", "text = ") + "\n        return torch.cat([ids, text], dim=1)"},
     ),
     one_token_too_many=(
@@ -240,16 +240,16 @@ TEXT = _of(
         {STEPS: "for _ in range(max_new_tokens + 1):"},
     ),
     prompt_not_copied=(
-        "for max_new_tokens=0 you return the caller's own tensor: a copy is asked for.",
+        "for max_new_tokens=0 you return the caller's own tensor: return a copy.",
         {CLONED: "text = ids"},
     ),
-    empty_prompt=("an empty prompt is not refused.", {EMPTY: "if False:"}),
+    empty_prompt=("you do not refuse an empty prompt.", {EMPTY: "if False:"}),
     first_position=(
-        "you choose by the logits of the first position: those of the last say what comes next.",
+        "you use the logits of the first position: those of the last one predict the next token.",
         {CHOSEN: CHOSEN.replace("[:, -1]", "[:, 0]")},
     ),
     not_cropped=(
-        "the context is not cropped: the model takes no more than the last model.config.max_length tokens.",
+        "you do not crop the context: the model takes only the last model.config.max_length tokens.",
         {CROPPED: "context = text"},
     ),
     cropped_at_the_end=(
@@ -257,32 +257,32 @@ TEXT = _of(
         {CROPPED: "context = text[:, : model.config.max_length]"},
     ),
     cropped_too_short=(
-        "you crop to max_length - 1 tokens: the model takes max_length.",
+        "you crop the context to max_length - 1 tokens: the model takes max_length.",
         {CROPPED: "context = text[:, -(model.config.max_length - 1) :]"},
     ),
     result_cropped=(
-        "you crop the text that you return: only what the model sees is cropped.",
+        "you crop the text that you return: crop only the model's input.",
         {CROPPED: "context = text = text[:, -model.config.max_length :]"},
     ),
-    stop_ignored=("the stop token stops nothing.", {STOPPED: "if False:"}),
+    stop_ignored=("your code ignores the stop token: end a text when it produces one.", {STOPPED: "if False:"}),
     stop_not_filled=(
-        "a text that has stopped goes on while others do: it is filled up with the stop token.",
+        "a text that has ended continues as long as others do: pad it with the stop token.",
         {FILLED: "pass"},
     ),
     stop_of_one_ends_all=(
-        "you end as soon as one text has stopped: the others go on.",
+        "you end when the first text has ended: go on until all have.",
         {ENDED: ENDED.replace("all()", "any()")},
     ),
     stop_too_late=(
-        "you go on after all texts have stopped: generation ends at once.",
+        "you go on after all texts have ended: stop at once.",
         {ENDED: "pass"},
     ),
     stop_left_out=(
-        "you end before the last stop token is appended: it is part of the result.",
+        "you end before appending the last stop token: it is part of the result.",
         {ENDED: "pass", APPENDED: f"if over.all():\n            break\n        {APPENDED}"},
     ),
     stop_in_prompt=(
-        "a stop token in the prompt ends a text: only one that was generated does.",
+        "a stop token in the prompt ends your text: only a generated one may end it.",
         {NONE_OVER: "over = (ids == (-1 if stop_token is None else stop_token)).any(dim=1)"},
     ),
 )
@@ -290,38 +290,38 @@ TEXT = _of(
 CHOICE = _of(
     "generate",
     temperature_zero=(
-        "temperature=0 is divided by (or refused): in generate it means greedy.",
+        "you divide by temperature=0 (or it is refused): in generate it means greedy.",
         {ZERO: ""},
     ),
     always_greedy=(
-        "you always take the likeliest token: with a temperature above 0 it is drawn.",
+        "you always take the most likely token: with a temperature above 0, draw one.",
         {LAST: LAST.replace("sample(logits, generator=generator)", "greedy(logits)")},
     ),
     temperature_after_filters=(
-        "you divide by the temperature after top-k and top-p: it comes first, so that top-p sees what is drawn from.",
+        "you divide by the temperature after top-k and top-p: divide first, so that top-p sees the distribution that you draw from.",
         {HEATED: "", LAST: HEATED + LAST},
     ),
     top_p_before_top_k=(
-        "you filter by top-p before top-k: top-k comes first, and top-p sees its probabilities, which sum to 1 again.",
+        "you apply top-p before top-k: apply top-k first, so that top-p sees the probabilities of the remaining tokens.",
         {COUNTED: MASSED, AFTER + MASSED: COUNTED},
     ),
-    temperature_ignored=("the temperature is ignored (unless it is 0).", {HEATED: ""}),
-    top_k_ignored=("top_k is ignored.", {SETTINGS: SETTINGS.replace("count=top_k", "count=None")}),
-    top_p_ignored=("top_p is ignored.", {SETTINGS: SETTINGS.replace("mass=top_p", "mass=None")}),
+    temperature_ignored=("you ignore the temperature (unless it is 0).", {HEATED: ""}),
+    top_k_ignored=("you ignore top_k.", {SETTINGS: SETTINGS.replace("count=top_k", "count=None")}),
+    top_p_ignored=("you ignore top_p.", {SETTINGS: SETTINGS.replace("mass=top_p", "mass=None")}),
     generator_ignored=(
         "you draw from torch's global generator although you were given one: pass it on to sample.",
         {SETTINGS: SETTINGS.replace("generator=generator", "generator=None")},
     ),
     seeds_the_global_generator=(
-        "without a generator you seed torch's global one: every call draws the same text.",
+        "without a given generator you seed torch's global one, so every call draws the same text: do not seed it.",
         {EMPTY: f"if generator is None: torch.default_generator.manual_seed(0)\n    {EMPTY}"},
     ),
     fixed_seed=(
-        "without a generator you draw from one of your own with a fixed seed: None means torch's global one.",
+        "without a given generator you draw from your own one with a fixed seed: None means torch's global one.",
         {EMPTY: f"generator = generator or torch.Generator().manual_seed(0)\n    {EMPTY}"},
     ),
     generator_set_back=(
-        "your generator is set back before every token, so all positions draw alike: let it run on.",
+        "you reset the generator before every token, so all positions draw alike: let it continue.",
         {
             LAST: LAST.replace(
                 "generator=generator", "generator=generator and torch.Generator().manual_seed(generator.initial_seed())"
@@ -333,15 +333,15 @@ CHOICE = _of(
 MODE = _of(
     "generate",
     dropout_on=(
-        "the model stays in training mode while it generates, so dropout changes its logits: call model.eval() first.",
+        "you leave the model in training mode during generation, so dropout changes its logits: call model.eval() first.",
         {MODEL_EVAL: ""},
     ),
     mode_after_error=(
-        "after an error the model is left in evaluation mode: restore in a `finally`.",
+        "after an error the model stays in evaluation mode: restore the modes in a `finally`.",
         {FINALLY: "    yield\n" + MODES.replace("        for", "    for")},
     ),
     left_in_eval=(
-        "the model is left in evaluation mode: put every module back in the mode it was in.",
+        "you leave the model in evaluation mode: restore the mode of every module.",
         {MODES: "        pass"},
     ),
     always_to_train=(
@@ -349,11 +349,11 @@ MODE = _of(
         {MODES: "        model.train()"},
     ),
     mode_of_the_model_alone=(
-        "you restore the mode of the model as a whole: each of its modules has a mode of its own (model.modules()).",
+        "you restore only the mode of the whole model: each of its modules has its own mode (model.modules()).",
         {MODES: "        model.train(modes[0][1])"},
     ),
     freezes_the_model=(
-        "you freeze the parameters of the model: it is the calls that need no graph.",
+        "you freeze the model's parameters: call the model under torch.no_grad() instead.",
         {CONTEXT: f"model.requires_grad_(False)\n    {CONTEXT}"},
     ),
 )

@@ -58,12 +58,12 @@ def _bits(id: str, says: str, edits: dict[str, str]) -> Mistake:
 NEGATIVE_LOG_LIKELIHOOD = [
     _nll(
         "sign",
-        "the minus is missing: your losses are the log-probabilities themselves.",
+        "your losses are the log-probabilities themselves: the minus sign is missing.",
         {NLL_RETURN: "return picked.squeeze(-1)"},
     ),
     _nll(
         "extra-axis",
-        "your result still has the axis of size 1 that gather needed: take it off with squeeze(-1).",
+        "your result still has the axis of size 1 that gather needed: take it away with squeeze(-1).",
         {NLL_RETURN: "return -picked"},
     ),
     _nll(
@@ -78,17 +78,17 @@ NEGATIVE_LOG_LIKELIHOOD = [
     ),
     _nll(
         "logarithm-again",
-        "you take the logarithm of what is one already: log-probabilities come in, not probabilities.",
+        "you take the log twice: the inputs are log-probabilities already.",
         {NLL_RETURN: "return -picked.squeeze(-1).log()"},
     ),
     _nll(
         "axis-one",
-        "you pick along axis 1, as torch's own loss does: here the vocabulary is the last axis.",
+        "you pick along axis 1, like torch's own loss: here the vocabulary is the last axis.",
         {NLL_RETURN: "return -log_probabilities.gather(1, targets.unsqueeze(-1)).squeeze(-1)"},
     ),
     _nll(
         "wraps-around",
-        "you take a negative target for a count from the end, as Python does: refuse it with a ValueError.",
+        "you accept a negative target, which indexing counts from the end: refuse it with a ValueError.",
         {
             OUTSIDE: "targets = torch.where((targets < 0) & (targets >= -vocab), targets + vocab, targets)\n    outside = (targets < 0) | (targets >= vocab)"
         },
@@ -100,39 +100,39 @@ NEGATIVE_LOG_LIKELIHOOD = [
     ),
     _nll(
         "targets-clamped",
-        "you clamp the targets into the vocabulary, so a target outside it is accepted as another token: refuse it with a ValueError.",
+        "you clamp the targets into the vocabulary, so you accept a target outside it as a different token: refuse it with a ValueError.",
         {OUTSIDE: f"targets = targets.clamp(0, vocab - 1)\n    {OUTSIDE}"},
     ),
     _nll(
         "targets-in-32-bits",
-        "you cast the targets to 32 bits: an id beyond 2^31 is accepted as another one, refuse it with a ValueError.",
+        "you cast the targets to 32 bits, so you accept an id beyond 2^31 as a different one: refuse it with a ValueError.",
         {OUTSIDE: f"targets = targets.int().long()\n    {OUTSIDE}"},
     ),
     _nll(
         "no-position-crashes",
-        "you take the maximum of the targets: where there is no position, that raises RuntimeError or IndexError.",
+        "you take the maximum of the targets: without any position, that raises RuntimeError or IndexError.",
         {OUTSIDE: f"targets.max()\n    {OUTSIDE}"},
     ),
     _nll(
         "mean",
-        "you take the mean of the losses: each position has one of its own.",
+        "you take the mean of the losses: return one loss per position.",
         {NLL_RETURN: "return -picked.mean()"},
     ),
     _nll(
         "flat",
-        "your losses have a single axis: they have the shape of the targets.",
+        "your losses have a single axis: give them the shape of the targets.",
         {NLL_RETURN: "return -picked.reshape(-1)"},
     ),
     _nll(
         "diagonal-of-all-pairs",
-        "you look up every target for every position and take the diagonal: 100,000 positions would need 40 GB.",
+        "you look up every target for every position and take the diagonal, which needs 40 GB for 100,000 positions: look up each position's own target.",
         {
             NLL_RETURN: "return -log_probabilities.reshape(-1, vocab)[:, targets.reshape(-1)].diagonal().reshape(targets.shape)"
         },
     ),
     _nll(
         "unchecked-shapes",
-        "you do not check the shapes: with fewer targets than positions, gather answers for the first positions only.",
+        "you do not check the shapes: with fewer targets than positions, gather uses only the first positions.",
         {NLL_CHECK: "pass"},
     ),
 ]
@@ -140,7 +140,7 @@ NEGATIVE_LOG_LIKELIHOOD = [
 LOG_SOFTMAX = [
     _log_softmax(
         "no-max-subtraction",
-        "your values are exactly those without subtracting the maximum: exp of a large score is inf.",
+        "your values are exactly those without subtracting the maximum: exp of a large score is inf. Subtract it first.",
         {SHIFTED: "shifted = wide"},
     ),
     _log_softmax(
@@ -160,12 +160,12 @@ LOG_SOFTMAX = [
     ),
     _log_softmax(
         "maximum-put-back",
-        "you add the maximum to the logarithm of the sum before you subtract them: where it is large, the logarithm drowns in it. Subtract the maximum from the scores first.",
+        "you add the maximum to the logarithm of the sum, which loses the logarithm's digits if the maximum is large: subtract the maximum from the scores first.",
         {DIFFERENCE: "return (wide - (wide.amax(dim=dim, keepdim=True) + log_sum)).to(scores.dtype)"},
     ),
     _log_softmax(
         "one-global-max",
-        "you subtract one maximum of the whole tensor: a row far below it becomes log(0). Each row has its own.",
+        "you subtract one maximum of the whole tensor, so a row far below it becomes log(0): use each row's own maximum.",
         {SHIFTED: "shifted = wide - wide.amax() if wide.numel() else wide"},
     ),
     _log_softmax(
@@ -175,7 +175,7 @@ LOG_SOFTMAX = [
     ),
     _log_softmax(
         "no-keepdim",
-        "the sum loses the axis `dim` (no keepdim=True), so the subtraction broadcasts along another axis.",
+        "your sum loses the axis `dim`, so the subtraction broadcasts along a different axis: use keepdim=True.",
         {LOG_SUM: "log_sum = shifted.exp().sum(dim=dim).log()"},
     ),
     _log_softmax(
@@ -185,17 +185,17 @@ LOG_SOFTMAX = [
     ),
     _log_softmax(
         "nan-is-hidden",
-        "you replace NaN by a number: where all scores are -inf there is no probability to share out, and the result is NaN.",
+        "you replace NaN by a number: if all scores are -inf, there is no distribution and the result is NaN.",
         {DIFFERENCE: "return (shifted - log_sum).nan_to_num(nan=float('-inf'), neginf=float('-inf')).to(scores.dtype)"},
     ),
     _log_softmax(
         "scores-are-clamped",
-        "you limit the scores instead of subtracting their maximum: what lies beyond the limit is wrong.",
+        "you clamp the scores instead of subtracting their maximum: every score beyond the limit gives a wrong result.",
         {SHIFTED: "shifted = wide.clamp(-80, 80)"},
     ),
     _log_softmax(
         "takes-integers",
-        "you accept a tensor of integers, and the result is cut off to whole numbers: refuse it with a ValueError.",
+        "you accept a tensor of integers, so the result is truncated to integers: refuse it with a ValueError.",
         {NO_INTEGERS.format("scores", "log_softmax"): ""},
     ),
     _log_softmax(
@@ -209,27 +209,27 @@ LOG_SOFTMAX = [
 CROSS_ENTROPY = [
     _ce(
         "sums-in-half-precision",
-        "you add up the losses in half precision: a few thousand of them exceed 65504 in float16. Widen before log_softmax, cast back after the mean.",
+        "you add up the losses in half precision: a few thousand of them exceed 65504 in float16. Convert to float32 before log_softmax, and cast back after the mean.",
         {LOGP: LOGP.replace("_widen(logits[kept])", "logits[kept]")},
     ),
     _ce(
         "minus-100-too",
-        "you leave out the targets -100 as well where ignore_index is another number: refuse them with a ValueError.",
+        "you ignore targets of -100 even if ignore_index is a different number: refuse them with a ValueError.",
         {KEPT: "kept = (targets != ignore_index) & (targets != -100)"},
     ),
     _ce(
         "index-zero-is-none",
-        "you take ignore_index=0 for none (`if ignore_index` or `ignore_index or -100`): 0 is an id like any other.",
+        "you take ignore_index=0 for no value (`if ignore_index` or `ignore_index or -100`): 0 is an id like any other.",
         {KEPT: "kept = targets != (ignore_index or -100)"},
     ),
     _ce(
         "targets-in-32-bits",
-        "you cast the targets to 32 bits: an id beyond 2^31 is accepted as another one, or no longer ignored.",
+        "you cast the targets to 32 bits: an id beyond 2^31 is accepted as a different one, or no longer ignored.",
         {KEPT: f"targets = targets.int().long()\n    {KEPT}"},
     ),
     _ce(
         "ignored-times-zero",
-        "you multiply the losses of ignored positions by 0: where such a loss is inf, 0 * inf is NaN. Leave them out.",
+        "you multiply the losses of ignored positions by 0: if such a loss is inf, 0 * inf is NaN. Leave them out.",
         {
             KEPT: """counted = (targets != ignore_index).reshape(-1)
     targets = targets.masked_fill(targets == ignore_index, 0)
@@ -239,27 +239,27 @@ CROSS_ENTROPY = [
     ),
     _ce(
         "empty-is-refused",
-        "you refuse a batch in which every token is ignored (ValueError): the loss is 0 there.",
+        "you refuse a batch in which every token is ignored (ValueError): its loss is 0.",
         {LOGP: f"if not kept.any(): raise ValueError('no tokens')\n    {LOGP}"},
     ),
     _ce(
         "one-axis-too-many",
-        "your loss has an axis of size 1: it is a tensor without axes.",
+        "your loss has an axis of size 1: return a 0-d tensor.",
         {MEAN: f"{MEAN}.reshape(1)"},
     ),
     _ce(
         "logits-are-clamped",
-        "you limit the logits: what lies beyond the limit is wrong, and gets no gradient.",
+        "you clamp the logits: a logit beyond the limit gives a wrong loss and gets no gradient.",
         {LOGP: LOGP.replace("_widen(logits[kept])", "_widen(logits[kept]).clamp(-50, 50)")},
     ),
     _ce(
         "losses-are-limited",
-        "you limit how unlikely a token may be: an unlikely target's loss is too small, and gets no gradient.",
+        "you limit how unlikely a token may be, so an unlikely target's loss is too small and gets no gradient: remove the limit.",
         {LOGP: f"{LOGP}.clamp(min=-20)"},
     ),
     _ce(
         "takes-integers",
-        "you accept a tensor of integers, and the result is cut off to whole numbers: refuse it with a ValueError.",
+        "you accept a tensor of integers, so the result is truncated to integers: refuse it with a ValueError.",
         {
             NO_INTEGERS.format("logits", "cross_entropy"): "",
             LOGP: LOGP.replace("_widen(logits[kept])", "_widen(logits[kept]) * 1.0"),
@@ -267,7 +267,7 @@ CROSS_ENTROPY = [
     ),
     _ce(
         "always-minus-100",
-        "you leave out the targets -100, whatever ignore_index is.",
+        "you always ignore the targets of -100: ignore those equal to ignore_index.",
         {KEPT: "kept = targets != -100"},
     ),
     _ce(
@@ -275,32 +275,32 @@ CROSS_ENTROPY = [
         "you sum the losses: divide by the number of tokens that count.",
         {MEAN: MEAN.replace(" / max(len(losses), 1)", "")},
     ),
-    _ce("no-mean", "you return one loss a token: take their mean.", {MEAN: "return losses.to(logits.dtype)"}),
+    _ce("no-mean", "you return one loss per token: take their mean.", {MEAN: "return losses.to(logits.dtype)"}),
     _ce(
         "ignored-in-the-denominator",
-        "you divide by all tokens, the ignored ones among them: divide by those that count.",
+        "you divide by the number of all tokens, including the ignored ones: divide by the number that count.",
         {MEAN: MEAN.replace("len(losses)", "targets.numel()")},
     ),
     _ce(
         "ignored-as-token-zero",
-        "you give ignored positions the target 0 and let them count: they must add nothing to the sum and nothing to the number of tokens.",
+        "you give ignored positions the target 0 and count them: they must add nothing to the sum or to the number of tokens.",
         {
             KEPT: "targets = targets.masked_fill(targets == ignore_index, 0)\n    kept = torch.ones_like(targets, dtype=torch.bool)"
         },
     ),
     _ce(
         "nothing-ignored",
-        "you do not leave out the positions that ignore_index marks.",
+        "you do not ignore anything: leave out the positions whose target is ignore_index.",
         {KEPT: "kept = torch.ones_like(targets, dtype=torch.bool)"},
     ),
     _ce(
         "negative-targets-ignored",
-        "you leave out every negative target, whatever ignore_index is.",
+        "you ignore every negative target: ignore only those equal to ignore_index.",
         {KEPT: "kept = targets >= 0"},
     ),
     _ce(
         "mean-of-means",
-        "you take the mean of each sequence first, then the mean of those: tokens of sequences with many ignored positions then count more. One mean over all tokens.",
+        "you take the mean of each sequence and then the mean of those means, so tokens of sequences with many ignored positions count more: take one mean over all tokens.",
         {
             MEAN: """rows = torch.zeros(targets.shape, dtype=losses.dtype).masked_scatter(kept, losses)
     counts = kept.sum(dim=-1).clamp_min(1) if targets.dim() else kept.long()
@@ -309,17 +309,17 @@ CROSS_ENTROPY = [
     ),
     _ce(
         "empty-is-nan",
-        "where every token is ignored you divide 0 by 0: the loss must be 0.",
+        "if every token is ignored, you divide 0 by 0: the loss must be 0.",
         {MEAN: "return losses.mean().to(logits.dtype)"},
     ),
     _ce(
         "empty-without-graph",
-        "where every token is ignored you return a new 0: it does not hang on the logits, so no gradient of 0 reaches them.",
+        "if every token is ignored, you return a new 0, which is not connected to the logits: compute it from them, so that they get a gradient of 0.",
         {MEAN: f"if not len(losses): return torch.zeros((), dtype=logits.dtype)\n    {MEAN}"},
     ),
     _ce(
         "softmax-twice",
-        "you take the softmax twice: logits come in, and log_softmax is a softmax already.",
+        "you take the softmax twice: log_softmax alone is enough, since the inputs are logits.",
         {LOGP: "log_probabilities = log_softmax(log_softmax(_widen(logits[kept]), dim=-1).exp(), dim=-1)"},
     ),
     _ce(
@@ -329,37 +329,37 @@ CROSS_ENTROPY = [
     ),
     _ce(
         "shifts-the-targets",
-        "you shift the targets by one against the logits: the caller has done that already.",
+        "you shift the targets by one against the logits: the caller has already done that.",
         {
             CE_CHECK: "_check_shapes(logits, targets)\n    logits, targets = (logits[..., :-1, :], targets[..., 1:]) if targets.dim() else (logits, targets)"
         },
     ),
     _ce(
         "classes-on-axis-one",
-        "you expect the vocabulary on axis 1, as torch's own loss does: here it is the last axis.",
+        "you expect the vocabulary on axis 1, like torch's own loss: here it is the last axis.",
         {
             CE_CHECK: "logits = logits.movedim(1, -1) if logits.dim() > 1 else logits\n    _check_shapes(logits, targets)"
         },
     ),
-    _ce("smoothing-ignored", "you ignore label_smoothing.", {ASKED: "if False:"}),
+    _ce("smoothing-ignored", "you ignore label_smoothing: add its term to the loss.", {ASKED: "if False:"}),
     _ce(
         "smoothing-over-the-others",
-        "you spread label_smoothing over the other vocab - 1 classes: it is spread over all of them, the target's among them.",
+        "you spread label_smoothing over the other vocab - 1 classes: spread it over all classes, including the target.",
         {UNIFORM: "uniform = -(log_probabilities.sum(dim=-1) + losses) / max(log_probabilities.shape[-1] - 1, 1)"},
     ),
     _ce(
         "smoothing-on-top",
-        "you add the smoothing to the whole loss: the target's part has to shrink to 1 - label_smoothing.",
+        "you add the smoothing to the whole loss: multiply the target's part by 1 - label_smoothing.",
         {SMOOTHED: SMOOTHED.replace("(1 - label_smoothing) * ", "")},
     ),
     _ce(
         "smoothing-detached",
-        "no gradient flows through the smoothing's part of your loss (detach, .data or no_grad).",
+        "no gradient flows through the smoothing term of your loss: remove detach, .data or no_grad there.",
         {UNIFORM: f"{UNIFORM}.detach()"},
     ),
     _ce(
         "zero-times-infinity",
-        "without smoothing you multiply its term with 0: where a logit is -inf, 0 * inf is NaN. Leave the term out.",
+        "without smoothing you multiply its term by 0: if a logit is -inf, 0 * inf is NaN. Leave the term out.",
         {ASKED: "if True:"},
     ),
     _ce(
@@ -385,12 +385,12 @@ PERPLEXITY = [
     ),
     _perplexity(
         "weighted-mean-of-perplexities",
-        "you take the mean of the batches' perplexities, each by its tokens: the mean is that of the losses, and the exponential comes last.",
+        "you take the mean of the batches' perplexities, weighted by tokens: take the mean of the losses, and the exponential last.",
         {EXP: "return ((_widen(losses).exp() * num_tokens).sum() / total).to(losses.dtype)"},
     ),
     _perplexity(
         "batches-weigh-the-same",
-        "you take the plain mean of the losses: a batch counts by its num_tokens.",
+        "you take the plain mean of the losses: weight each batch by its num_tokens.",
         {COMMON_MEAN: "mean = _widen(losses).mean()"},
     ),
     _perplexity(
@@ -410,27 +410,29 @@ PERPLEXITY = [
     ),
     _perplexity(
         "limited",
-        "you limit the mean loss before the exponential: a hopeless model's perplexity is as large as it is.",
+        "you limit the mean loss before the exponential: a bad model's perplexity may be as large as it is.",
         {EXP: EXP.replace("mean.exp()", "mean.clamp(max=20).exp()")},
     ),
     _perplexity(
         "a-batch-of-nothing-is-refused",
-        "you refuse losses of which one batch has no tokens (ValueError): such a batch has no weight.",
+        "you refuse a batch without tokens (ValueError): such a batch just has no weight.",
         {NO_TOKENS: "if total < 1 or bool((num_tokens == 0).any()):"},
     ),
-    _perplexity("of-nothing", "without any token you divide 0 by 0: raise a ValueError.", {NO_TOKENS: "if False:"}),
+    _perplexity(
+        "of-nothing", "if there are no tokens, you divide 0 by 0: raise a ValueError.", {NO_TOKENS: "if False:"}
+    ),
 ]
 
 BITS_PER_BYTE = [
     _bits("are-nats", "your value is in nats: divide by log(2) for bits.", {BITS: "bits_per_token = _widen(loss)"}),
     _bits(
         "upside-down",
-        "your ratio is upside down: tokens stand above, bytes below.",
+        "your ratio is upside down: divide tokens by bytes.",
         {RATIO: RATIO.replace("num_tokens / num_bytes", "num_bytes / max(num_tokens, 1)")},
     ),
     _bits(
         "times-log-two",
-        "you multiply by log(2), which makes the number smaller: nats to bits is a division.",
+        "you multiply by log(2): divide by it, since one nat is more than one bit.",
         {BITS: BITS.replace("/", "*")},
     ),
     _bits(
@@ -440,12 +442,12 @@ BITS_PER_BYTE = [
     ),
     _bits(
         "whole-division",
-        "you divide by `//`, which gives whole numbers: tokens are fewer than bytes, so that is 0.",
+        "you divide with `//`, which gives 0 if there are fewer tokens than bytes: use `/`.",
         {RATIO: RATIO.replace("num_tokens / num_bytes", "num_tokens // num_bytes")},
     ),
     _bits(
         "no-tokens-refused",
-        "you refuse a text without tokens (ValueError): only num_bytes has to be 1 or more.",
+        "you refuse a text without tokens (ValueError): only num_bytes must be 1 or more.",
         {NO_BYTES: "if num_bytes < 1 or num_tokens < 1:"},
     ),
     _bits(
@@ -453,14 +455,14 @@ BITS_PER_BYTE = [
         "you multiply in half precision: loss * num_tokens exceeds 65504. Compute in float32.",
         {BITS: "bits_per_token = loss / math.log(2) * num_tokens", RATIO: "return bits_per_token / num_bytes"},
     ),
-    _bits("of-nothing", "without any byte there is no bits per byte: raise a ValueError.", {NO_BYTES: "if False:"}),
+    _bits("of-nothing", "you do not check num_bytes: raise a ValueError if it is below 1.", {NO_BYTES: "if False:"}),
 ]
 
 SHORTCUTS = [
     Mistake(
         "uses-torch-nll-loss",
         "negative_log_likelihood",
-        "your negative_log_likelihood calls torch.nn.functional.nll_loss, the very thing that you are to write.",
+        "your negative_log_likelihood calls torch.nn.functional.nll_loss: write it yourself.",
         {
             NLL_RETURN: "return torch.nn.functional.nll_loss(log_probabilities.reshape(-1, vocab), targets.reshape(-1), reduction='none').view_as(targets)"
         },
@@ -468,13 +470,13 @@ SHORTCUTS = [
     Mistake(
         "uses-torch-log-softmax",
         "log_softmax",
-        "your log_softmax calls torch.log_softmax, the very thing that you are to write.",
+        "your log_softmax calls torch.log_softmax: write it yourself.",
         {DIFFERENCE: "return torch.log_softmax(scores, dim)"},
     ),
     Mistake(
         "uses-torch-cross-entropy",
         "cross_entropy",
-        "your cross_entropy calls torch.nn.functional.cross_entropy, the very thing that you are to write.",
+        "your cross_entropy calls torch.nn.functional.cross_entropy: write it yourself.",
         {
             MEAN: "return torch.nn.functional.cross_entropy(logits.reshape(-1, logits.shape[-1]), targets.reshape(-1), ignore_index=ignore_index, label_smoothing=label_smoothing)"
         },

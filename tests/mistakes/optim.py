@@ -67,7 +67,7 @@ def _skip(id: str, exercise: str, says: str, body: str) -> Mistake:
 
 def _default_for(option: str, exercise: str) -> Mistake:
     """One option comes from the constructor's defaults, whatever the group says."""
-    says = f"you take {option} from what the constructor got; read group[{option!r}] in every step, for every group."
+    says = f"you take {option} from the constructor's arguments: read group[{option!r}] in every step, for every group."
     body = f"if parameter.grad is not None: yield parameter, {{**group, {option!r}: self.defaults[{option!r}]}}"
     name = option.replace("_", "-")
     return _skip(f"{exercise.lower()}-group-{name}-ignored", exercise, says, body)
@@ -157,7 +157,7 @@ OPTIMIZER_GROUPS = [
     Mistake(
         "generator-walked-twice",
         "Optimizer",
-        "given a generator your groups are empty: you had walked it once before. Make it a list first.",
+        "given a generator, your groups are empty, because you have already read it once: make it a list first.",
         {
             LISTED: "empty, given = not list(params), list(params)",
             "if not given:": "if empty:",
@@ -173,25 +173,25 @@ OPTIMIZER_GROUPS = [
     Mistake(
         "nothing-to-optimize-accepted",
         "Optimizer",
-        "you accept an empty iterable of parameters; that is nearly always a generator that was used up: raise ValueError.",
+        "you accept an empty iterable of parameters; it is nearly always a generator that was already read: raise ValueError.",
         {NOTHING_GIVEN: 'given = [{"params": []}]'},
     ),
     Mistake(
         "duplicates-accepted",
         "Optimizer",
-        "you accept the same parameter twice, and would update it twice a step: raise ValueError.",
+        "you accept the same parameter twice, and would update it twice per step: raise ValueError.",
         {TWICE: "if False:"},
     ),
     Mistake(
         "duplicate-within-a-group-accepted",
         "Optimizer",
-        "you find a parameter that is in two groups, but accept one that stands twice in the same group.",
+        "you refuse a parameter that is in two groups, but accept one that is twice in the same group.",
         {TWICE: "if set(known) & set(added):"},
     ),
     Mistake(
         "duplicate-across-groups-accepted",
         "Optimizer",
-        "you find a parameter that stands twice in one group, but accept one that is in two groups.",
+        "you refuse a parameter that is twice in one group, but accept one that is in two groups.",
         {TWICE: "if len(set(added)) < len(added):"},
     ),
     Mistake(
@@ -206,43 +206,43 @@ OPTIMIZER_GROUPS = [
     Mistake(
         "refused-group-added",
         "Optimizer",
-        "you append a group before you check it: after the ValueError the refused group is in param_groups all the same.",
+        "you append a group before you check it, so the refused group is still in param_groups after the ValueError: check first.",
         {APPEND: "pass", TWICE: f"{APPEND}\n        {TWICE}"},
     ),
     Mistake(
         "defaults-win-over-the-group",
         "Optimizer",
-        "the defaults overwrite the options that a group brings: it is the group's own that win.",
+        "your defaults overwrite the group's own options: the group's own must win.",
         {FILLED: 'filled = {**group, **self.defaults, "params": list(group["params"])}'},
     ),
     Mistake(
         "defaults-not-filled-in",
         "Optimizer",
-        "a group keeps only the options that it brings: fill it up from the defaults.",
+        "your groups have only their own options: add the defaults for the missing ones.",
         {FILLED: 'filled = {**group, "params": list(group["params"])}'},
     ),
     Mistake(
         "unknown-options-dropped",
         "Optimizer",
-        "you drop the keys of a group that the defaults do not know: a schedule keeps its own notes there, keep them.",
+        "you drop a group's keys that are not in the defaults: keep them, since a schedule may store its own data there.",
         {FILLED: 'filled = {k: group.get(k, v) for k, v in self.defaults.items()} | {"params": list(group["params"])}'},
     ),
     Mistake(
         "zero-grad-fills-with-zeros",
         "Optimizer",
-        "your zero_grad fills the gradients with zeros: set them to None, so that step skips what gets no new gradient.",
+        "your zero_grad fills the gradients with zeros: set them to None, so that step skips parameters without a new gradient.",
         {FORGET: "if parameter.grad is not None:\n                parameter.grad = torch.zeros_like(parameter.grad)\n"},
     ),
     Mistake(
         "zero-grad-does-nothing",
         "Optimizer",
-        "your zero_grad leaves the gradients where they are, so the next backward() adds to them.",
+        "your zero_grad leaves the gradients unchanged, so the next backward() adds to them: set them to None.",
         {FORGET: "pass\n"},
     ),
     Mistake(
         "base-step-does-nothing",
         "Optimizer",
-        "step of the base class silently does nothing: raise NotImplementedError, so that a subclass that forgot its own is found.",
+        "the base class's step silently does nothing: raise NotImplementedError, so that a subclass without its own step is noticed.",
         {ABSTRACT: "return None"},
     ),
 ]
@@ -263,7 +263,7 @@ OPTIMIZER_STATE = [
     Mistake(
         "state-dict-keeps-parameters",
         "Optimizer",
-        "your state_dict holds the parameters themselves: put their numbers there, since another process has other tensors.",
+        "your state_dict holds the parameters themselves: store their numbers, since another process has other tensors.",
         {
             NUMBERED: "groups = [{**group} for group in self.param_groups]",
             STATE_OUT: "state = {p: dict(entry) for p, entry in self.state.items()}",
@@ -272,7 +272,7 @@ OPTIMIZER_STATE = [
     Mistake(
         "numbers-restart-in-each-group",
         "Optimizer",
-        "your numbers start at 0 again in each group, so two parameters share a number: count through all groups.",
+        "your numbers start at 0 again in each group, so two parameters share a number: use one count for all groups.",
         {
             "number = {parameter: i for i, parameter in enumerate(self._parameters())}": "number = {parameter: i for group in self.param_groups for i, parameter in enumerate(group['params'])}"
         },
@@ -280,13 +280,13 @@ OPTIMIZER_STATE = [
     Mistake(
         "numbers-only-what-has-state",
         "Optimizer",
-        "you number the state's entries 0, 1, 2, ... among themselves; the key is the parameter's number among all parameters.",
+        "you number the state's entries 0, 1, 2, ... by themselves: the key is the parameter's number among all parameters.",
         {STATE_OUT: "state = {i: dict(entry) for i, entry in enumerate(self.state.values())}"},
     ),
     Mistake(
         "state-dict-empties-the-live-groups",
         "Optimizer",
-        "your state_dict writes the numbers into the live groups, which lose their parameters: build new dicts.",
+        "your state_dict writes the numbers into the live groups, which then lose their parameters: build new dicts.",
         {
             NUMBERED: "groups = self.param_groups\n        for group in groups:\n            group['params'] = [number[p] for p in group['params']]"
         },
@@ -300,13 +300,13 @@ OPTIMIZER_STATE = [
     Mistake(
         "load-shares-tensors",
         "Optimizer",
-        "your load_state_dict takes over the tensors without a copy: the next step of one optimizer changes the other.",
+        "your load_state_dict takes the tensors without a copy, so the next step of one optimizer changes the other: copy them.",
         {COPIED: "saved = {**state_dict, 'state': {k: dict(v) for k, v in state_dict['state'].items()}}"},
     ),
     Mistake(
         "load-casts",
         "Optimizer",
-        "your load_state_dict converts the state to the dtype of the parameter: leave its dtype as it was saved.",
+        "your load_state_dict converts the state to the parameter's dtype: keep the saved dtype.",
         {
             STATE_IN: 'self.state = {\n            owner[i]: {k: v.to(owner[i].dtype) if isinstance(v, torch.Tensor) else v for k, v in entry.items()}\n            for i, entry in saved["state"].items()\n        }'
         },
@@ -314,13 +314,13 @@ OPTIMIZER_STATE = [
     Mistake(
         "load-ignores-state",
         "Optimizer",
-        "your load_state_dict takes the options over and leaves the state behind.",
+        "your load_state_dict takes only the options and not the state: load both.",
         {STATE_IN: "pass"},
     ),
     Mistake(
         "load-ignores-options",
         "Optimizer",
-        "your load_state_dict takes the state over and leaves the groups' options (lr, ...) as they were.",
+        "your load_state_dict takes only the state and not the groups' options (lr, ...): load both.",
         {OPTIONS_IN: "pass"},
     ),
     Mistake(
@@ -332,13 +332,13 @@ OPTIMIZER_STATE = [
     Mistake(
         "load-merges",
         "Optimizer",
-        "your load_state_dict adds to the state that was there: replace it, since what it remembers is another run's.",
+        "your load_state_dict adds to the old state: replace it, since it belongs to another run.",
         {STATE_IN: 'self.state.update({owner[number]: entry for number, entry in saved["state"].items()})'},
     ),
     Mistake(
         "load-accepts-other-sizes",
         "Optimizer",
-        "your load_state_dict accepts groups of other sizes than your optimizer has: raise ValueError.",
+        "your load_state_dict accepts groups of different sizes than your optimizer has: raise ValueError.",
         {
             SIZES: "if False:",
             OWNERS: OWNERS.replace("True", "False"),
@@ -349,13 +349,13 @@ OPTIMIZER_STATE = [
     Mistake(
         "load-compares-only-the-total",
         "Optimizer",
-        "your load_state_dict compares the number of parameters in all: groups of 1 and 2 are not groups of 2 and 1.",
+        "your load_state_dict compares only the total number of parameters: compare group by group, since 1 and 2 are not 2 and 1.",
         {SIZES: "if sum(own_sizes) != sum(saved_sizes) or len(own_sizes) != len(saved_sizes):"},
     ),
     Mistake(
         "load-changes-before-it-refuses",
         "Optimizer",
-        "your load_state_dict changes options before it refuses the rest: check all sizes first.",
+        "your load_state_dict changes options before it refuses a later group: check all sizes first.",
         {
             SIZES: 'for group, options in zip(self.param_groups, state_dict["param_groups"], strict=False):\n            group.update({**options, "params": group["params"]})\n        if own_sizes != saved_sizes:'
         },
@@ -363,7 +363,7 @@ OPTIMIZER_STATE = [
     Mistake(
         "state-shared-between-optimizers",
         "Optimizer",
-        "all of your optimizers share one state dict (made in the class, or as a default argument): make it in __init__.",
+        "all your optimizers share one state dict (created in the class, or as a default argument): create it in __init__.",
         {
             "self.state: dict[Parameter, dict[str, Any]] = {}": "self.state = self._shared",
             STATE_IN: 'self.state.clear()\n        self.state.update({owner[number]: entry for number, entry in saved["state"].items()})',
@@ -378,19 +378,19 @@ SGD_MISTAKES = [
     Mistake(
         "sgd-ascends",
         "SGD",
-        "you walk along the gradient, uphill: subtract lr times the update.",
+        "you step along the gradient, uphill: subtract lr times the update.",
         {SGD_STEP: 'parameter.add_(gradient, alpha=group["lr"])'},
     ),
     Mistake(
         "sgd-momentum-ignored",
         "SGD",
-        "your values are exactly those of plain gradient descent, without momentum.",
+        "your values are exactly those of plain gradient descent: use the momentum.",
         {SGD_BUFFER: 'state["momentum_buffer"].mul_(group["momentum"]).add_(gradient)'},
     ),
     Mistake(
         "momentum-dampened",
         "SGD",
-        "you add (1 - momentum) of the gradient to the buffer: SGD's momentum is a sum and adds the whole gradient.",
+        "you add only (1 - momentum) times the gradient to the buffer: add the whole gradient.",
         {
             SGD_BUFFER: 'gradient = state["momentum_buffer"].mul_(group["momentum"]).add_(gradient, alpha=1 - group["momentum"])'
         },
@@ -398,19 +398,19 @@ SGD_MISTAKES = [
     Mistake(
         "first-gradient-twice",
         "SGD",
-        "your buffer starts as the first gradient and then gets that gradient again: start it from zeros.",
+        "your buffer starts as the first gradient, and then you add that gradient again: start from zeros.",
         {'state["momentum_buffer"] = torch.zeros_like(parameter)': 'state["momentum_buffer"] = gradient.clone()'},
     ),
     Mistake(
         "first-gradient-lost",
         "SGD",
-        "your first step only makes the buffer, as zeros, and loses its gradient: the buffer is the gradient after step 1.",
+        "your first step creates a buffer of zeros and loses its gradient: after step 1 the buffer must be that gradient.",
         {SGD_ZEROS: 'state["momentum_buffer"] = torch.zeros_like(parameter)\n                return'},
     ),
     Mistake(
         "nesterov",
         "SGD",
-        "your values are exactly those of Nesterov momentum, which looks one step ahead: step along the buffer itself.",
+        "your values are exactly those of Nesterov momentum: step along the buffer itself.",
         {
             SGD_BUFFER: 'gradient = gradient + group["momentum"] * state["momentum_buffer"].mul_(group["momentum"]).add_(gradient)'
         },
@@ -418,7 +418,7 @@ SGD_MISTAKES = [
     Mistake(
         "lr-inside-the-buffer",
         "SGD",
-        "lr goes into your momentum buffer, so old gradients keep the old lr: multiply the buffer by lr as you step.",
+        "you put lr into the momentum buffer, so old gradients keep the old lr: multiply the buffer by lr in the update.",
         {
             SGD_BUFFER: 'gradient = state["momentum_buffer"].mul_(group["momentum"]).add_(gradient, alpha=group["lr"])',
             SGD_STEP: 'parameter.add_(gradient, alpha=-group["lr"] if group["momentum"] == 0 else -1)',
@@ -427,7 +427,7 @@ SGD_MISTAKES = [
     Mistake(
         "sgd-no-decay",
         "SGD",
-        "your values are exactly those without weight decay.",
+        "your values are exactly those without weight decay: apply it.",
         {SGD_DECAY: "pass"},
     ),
     Mistake(
@@ -439,25 +439,25 @@ SGD_MISTAKES = [
     Mistake(
         "sgd-decay-decoupled",
         "SGD",
-        "your weight decay does not go through the momentum: add it to the gradient before the buffer sees that.",
+        "your weight decay does not enter the momentum: add it to the gradient before you update the buffer.",
         {SGD_DECAY: 'parameter.mul_(1 - group["lr"] * group["weight_decay"])'},
     ),
     Mistake(
         "sgd-decay-changes-the-gradient",
         "SGD",
-        "you add the decay into the caller's .grad: it must be the same after the step as before.",
+        "you add the decay to the caller's .grad in place: .grad must be the same after the step as before.",
         {SGD_DECAY: 'gradient.add_(parameter, alpha=group["weight_decay"])'},
     ),
     Mistake(
         "sgd-buffer-of-default-dtype",
         "SGD",
-        "you make the buffer by torch.zeros(shape), which is float32: torch.zeros_like(p) takes the parameter's dtype and device.",
+        "you create the buffer with torch.zeros(shape), which is float32: torch.zeros_like(p) takes the parameter's dtype and device.",
         {SGD_ZEROS: 'state["momentum_buffer"] = torch.zeros(parameter.shape)'},
     ),
     Mistake(
         "sgd-buffer-shared",
         "SGD",
-        "parameters of one shape share one momentum buffer: keep one for each parameter, in self.state[parameter].",
+        "your parameters of the same shape share one momentum buffer: keep one per parameter, in self.state[parameter].",
         {
             SGD_STATE: "state = self.state.setdefault(next((p for p in self.state if p.shape == parameter.shape), parameter), {})"
         },
@@ -465,7 +465,7 @@ SGD_MISTAKES = [
     Mistake(
         "sgd-buffer-outside-the-state",
         "SGD",
-        "your momentum buffers are kept outside of self.state, so state_dict does not save them.",
+        "you keep the momentum buffers outside self.state, so state_dict does not save them: keep them in self.state[parameter].",
         {SGD_STATE: 'state = self.__dict__.setdefault("_buffers", {}).setdefault(parameter, {})'},
     ),
     Mistake(
@@ -481,7 +481,7 @@ SGD_MISTAKES = [
     Mistake(
         "sgd-state-without-momentum",
         "SGD",
-        "you keep a momentum buffer although momentum is 0: no state then, it would cost a copy of the model.",
+        "you keep a momentum buffer although momentum is 0: keep no state then, since it costs as much memory as the model.",
         {'if group["momentum"] != 0:\n            state =': "if True:\n            state ="},
     ),
     Mistake(
@@ -503,19 +503,19 @@ ADAMW_CORRECTION = [
     Mistake(
         "only-first-moment-corrected",
         "AdamW",
-        "you correct m for its start at 0, and not v: divide v by 1 - beta2^t.",
+        "you correct the bias of m but not of v: divide v by 1 - beta2^t.",
         {ADAM_V_HAT: 'v_hat = state["exp_avg_sq"]'},
     ),
     Mistake(
         "only-second-moment-corrected",
         "AdamW",
-        "you correct v for its start at 0, and not m: divide m by 1 - beta1^t.",
+        "you correct the bias of v but not of m: divide m by 1 - beta1^t.",
         {ADAM_M_HAT: 'm_hat = state["exp_avg"]'},
     ),
     Mistake(
         "t-one-too-large",
         "AdamW",
-        "your bias correction takes t + 1: the first step is t = 1.",
+        "your bias correction takes t + 1: use t, which is 1 in the first step.",
         {
             'm_hat = state["exp_avg"] / (1 - beta1**step)': 'm_hat = state["exp_avg"] / (1 - beta1 ** (step + 1))',
             'v_hat = state["exp_avg_sq"] / (1 - beta2**step)': 'v_hat = state["exp_avg_sq"] / (1 - beta2 ** (step + 1))',
@@ -524,7 +524,7 @@ ADAMW_CORRECTION = [
     Mistake(
         "t-starts-at-zero",
         "AdamW",
-        "your t is 0 in the first update, and 1 - beta^0 = 0 gives no number: count before you correct.",
+        "your t is 0 in the first update, so you divide by 1 - beta^0 = 0: count before you correct.",
         {
             ADAM_M_HAT: ADAM_M_HAT.replace("**step", "**(step - 1)"),
             ADAM_V_HAT: ADAM_V_HAT.replace("**step", "**(step - 1)"),
@@ -533,7 +533,7 @@ ADAMW_CORRECTION = [
     Mistake(
         "one-t-for-all",
         "AdamW",
-        "you keep one t for all parameters: one that gets its first gradient late must start at 1 then.",
+        "you keep one t for all parameters: keep one per parameter, which is 1 at its first gradient.",
         {ADAM_COUNT: 'step = state["step"] = self._t'},
         append="""_step = AdamW.step
 
@@ -549,7 +549,7 @@ AdamW.step = _wrong
     Mistake(
         "t-outside-the-state",
         "AdamW",
-        "your t is not in the state that you load: after a reload the bias correction starts at t = 1 again.",
+        "your t is not in the loaded state, so the bias correction starts at t = 1 again: keep t in self.state[parameter].",
         {
             ADAM_COUNT: 'counts = self.__dict__.setdefault("_counts", {})\n        step = state["step"] = counts[parameter] = counts.get(parameter, 0) + 1'
         },
@@ -563,13 +563,13 @@ AdamW.step = _wrong
     Mistake(
         "no-eps",
         "AdamW",
-        "your values are exactly those without eps: where all gradients are 0 that is 0/0.",
+        "your values are exactly those without eps: if all gradients are 0, that is 0/0.",
         {ADAM_RATIO: "return m_hat / v_hat.sqrt()"},
     ),
     Mistake(
         "eps-before-the-correction",
         "AdamW",
-        "you add eps to sqrt(v), before its bias correction: add it to sqrt(v_hat).",
+        "you add eps to sqrt(v), before the bias correction: add it to sqrt(v_hat).",
         {ADAM_RATIO: 'return m_hat / ((state["exp_avg_sq"].sqrt() + group["eps"]) / (1 - beta2**step) ** 0.5)'},
     ),
     Mistake(
@@ -584,13 +584,13 @@ ADAMW_MEANS = [
     Mistake(
         "betas-swapped",
         "AdamW",
-        "you use beta1 for the squares and beta2 for the gradients: it is the other way round.",
+        "you use beta1 for the squares and beta2 for the gradients: swap them.",
         {ADAM_UNPACK: ADAM_UNPACK.replace("(beta1, beta2)", "(beta2, beta1)")},
     ),
     Mistake(
         "beta-and-rest-swapped",
         "AdamW",
-        "your means keep 1 - beta of the old and take beta of the new: it is the other way round.",
+        "your means take 1 - beta of the old value and beta of the new one: swap the two factors.",
         {
             ADAM_FIRST: 'state["exp_avg"].mul_(1 - beta1).add_(gradient, alpha=beta1)',
             ADAM_SECOND: 'state["exp_avg_sq"].mul_(1 - beta2).addcmul_(gradient, gradient, value=beta2)',
@@ -605,7 +605,7 @@ ADAMW_MEANS = [
     Mistake(
         "correction-stored",
         "AdamW",
-        "you write m_hat and v_hat back into the state, so the next step corrects them once more: keep m and v there.",
+        "you write m_hat and v_hat into the state, so the next step corrects them again: keep m and v there.",
         {
             ADAM_M_HAT: f'{ADAM_M_HAT}\n        state["exp_avg"] = m_hat',
             ADAM_V_HAT: f'{ADAM_V_HAT}\n        state["exp_avg_sq"] = v_hat',
@@ -617,7 +617,7 @@ ADAMW_DECAY = [
     Mistake(
         "decay-coupled",
         "AdamW",
-        "you add the decay to the gradient, so that it goes through the running means: that is Adam with L2. Shrink the parameter itself.",
+        "you add the decay to the gradient, so it enters the running means, as in Adam with L2: shrink the parameter itself.",
         {
             ADAM_DECAY: "pass",
             ADAM_UNPACK: f'{ADAM_UNPACK}\n        gradient = gradient + group["weight_decay"] * parameter',
@@ -626,31 +626,31 @@ ADAMW_DECAY = [
     Mistake(
         "adamw-no-decay",
         "AdamW",
-        "your values are exactly those without weight decay.",
+        "your values are exactly those without weight decay: apply it.",
         {ADAM_DECAY: "pass"},
     ),
     Mistake(
         "decay-not-scaled-by-lr",
         "AdamW",
-        "you shrink the parameter by weight_decay: it is lr * weight_decay.",
+        "you shrink the parameter by weight_decay: shrink it by lr * weight_decay.",
         {ADAM_DECAY: 'parameter.mul_(1 - group["weight_decay"])'},
     ),
     Mistake(
         "decay-sign-flipped",
         "AdamW",
-        "your weight decay makes the parameters grow: multiply by 1 - lr * weight_decay.",
+        "your weight decay makes the parameters grow: multiply them by 1 - lr * weight_decay.",
         {ADAM_DECAY: 'parameter.mul_(1 + group["lr"] * group["weight_decay"])'},
     ),
     Mistake(
         "decay-after-the-update",
         "AdamW",
-        "you decay after the update, so the update is shrunk too: decay what the parameter was before.",
+        "you decay after the update, so you shrink the update too: decay before the update.",
         {ADAM_DECAY: "pass", ADAM_UPDATE: f"{ADAM_UPDATE}\n                {ADAM_DECAY}"},
     ),
     Mistake(
         "decay-without-gradient",
         "AdamW",
-        "you decay parameters that have no gradient: a step leaves them alone.",
+        "you decay parameters that have no gradient: skip them.",
         append=(
             "class AdamW(AdamW):\n"
             "    def step(self):\n"
@@ -671,13 +671,13 @@ ADAMW_DECAY = [
     Mistake(
         "adamw-ascends",
         "AdamW",
-        "you walk along the gradient, uphill: subtract the update.",
+        "you step along the gradient, uphill: subtract the update.",
         {ADAM_UPDATE: 'parameter.add_(group["lr"] * update)'},
     ),
     Mistake(
         "adamw-state-of-default-dtype",
         "AdamW",
-        "you make the means by torch.zeros(shape), which is float32: torch.zeros_like(p) takes the parameter's dtype and device.",
+        "you create the means with torch.zeros(shape), which is float32: torch.zeros_like(p) takes the parameter's dtype and device.",
         {ADAM_ZEROS: "first, second = torch.zeros(parameter.shape), torch.zeros(parameter.shape)"},
     ),
     Mistake(
@@ -691,7 +691,7 @@ ADAMW_DECAY = [
     Mistake(
         "adamw-state-outside",
         "AdamW",
-        "your running means are kept outside of self.state, so state_dict does not save them.",
+        "you keep the running means outside self.state, so state_dict does not save them: keep them in self.state[parameter].",
         {
             ADAM_STATE: 'memory = self.__dict__.setdefault("_memory", {})\n        state = memory.setdefault(parameter, self._new_state(parameter))'
         },
@@ -699,7 +699,7 @@ ADAMW_DECAY = [
     Mistake(
         "adamw-state-forgotten",
         "AdamW",
-        "your running means start anew in every step: keep them in self.state[parameter].",
+        "your running means start again in every step: keep them in self.state[parameter].",
         {ADAM_STATE: "state = self.state[parameter] = self._new_state(parameter)"},
     ),
     Mistake(
@@ -718,7 +718,7 @@ ADAMW_DECAY = [
     Mistake(
         "adamw-refuses-a-tensor-step",
         "AdamW",
-        "your step() expects an int as t; torch's state dicts hold it as a tensor of one number: accept both.",
+        "your step() expects t to be an int, but in torch's state dicts it is a tensor with one number: accept both.",
         {
             ADAM_COUNT: f'if not isinstance(state["step"], int):\n            raise TypeError("step must be an int")\n        {ADAM_COUNT}'
         },
@@ -742,19 +742,19 @@ PARAMETER_GROUPS = [
     Mistake(
         "everything-decayed",
         "parameter_groups",
-        "you put norm gains and biases among the decayed: vectors belong into the second group.",
+        "you decay norm gains and biases: put vectors into the second group.",
         {SORTED: "decayed.append(parameter)"},
     ),
     Mistake(
         "sorted-the-wrong-way",
         "parameter_groups",
-        "you decay the vectors and spare the matrices: it is the other way round.",
+        "you decay the vectors but not the matrices: swap them.",
         {SORTED: "(kept if parameter.ndim >= 2 else decayed).append(parameter)"},
     ),
     Mistake(
         "groups-swapped",
         "parameter_groups",
-        "your group without decay comes first: the decayed one does.",
+        "your group without decay comes first: put the decayed group first.",
         {
             TWO_GROUPS: 'return [{"params": kept, "weight_decay": 0.0}, {"params": decayed, "weight_decay": weight_decay}]'
         },
@@ -771,7 +771,7 @@ PARAMETER_GROUPS = [
     Mistake(
         "only-biases-spared",
         "parameter_groups",
-        "you spare what is called a bias and decay the gains of the norms: every vector is spared, whatever its name.",
+        "you exempt parameters named bias but decay norm gains: exempt every vector, whatever its name.",
         {
             "for _, parameter in named_parameters:": "for name, parameter in named_parameters:",
             SORTED: '(kept if name.endswith("bias") else decayed).append(parameter)',
@@ -780,31 +780,31 @@ PARAMETER_GROUPS = [
     Mistake(
         "only-matrices-decayed",
         "parameter_groups",
-        "you decay what has exactly 2 dimensions: more than 2 are decayed as well.",
+        "you decay only parameters with exactly 2 dimensions: decay those with more, too.",
         {SORTED: "(decayed if parameter.ndim == 2 else kept).append(parameter)"},
     ),
     Mistake(
         "frozen-included",
         "parameter_groups",
-        "you include frozen parameters: leave those with requires_grad=False out.",
+        "you include frozen parameters: leave out those with requires_grad=False.",
         {SKIPPED: "if parameter in seen:"},
     ),
     Mistake(
         "tied-twice",
         "parameter_groups",
-        "a tied parameter, which comes under two names, stands in your groups twice.",
+        "you list a tied parameter twice, since it comes under two names: list it once.",
         {SEEN: "pass\n"},
     ),
     Mistake(
         "tied-by-value",
         "parameter_groups",
-        "you take two parameters with equal values for one tied parameter: only the same object (`is`) is tied.",
+        "you take two parameters with equal values for one tied parameter: compare objects (`is`), not values.",
         {SKIPPED: "if not parameter.requires_grad or any(torch.equal(parameter, other) for other in seen):"},
     ),
     Mistake(
         "empty-group-dropped",
         "parameter_groups",
-        "you leave out a group that has no parameters: there are always two.",
+        "you leave out a group without parameters: always return two groups.",
         {
             TWO_GROUPS: TWO_GROUPS.replace("return [", "both = [")
             + '\n    return [group for group in both if group["params"]]'
@@ -813,19 +813,19 @@ PARAMETER_GROUPS = [
     Mistake(
         "spared-group-without-its-zero",
         "parameter_groups",
-        'your second group does not say "weight_decay": 0.0, so it gets the optimizer\'s default and is decayed after all.',
+        'your second group lacks "weight_decay": 0.0, so it gets the optimizer\'s default and is decayed after all.',
         {TWO_GROUPS: 'return [{"params": decayed, "weight_decay": weight_decay}, {"params": kept}]'},
     ),
     Mistake(
         "decay-hard-coded",
         "parameter_groups",
-        "your first group has the weight decay 0.1, whatever was asked for.",
+        "your first group always has weight decay 0.1: use the given weight_decay.",
         {TWO_GROUPS: TWO_GROUPS.replace('"weight_decay": weight_decay', '"weight_decay": 0.1')},
     ),
     Mistake(
         "names-in-the-groups",
         "parameter_groups",
-        "your groups hold names, or pairs with names: an optimizer wants the parameters alone.",
+        "your groups hold names, or pairs with names: store only the parameters.",
         {
             "for _, parameter in named_parameters:": "for name, parameter in named_parameters:",
             SORTED: "(decayed if parameter.ndim >= 2 else kept).append((name, parameter))",
@@ -834,13 +834,13 @@ PARAMETER_GROUPS = [
     Mistake(
         "copies-in-the-groups",
         "parameter_groups",
-        "your groups hold copies of the parameters: the optimizer would train those, and the model would stay as it is.",
+        "your groups hold copies of the parameters, so the optimizer would train the copies and not the model: store the parameters themselves.",
         {SORTED: "(decayed if parameter.ndim >= 2 else kept).append(Parameter(parameter.detach().clone()))"},
     ),
     Mistake(
         "pairs-walked-twice",
         "parameter_groups",
-        "given a generator your second group is empty: your first walk used it up. Walk it once, or make it a list.",
+        "given a generator, your second group is empty, because the first loop used it up: loop once, or make it a list.",
         {TWO_GROUPS: 'kept = kept if hasattr(named_parameters, "__len__") else []\n    ' + TWO_GROUPS},
     ),
 ]
@@ -849,25 +849,25 @@ CLIP_GRAD_NORM = [
     Mistake(
         "clip-per-tensor",
         "clip_grad_norm",
-        "you clip each gradient by its own norm: there is one norm over all of them, and one factor.",
+        "you clip each gradient by its own norm: use one norm over all of them, and one factor.",
         {SCALE: "gradient.mul_((max_norm / gradient.norm()).clamp(max=1.0))", LONGER: "if True:"},
     ),
     Mistake(
         "clip-lengthens",
         "clip_grad_norm",
-        "you rescale every time: a gradient shorter than max_norm stays as it is.",
+        "you rescale every time: leave a gradient shorter than max_norm as it is.",
         {LONGER: "if norm > 0:"},
     ),
     Mistake(
         "clip-leaves-gradients",
         "clip_grad_norm",
-        "you compute the norm and leave the gradients as they are: `g = g * factor` makes a new tensor. Scale in place.",
+        "you compute the norm but leave the gradients as they are: scale them in place, since `g = g * factor` makes a new tensor.",
         {SCALE: "gradient = gradient * (max_norm / norm)"},
     ),
     Mistake(
         "returns-the-clipped-norm",
         "clip_grad_norm",
-        "you return the norm after clipping: return what it was before, which is what one wants to log.",
+        "you return the norm after clipping: return the norm before clipping.",
         {RETURN_NORM: "    return norm.clamp(max=max_norm)\n"},
     ),
     Mistake(
@@ -879,7 +879,7 @@ CLIP_GRAD_NORM = [
     Mistake(
         "norm-squared",
         "clip_grad_norm",
-        "your norm lacks the square root.",
+        "your norm lacks the square root: it is the root of the sum of squares.",
         {NORM: f"{NORM}.square()"},
     ),
     Mistake(
@@ -891,7 +891,7 @@ CLIP_GRAD_NORM = [
     Mistake(
         "clip-by-value",
         "clip_grad_norm",
-        "you cut every element off at max_norm, which turns the gradient: scale all by one factor.",
+        "you clip each element at max_norm, which changes the gradient's direction: scale all elements by one factor.",
         {SCALE: "gradient.clamp_(-max_norm, max_norm)"},
     ),
     Mistake(
@@ -903,7 +903,7 @@ CLIP_GRAD_NORM = [
     Mistake(
         "norm-of-the-parameters",
         "clip_grad_norm",
-        "you measure the parameters: measure their gradients.",
+        "you compute the norm of the parameters: compute that of their gradients.",
         {
             GRADIENTS: f"parameters = list(parameters)\n    {GRADIENTS}",
             NORM: "norm = torch.linalg.vector_norm(torch.stack([p.detach().norm() for p in parameters if p.grad is not None]))",
@@ -912,7 +912,7 @@ CLIP_GRAD_NORM = [
     Mistake(
         "clip-none-crashes",
         "clip_grad_norm",
-        "you do not expect that a gradient is None: skip parameters without gradient.",
+        "you do not expect that a gradient is None: skip parameters without a gradient.",
         {GRADIENTS: "gradients = [parameter.grad for parameter in parameters]"},
     ),
     Mistake(
@@ -924,13 +924,13 @@ CLIP_GRAD_NORM = [
     Mistake(
         "clip-generator-walked-twice",
         "clip_grad_norm",
-        "given a generator you scale nothing: it was used up by the norm. Make it a list first.",
+        "given a generator, you scale nothing, because the norm has used it up: make it a list first.",
         {SCALE: 'gradient.mul_(max_norm / norm if hasattr(parameters, "__len__") else 1.0)'},
     ),
     Mistake(
         "clip-norm-of-default-dtype",
         "clip_grad_norm",
-        "your norm is float32 although the gradients are float64: keep their digits.",
+        "your norm is float32 although the gradients are float64: compute it in float64.",
         {NORM: f"{NORM}.float()"},
     ),
     Mistake(
@@ -963,7 +963,7 @@ SHORTCUTS = [
     Mistake(
         "clip-is-torchs",
         "clip_grad_norm",
-        "your clip_grad_norm calls torch's own, the very thing that you are to write.",
+        "your clip_grad_norm calls torch's own: write it yourself.",
         append="def clip_grad_norm(parameters, max_norm):\n    return torch.nn.utils.clip_grad_norm_(parameters, max_norm)\n",
     ),
 ]
@@ -972,7 +972,7 @@ BESIDES = [
     Mistake(
         "writes-into-the-callers-group",
         "Optimizer",
-        "you fill the caller's own dict up from the defaults: copy it, since it may be given to another optimizer.",
+        "you add the defaults to the caller's own dict: copy it first, since another optimizer may get it too.",
         {
             FILLED: "filled = group\n        for name, value in self.defaults.items():\n"
             '            filled.setdefault(name, value)\n        filled["params"] = list(group["params"])'
@@ -981,7 +981,7 @@ BESIDES = [
     Mistake(
         "add-writes-into-the-callers-group",
         "Optimizer",
-        "your add_param_group fills the caller's own dict up from the defaults: copy it first.",
+        "your add_param_group adds the defaults to the caller's own dict: copy it first.",
         {
             "self.add_param_group(group)": "self.add_param_group(dict(group))",
             FILLED: "filled = group\n        for name, value in self.defaults.items():\n"
@@ -1017,19 +1017,19 @@ BESIDES = [
     Mistake(
         "load-wipes-before-it-refuses",
         "Optimizer",
-        "your load_state_dict forgets its own state before it refuses the new one: check all sizes first.",
+        "your load_state_dict clears the old state before it refuses the new one: check all sizes first.",
         {SIZES: f"self.state = {{}}\n        {SIZES}"},
     ),
     Mistake(
         "load-by-position-in-the-state",
         "Optimizer",
-        "your load_state_dict gives the first entry of the state to the first parameter: the key of an entry is the number of its parameter.",
+        "your load_state_dict gives the first state entry to the first parameter: an entry's key is the number of its parameter.",
         {STATE_IN: 'self.state = dict(zip(self._parameters(), saved["state"].values(), strict=False))'},
     ),
     Mistake(
         "sgd-first-buffer-is-the-gradient",
         "SGD",
-        "your first momentum buffer is the tensor in .grad itself, so whoever changes the gradient changes the buffer, and the other way round: clone it.",
+        "your first momentum buffer is the tensor in .grad itself, so changing one changes the other: clone it.",
         {
             SGD_ZEROS: 'state["momentum_buffer"] = gradient\n            else:\n'
             '                state["momentum_buffer"].mul_(group["momentum"]).add_(gradient)',
@@ -1039,13 +1039,13 @@ BESIDES = [
     Mistake(
         "t-as-float32",
         "AdamW",
-        "you compute 1 - beta**t in float32, which leaves few digits where beta is close to 1: make t a Python number first.",
+        "you compute 1 - beta**t in float32, which leaves few correct digits if beta is close to 1: make t a Python number first.",
         {ADAM_COUNT: 'step = state["step"] = torch.as_tensor(state["step"], dtype=torch.float32) + 1'},
     ),
     Mistake(
         "amsgrad",
         "AdamW",
-        "you divide by the largest v so far: that is AMSGrad. Divide by the current one.",
+        "you divide by the largest v so far, as AMSGrad does: divide by the current one.",
         {
             ADAM_V_HAT: 'best = self.__dict__.setdefault("_best", {})\n'
             '        best[parameter] = torch.maximum(best.get(parameter, state["exp_avg_sq"]), state["exp_avg_sq"])\n'
@@ -1055,25 +1055,25 @@ BESIDES = [
     Mistake(
         "decays-matrices-only",
         "AdamW",
-        "your step decays only parameters with two or more axes: the group's weight_decay says what decays.",
+        "your step decays only parameters with two or more axes: the group's weight_decay decides, not the shape.",
         {ADAM_DECAY: f"if parameter.ndim >= 2:\n                    {ADAM_DECAY}"},
     ),
     Mistake(
         "adamw-squares-the-gradient-in-place",
         "AdamW",
-        "you square .grad in place: it must be the same after the step as before.",
+        "you square .grad in place: .grad must be the same after the step as before.",
         {ADAM_SECOND: 'state["exp_avg_sq"].mul_(beta2).add_(gradient.square_(), alpha=1 - beta2)'},
     ),
     _skip(
         "adamw-zero-gradient-skipped",
         "AdamW",
-        "you skip parameters whose gradient is 0: only None is skipped, and 0 still decays and counts as a step.",
+        "you skip parameters whose gradient is 0: skip only None, since 0 still decays and counts as a step.",
         "if parameter.grad is not None and parameter.grad.any(): yield parameter, group",
     ),
     Mistake(
         "dict-of-names",
         "parameter_groups",
-        "you put the pairs into a dict, which drops a parameter whose name comes again: the name decides nothing.",
+        "you put the pairs into a dict, which drops a parameter if its name comes again: names must have no effect.",
         {"for _, parameter in named_parameters:": "for parameter in dict(named_parameters).values():"},
     ),
     Mistake(
@@ -1089,7 +1089,7 @@ BESIDES = [
     Mistake(
         "tied-by-memory",
         "parameter_groups",
-        "you compare data_ptr(), which empty parameters have in common, and parameters that share memory: compare the objects.",
+        "you compare data_ptr(), which is equal for empty parameters and for shared memory: compare the objects.",
         {
             SKIPPED: "if not parameter.requires_grad or parameter.data_ptr() in seen:",
             SEEN: "seen.add(parameter.data_ptr())\n",
@@ -1098,13 +1098,13 @@ BESIDES = [
     Mistake(
         "no-decay-taken-for-default",
         "parameter_groups",
-        "you take weight_decay=0.0 for a missing value (`weight_decay or ...`).",
+        "you take weight_decay=0.0 for a missing value (`weight_decay or ...`): 0.0 is a value like any other.",
         {TWO_GROUPS: TWO_GROUPS.replace('"weight_decay": weight_decay', '"weight_decay": weight_decay or 0.1')},
     ),
     Mistake(
         "clip-replaces-gradients",
         "clip_grad_norm",
-        "you put a new tensor into .grad: scale the one that is there in place, since others may hold it.",
+        "you put a new tensor into .grad: scale the existing one in place, since other code may hold it.",
         {
             GRADIENTS: f"parameters = list(parameters)\n    {GRADIENTS}",
             SCALE: "pass",
@@ -1115,19 +1115,19 @@ BESIDES = [
     Mistake(
         "clip-dtype-of-the-first",
         "clip_grad_norm",
-        "your norm has the dtype of the first gradient: it is float64 if any of them is.",
+        "your norm has the dtype of the first gradient: it must be float64 if any gradient is.",
         {NORM: f"{NORM}.to(norms[0].dtype)"},
     ),
     Mistake(
         "clip-norm-with-an-axis",
         "clip_grad_norm",
-        "your norm has an axis: return a 0-d tensor.",
+        "your norm is not a 0-d tensor: return one, without any axis.",
         {RETURN_NORM: "    return norm.reshape(1)\n"},
     ),
     Mistake(
         "largest-norm",
         "clip_grad_norm",
-        "you take the largest norm of a tensor: all gradients are one vector, so add up the squares of the norms and take the root.",
+        "you take the largest norm of any tensor: add up the squares of all the norms and take the root.",
         {NORM: "norm = torch.stack(norms).max()"},
     ),
 ]

@@ -101,20 +101,20 @@ def _always(exercise: str) -> list[Mistake]:
         _instead(
             exercise,
             "is-constant",
-            "your {} gives the same in every step: the top of the curve, whatever the step is.",
+            "your {} always returns the top of the curve: use the step.",
             f"(_right(*args, **kwargs), {at_the_top})[1]",
         ),
         _instead(
             exercise,
             "returns-a-tensor",
-            "your {} returns a tensor; a Python float is asked (math.cos for torch.cos, or .item() at the end).",
+            "your {} returns a tensor: return a Python float (math.cos instead of torch.cos, or .item() at the end).",
             "torch.tensor(_right(*args, **kwargs))",
             before="import torch as torch\n",
         ),
         _instead(
             exercise,
             "counts-its-calls",
-            "your {} goes on by one step in each call, whichever step it is asked for: the argument `step` alone says where the run is.",
+            "your {} advances by one step in each call: only the argument `step` decides.",
             "_right(_next(args[0]), *args[1:], **kwargs)",
             before=_COUNTER,
             stateful=True,
@@ -122,7 +122,7 @@ def _always(exercise: str) -> list[Mistake]:
         _instead(
             exercise,
             "keeps-state",
-            "your {} answers with what it computed for an earlier call: a global variable, or a cache that does not look at all arguments.",
+            "your {} returns the result of an earlier call: look for a global variable, or a cache that ignores some arguments.",
             "_seen.setdefault(args[0], _right(*args, **kwargs))",
             before="_seen = {}\n",
             stateful=True,
@@ -136,7 +136,7 @@ def _always(exercise: str) -> list[Mistake]:
         Mistake(
             f"{exercise}-refuses-silently",
             exercise,
-            f"the ValueError of your {exercise} does not say which argument is wrong and what its value is.",
+            f"the ValueError of your {exercise} does not name the wrong argument and its value.",
             {REFUSE: '    if value < least:\n        raise ValueError("bad argument")\n'},
         ),
     ]
@@ -145,7 +145,7 @@ def _always(exercise: str) -> list[Mistake]:
 WARMUP = [
     _warm(
         "starts-at-zero",
-        "your warmup is one step late: it begins with a factor of 0, a wasted step, and reaches 1 only after warmup_steps; it is (step + 1) / warmup_steps.",
+        "your warmup is one step late: it starts with a factor of 0, which wastes a step. Use (step + 1) / warmup_steps.",
         {WARM_FACTOR: "return step / warmup_steps"},
     ),
     _warm(
@@ -155,47 +155,47 @@ WARMUP = [
     ),
     _warm(
         "one-step-too-long",
-        "your warmup has a step too many: in step warmup_steps (counted from 0) it is over, and the factor would be beyond 1 (`<` for `<=`).",
+        "your warmup is one step too long: in step warmup_steps (counted from 0) it is over, and your factor is above 1. Use `<`, not `<=`.",
         {WARM_OVER: "if step > warmup_steps or warmup_steps == 0:\n        return 1.0\n"},
     ),
     _warm(
         "no-limit",
-        "your factor goes on growing after the warmup: from there on it is 1.",
+        "your factor continues to grow after the warmup: keep it at 1.",
         {WARM_OVER: "if warmup_steps == 0:\n        return 1.0\n"},
     ),
     _warm(
         "starts-again",
-        "your warmup starts again whenever it is over (`%`): after the first one the factor stays at 1.",
+        "your warmup starts again whenever it is over (`%`): after the first one, keep the factor at 1.",
         {WARM_OVER: "if warmup_steps == 0:\n        return 1.0\n    step = step % warmup_steps\n"},
     ),
     _warm(
         "no-warmup-is-zero",
-        "your factor is 0 where warmup_steps is 0: without a warmup every step has factor 1.",
+        "your factor is 0 if warmup_steps is 0: without a warmup, every step has factor 1.",
         {WARM_OVER: f"if warmup_steps == 0:\n        return 0.0\n    {WARM_OVER}"},
     ),
     _warm(
         "no-warmup-divides-by-zero",
-        "you divide by warmup_steps before you ask whether it is 0: without a warmup every step has factor 1.",
+        "you divide by warmup_steps before you test whether it is 0: without a warmup, every step has factor 1.",
         {WARM_OVER: "", WARM_FACTOR: "return min(1.0, (step + 1) / warmup_steps)"},
     ),
     _warm(
         "whole-division",
-        "you divide by `//`, which gives whole numbers: your factor is 0 until the end of the warmup.",
+        "you divide with `//`, which rounds down, so your factor is 0 until the end of the warmup: use `/`.",
         {WARM_FACTOR: "return (step + 1) // warmup_steps"},
     ),
     _warm(
         "no-warmup-refused",
-        "you refuse warmup_steps=0 (ValueError): without a warmup every step has factor 1.",
+        "you refuse warmup_steps=0 (ValueError): without a warmup, every step has factor 1.",
         {WARM_STEP: WARM_STEP.replace("warmup_steps, 0)", "warmup_steps, 1)")},
     ),
     _warm(
         "negative-step-taken",
-        "you take a negative step as if it were one: raise ValueError.",
+        "you accept a negative step: raise ValueError.",
         {WARM_STEP: WARM_STEP.replace('    _at_least("step", step, 0)\n', "")},
     ),
     _warm(
         "negative-warmup-taken",
-        "you take a negative warmup_steps as if there were no warmup: raise ValueError.",
+        "you accept a negative warmup_steps as if there were no warmup: raise ValueError.",
         {WARM_STEP: WARM_STEP.replace('    _at_least("warmup_steps", warmup_steps, 0)\n', "")},
     ),
 ]
@@ -213,17 +213,17 @@ RISE = [
     ),
     *_rise(
         "warmup-from-min-lr",
-        "your warmup rises from min_lr: it rises from 0, min_lr has no part in it.",
+        "your warmup rises from min_lr: it must rise from 0, without min_lr.",
         "min_lr + (max_lr - min_lr) * rise",
     ),
     *_rise(
         "warmup-not-below-min-lr",
-        "you keep the warmup from being lower than min_lr: it rises from 0, min_lr has no part in it.",
+        "you keep the warmup above min_lr: it must rise from 0, without min_lr.",
         "max(min_lr, max_lr * rise)",
     ),
     *_both(
         "no-warmup",
-        "there is no warmup in your schedule: the first steps have max_lr.",
+        "your schedule has no warmup: its first steps already have max_lr.",
         {COSINE_WARM: "return max_lr"},
         {DECAY_WARM: "return max_lr"},
     ),
@@ -235,7 +235,7 @@ RISE = [
     ),
     *_both(
         "negative-step-taken",
-        "you take a negative step as if it were one: raise ValueError.",
+        "you accept a negative step: raise ValueError.",
         {
             COSINE_STEP: COSINE_STEP.replace('    _at_least("step", step, 0)\n', ""),
             COSINE_RISE: "rise = (step + 1) / warmup_steps",
@@ -244,7 +244,7 @@ RISE = [
     ),
     *_both(
         "negative-warmup-taken",
-        "you take a negative warmup_steps as if there were no warmup: raise ValueError.",
+        "you accept a negative warmup_steps as if there were no warmup: raise ValueError.",
         {COSINE_STEP: COSINE_STEP.replace('    _at_least("warmup_steps", warmup_steps, 0)\n', "")},
         {DECAY_NAMES: DECAY_NAMES.replace('"warmup_steps": warmup_steps, ', "")},
     ),
@@ -259,13 +259,13 @@ END = [
     ),
     *_both(
         "zero-after-the-end",
-        "your schedule gives 0 after the end: it stays at min_lr.",
+        "your schedule returns 0 after the end: it must stay at min_lr.",
         {PROGRESS: f"{PROGRESS}\n    if step >= total_steps:\n        return 0.0"},
         {SHARE: f"{SHARE}\n    if steps_down >= decay_steps:\n        return 0.0"},
     ),
     *_both(
         "past-the-end-refused",
-        "you refuse a step past the end of the run (ValueError): such a step has min_lr.",
+        "you refuse a step after the end of the run (ValueError): return min_lr.",
         {COSINE_TOTAL: f"{COSINE_TOTAL}\n    _at_least('total_steps', total_steps, step)"},
         {DECAY_LENGTH: f"{DECAY_LENGTH}\n    _at_least('step', warmup_steps + stable_steps + decay_steps - step, 0)"},
     ),
@@ -277,49 +277,49 @@ END = [
     ),
     *_both(
         "min-lr-zero-is-none",
-        "you take min_lr=0 for none given (`min_lr or ...`): 0 is a learning rate like any other.",
+        "you take min_lr=0 for a missing value (`min_lr or ...`): 0 is a learning rate like any other.",
         {COSINE_LR: f"min_lr = min_lr or max_lr / 10\n    {COSINE_LR}"},
         {DECAY_LR: f"min_lr = min_lr or max_lr / 10\n    {DECAY_LR}"},
     ),
     *_both(
         "rounded",
-        "you round the learning rate: 6 places are too few for one of 0.0003, which then goes down in jumps.",
+        "you round the learning rate: with 6 places, one of 0.0003 falls in visible jumps. Do not round.",
         {COSINE_LR: COSINE_LR.replace("return ", "return round(") + ", 6)"},
         {DECAY_LR: DECAY_LR.replace("return ", "return round(") + ", 6)"},
     ),
     *_both(
         "ends-at-zero",
-        "your schedule sinks to 0 and not to min_lr: it spans max_lr - min_lr and stands on min_lr.",
+        "your schedule sinks to 0, not to min_lr: scale the curve by max_lr - min_lr and add min_lr.",
         {COSINE_LR: "return max_lr * height"},
         {DECAY_LR: "return max_lr - max_lr * share"},
     ),
     *_both(
         "cut-off-at-min-lr",
-        "your schedule sinks toward 0 and is cut off at min_lr, so it is too steep and arrives too early: let it span max_lr - min_lr.",
+        "your schedule sinks toward 0 and is cut off at min_lr, so it is too steep: scale it by max_lr - min_lr and add min_lr.",
         {COSINE_LR: "return max(min_lr, max_lr * height)"},
         {DECAY_LR: "return max(min_lr, max_lr - max_lr * share)"},
     ),
     *_both(
         "min-lr-on-top",
-        "you add min_lr to a curve that is max_lr high already: it has to span max_lr - min_lr.",
+        "you add min_lr to a curve that is already max_lr high: scale it by max_lr - min_lr.",
         {COSINE_LR: "return min_lr + max_lr * height"},
         {DECAY_LR: "return min_lr + max_lr * (1 - share)"},
     ),
     *_both(
         "one-step-early",
-        "your descent is one step early: its first step still has max_lr, and min_lr comes in the step after the last (no + 1 here).",
+        "your descent is one step early: its first step still has max_lr, and min_lr comes one step after the last. Do not add 1 here.",
         {PROGRESS: PROGRESS.replace("step - warmup_steps", "step + 1 - warmup_steps")},
         {SHARE: SHARE.replace("steps_down /", "(steps_down + 1) /")},
     ),
     *_both(
         "one-step-short",
-        "your descent is one step too short: it reaches min_lr in the last step of the run, and should in the step after.",
+        "your descent is one step too short: it reaches min_lr in the last step of the run, instead of one step later.",
         {WAVE_STEPS: f"{WAVE_STEPS} - 1", PROGRESS: PROGRESS.replace("/ wave_steps", "/ max(1, wave_steps)")},
         {SHARE: SHARE.replace("/ decay_steps", "/ max(1, decay_steps - 1)")},
     ),
     *_both(
         "whole-division",
-        "you divide by `//`, which gives whole numbers: your progress is 0 until the end.",
+        "you divide with `//`, which rounds down, so your progress is 0 until the end: use `/`.",
         {PROGRESS: PROGRESS.replace(" / ", " // ")},
         {SHARE: SHARE.replace(" / ", " // ")},
     ),
@@ -328,7 +328,7 @@ END = [
 WAVE = [
     _cosine(
         "over-all-steps",
-        "your wave runs over all steps from step 0, so it begins in its middle: it starts where the warmup ends.",
+        "your wave runs from step 0, so part of it is over when the warmup ends: start it where the warmup ends.",
         {PROGRESS: "progress = min(1.0, step / total_steps)"},
     ),
     _cosine(
@@ -338,7 +338,7 @@ WAVE = [
     ),
     _cosine(
         "times-warmup",
-        "you multiply the warmup with a wave that runs from step 0 on: they follow one another.",
+        "you multiply the warmup by a wave that runs from step 0: the wave must follow the warmup.",
         {
             COSINE_WARM: "return rise * (min_lr + 0.5 * (max_lr - min_lr) * (1.0 + math.cos(math.pi * step / total_steps)))",
             PROGRESS: "progress = min(1.0, step / total_steps)",
@@ -346,17 +346,17 @@ WAVE = [
     ),
     _cosine(
         "half-period",
-        "your wave covers a quarter of a period and stops half way down: the angle runs from 0 to pi, not to pi / 2.",
+        "your wave covers a quarter of a period and stops halfway down: the angle must run from 0 to pi, not to pi / 2.",
         {HEIGHT: "height = 0.5 * (1.0 + math.cos(math.pi / 2 * progress))"},
     ),
     _cosine(
         "quarter-wave",
-        "you take cos from 0 to pi / 2 as the height, which falls steeply at the end: it is (1 + cos) / 2 from 0 to pi.",
+        "you take cos from 0 to pi / 2 as the height, which falls steeply at the end: use (1 + cos) / 2 from 0 to pi.",
         {HEIGHT: "height = math.cos(math.pi / 2 * progress) if progress < 1 else 0.0"},
     ),
     _cosine(
         "whole-period",
-        "your wave covers a whole period, down and up again: the angle runs from 0 to pi, not to 2 pi.",
+        "your wave covers a whole period, down and up again: the angle must run from 0 to pi, not to 2 pi.",
         {HEIGHT: "height = 0.5 * (1.0 + math.cos(2 * math.pi * progress))"},
     ),
     _cosine(
@@ -366,12 +366,12 @@ WAVE = [
     ),
     _cosine(
         "no-pi",
-        "you take the cosine of the progress itself, from 0 to 1: the angle runs from 0 to pi.",
+        "you take the cosine of the progress itself, from 0 to 1: multiply it by pi.",
         {HEIGHT: "height = 0.5 * (1.0 + math.cos(progress))"},
     ),
     _cosine(
         "upside-down",
-        "your wave is upside down and rises from min_lr to max_lr: it is 1 + cos, not 1 - cos.",
+        "your wave is upside down and rises from min_lr to max_lr: use 1 + cos, not 1 - cos.",
         {HEIGHT: "height = 0.5 * (1.0 - math.cos(math.pi * progress))"},
     ),
     _cosine(
@@ -381,17 +381,17 @@ WAVE = [
     ),
     _cosine(
         "is-linear",
-        "your schedule sinks in a straight line: half a cosine wave is asked.",
+        "your schedule sinks in a straight line: use half a cosine wave.",
         {HEIGHT: "height = 1.0 - progress"},
     ),
     _cosine(
         "no-step-left-taken",
-        "you do not refuse a total_steps that leaves no step after the warmup: raise ValueError where it is not greater than warmup_steps.",
+        "you do not refuse a total_steps that leaves no step after the warmup: raise ValueError if it is not greater than warmup_steps.",
         {COSINE_TOTAL: "pass", PROGRESS: "progress = min(1.0, (step - warmup_steps) / max(1, wave_steps))"},
     ),
     _cosine(
         "divides-by-zero",
-        "you refuse a total_steps below warmup_steps, but not one that is equal: no step is left then, and you divide by 0 (ZeroDivisionError).",
+        "you refuse a total_steps below warmup_steps, but not an equal one: no step is left then, and you divide by 0 (ZeroDivisionError).",
         {COSINE_TOTAL: '_at_least("total_steps", total_steps, warmup_steps)'},
     ),
 ]
@@ -399,17 +399,17 @@ WAVE = [
 LINE = [
     _decay(
         "plateau-too-short",
-        "your plateau ends at step stable_steps: that is its length, it ends at warmup_steps + stable_steps.",
+        "your plateau ends at step stable_steps, which is its length: end it at warmup_steps + stable_steps.",
         {DOWN: "steps_down = step - max(stable_steps, warmup_steps)"},
     ),
     _decay(
         "no-plateau",
-        "there is no plateau in your schedule: the descent begins right after the warmup.",
+        "your schedule has no plateau: keep max_lr for stable_steps before the descent.",
         {DOWN: "steps_down = step - warmup_steps"},
     ),
     _decay(
         "plateau-with-a-jump",
-        "you count the descent from the end of the warmup, so the learning rate jumps down where the plateau ends.",
+        "you count the descent from the end of the warmup, so the learning rate jumps down at the end of the plateau: count from there.",
         {SHARE: "share = min(1.0, (step - warmup_steps) / decay_steps)"},
     ),
     _decay(
@@ -419,17 +419,17 @@ LINE = [
     ),
     _decay(
         "is-cosine",
-        "your descent is half a cosine wave: a straight line is asked.",
+        "your descent is half a cosine wave: use a straight line.",
         {SHARE: f"{SHARE}\n    share = 0.5 * (1.0 - math.cos(math.pi * share))"},
     ),
     _decay(
         "is-exponential",
-        "your descent is exponential, by the same factor in each step: a straight line is asked.",
+        "your descent is exponential, with the same factor in each step: use a straight line.",
         {DECAY_LR: "return max_lr * (max(min_lr, 1e-12) / max_lr) ** share"},
     ),
     _decay(
         "is-square-root",
-        "your descent is 1 - sqrt(progress): a straight line is asked.",
+        "your descent is 1 - sqrt(progress): use a straight line.",
         {SHARE: f"{SHARE}\n    share = math.sqrt(share)"},
     ),
     _decay(
@@ -439,17 +439,17 @@ LINE = [
     ),
     _decay(
         "falls-at-once",
-        "you jump to min_lr at the end of the plateau: the learning rate sinks in a straight line.",
+        "you jump to min_lr at the end of the plateau: sink in a straight line.",
         {SHARE: "share = 1.0"},
     ),
     _decay(
         "negative-plateau-taken",
-        "you take a negative stable_steps, which shortens the warmup: raise ValueError.",
+        "you accept a negative stable_steps: raise ValueError.",
         {DECAY_NAMES: DECAY_NAMES.replace(', "stable_steps": stable_steps', "")},
     ),
     _decay(
         "no-descent-taken",
-        "you do not refuse a descent of no steps: raise ValueError where decay_steps is less than 1.",
+        "you do not refuse a descent without steps: raise ValueError if decay_steps is less than 1.",
         {DECAY_LENGTH: "pass", SHARE: "share = min(1.0, steps_down / max(1, decay_steps))"},
     ),
     _decay(
@@ -473,7 +473,7 @@ def {name}(step, {parameters}):
 
 
 def _from_torch(name: str, scheduler: str, parameters: str, settings: str) -> Mistake:
-    says = f"your {name} leaves the work to torch.optim.lr_scheduler, the very thing that you are to write."
+    says = f"your {name} leaves the work to torch.optim.lr_scheduler: write it yourself."
     code = _FROM_TORCH.format(name=name, scheduler=scheduler, parameters=parameters, settings=settings)
     return Mistake(f"{name}-from-torch", name, says, append=code)
 

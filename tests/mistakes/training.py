@@ -79,53 +79,53 @@ def _train(id: str, says: str, edits: Edits) -> Mistake:
 GRADIENTS = [
     _step(
         "no-zero-grad",
-        "you never clear the gradients: each step contains those of all steps before.",
+        "you never clear the gradients: each update contains those of all earlier steps. Clear them first.",
         NO_ZERO_GRAD,
     ),
     _step(
         "zero-grad-only-after",
-        "you clear the gradients only at the end: what somebody else left in .grad gets into the update.",
+        "you clear the gradients only at the end, so old values in .grad get into the update. Clear them at the beginning.",
         {**NO_ZERO_GRAD, STEP: "    optimizer.step()\n    optimizer.zero_grad()\n    return"},
     ),
     _step(
         "zero-grad-of-optimizer-only",
-        "you clear only the gradients that the optimizer holds: one left in a frozen parameter enters the norm.",
+        "you clear only the gradients that the optimizer holds. A gradient left in a frozen parameter enters the norm: call model.zero_grad() too.",
         {MODEL_ZERO_GRAD: ""},
     ),
     _step(
         "zero-grad-in-the-loop",
-        "you clear the gradients before each micro-batch: only the last one is learned from.",
+        "you clear the gradients before each micro-batch, so only the last one is learned from. Clear them once per step.",
         {FORWARD: f"optimizer.zero_grad()\n        {FORWARD}"},
     ),
     _step(
         "not-divided",
-        "the losses of the micro-batches are added up without a division: the gradient grows with their number.",
+        "you add up the losses of the micro-batches without weights, so the gradient grows with their number. Multiply each by its fraction of all targets.",
         {BACKWARD: "loss.backward()"},
     ),
     _step(
         "divided-by-their-number",
-        "you divide by the number of micro-batches: where they hold different numbers of targets, those of small ones count too much.",
+        "you divide by the number of micro-batches. If their numbers of targets differ, targets in small ones count too much: weight by targets.",
         {SHARE: "share = 1 / len(micro_batches)"},
     ),
     _step(
         "ignored-counted",
-        "you count all positions, those with target -100 too: cross_entropy divides by the others only.",
+        "you count all positions, including those with target -100: cross_entropy divides by the other ones only.",
         {COUNTS: COUNTS.replace("_count(targets)", "targets.numel()")},
     ),
     _step(
         "rows-counted",
-        "you weigh a micro-batch by its number of sequences: it is the targets that count.",
+        "you weight a micro-batch by its number of sequences: weight it by its number of targets.",
         {COUNTS: COUNTS.replace("_count(targets)", "len(targets) * int((targets != -100).any())")},
     ),
     _step(
         "step-in-the-loop",
-        "you call optimizer.step() for each micro-batch: all of them together make one update.",
+        "you call optimizer.step() for each micro-batch: call it once, after the last one.",
         {BACKWARD: f"{BACKWARD}\n        optimizer.step()", STEP: "    return"},
     ),
     _step("no-step", "you never call optimizer.step(): nothing is learned.", {STEP: "    return"}),
     _step(
         "nan-without-targets",
-        "a micro-batch without a target that counts gives 0 / 0, and NaN times a share of 0 is NaN still.",
+        "a micro-batch without targets that count gives 0 / 0, and NaN times a weight of 0 is still NaN.",
         {FORWARD: "loss = cross_entropy(model(inputs), targets) / (targets != -100).any()\n"},
     ),
 ]
@@ -133,12 +133,12 @@ GRADIENTS = [
 CLIPPING = [
     _step(
         "other-default",
-        "you do not clip unless you are told to: the default is max_norm=1.0.",
+        "you do not clip by default: the default is max_norm=1.0.",
         {"*, max_norm: float | None = 1.0\n) -> dict": "*, max_norm: float | None = None\n) -> dict"},
     ),
     _step(
         "loss-after-the-update",
-        "you return the loss after the update: the one asked for is that of the gradient.",
+        "you return the loss after the update: return the loss before it, whose gradient you used.",
         {
             RESULT: "after = [cross_entropy(model(i), t).item() * c / total for (i, t), c in zip(micro_batches, counts)]\n    "
             + RESULT.replace("mean", "sum(after)")
@@ -146,79 +146,81 @@ CLIPPING = [
     ),
     _step(
         "clip-after-step",
-        "max_norm changes nothing: you do not clip, or only after optimizer.step(), when the gradient has been used already.",
+        "max_norm has no effect: you do not clip, or you clip after optimizer.step(), when the gradient has already been used.",
         {STEP: "    return", CLIP: f"optimizer.step()\n    {CLIP}"},
     ),
     _step(
         "clip-in-the-loop",
-        "you clip after each micro-batch: what is clipped is a part of the sum, and more than once.",
+        "you clip after each micro-batch, while the gradient is incomplete: clip once, after the last backward.",
         {CLIP: "pass", BACKWARD: f"{BACKWARD}\n        {CLIP}"},
     ),
     _step(
         "no-norm-without-clipping",
-        "with max_norm=None you report a norm of 0: nothing is clipped then, but the norm is asked for all the same.",
+        "with max_norm=None you report a norm of 0: do not clip then, but still report the norm.",
         {RESULT: RESULT.replace("norm.item()", "0.0 if max_norm is None else norm.item()")},
     ),
     _step(
         "clip-before-backward",
-        "you clip before backward, when there is no gradient yet.",
+        "you clip before backward, when there is no gradient yet: clip after the last backward.",
         {CLIP: "pass", START: f"    {CLIP}\n{START}"},
     ),
     _step(
         "none-is-not-asked",
-        "max_norm=None goes on to clip_grad_norm, which compares the norm with it.",
+        "you pass max_norm=None to clip_grad_norm, which compares the norm with it: None means no clipping.",
         {CLIP: CLIP.replace("math.inf if max_norm is None else max_norm", "max_norm")},
     ),
     _step(
         "none-is-one",
-        "you clip to 1 where max_norm=None asks for no clipping.",
+        "you clip to 1 although max_norm=None means no clipping.",
         {CLIP: CLIP.replace("math.inf", "1.0")},
     ),
     _step(
         "clipped-norm",
-        "you report the norm after clipping: the one before shows how wild the gradient was.",
+        "you report the norm after clipping: report the norm before clipping.",
         {RESULT: RESULT.replace("norm.item()", "clip_grad_norm(model.parameters(), math.inf).item()")},
     ),
 ]
 
 STEP_REPORTS = [
     _step(
-        "last-loss", "you report the loss of the last micro-batch, not the mean of all.", {MEAN: "mean = loss.item()"}
+        "last-loss",
+        "you report the loss of the last micro-batch: report the mean over all targets.",
+        {MEAN: "mean = loss.item()"},
     ),
     _step(
         "sum-of-losses",
-        "you report the sum of the micro-batches' losses, not their mean.",
+        "you report the sum of the micro-batches' losses: report the mean over all targets.",
         {MEAN: "mean += loss.item()"},
     ),
     _step(
         "mean-of-means",
-        "you report the mean of the micro-batches' means: targets of a small one count too much.",
+        "you report the mean of the micro-batches' means, where targets in a small one count too much: report the mean over all targets.",
         {MEAN: "mean += loss.item() / len(micro_batches)"},
     ),
     _step(
         "loss-is-a-tensor",
-        "you return the loss as a tensor: a Python float was asked for.",
+        "you return the loss as a tensor: return a Python float.",
         {MEAN: "mean += loss.detach() * share"},
     ),
     _step("returns-nothing", "your train_step returns None: is there a `return`?", {RESULT: "return None"}),
     _step(
         "no-train-mode",
-        "you do not call model.train(): after an evaluation, dropout stays off.",
+        "you do not call model.train(), so dropout stays off after an evaluation.",
         {TRAIN_MODE: "    # At the beginning"},
     ),
     _step(
         "nothing-accepted",
-        "a batch without any target that counts goes through: it must raise a ValueError.",
+        "you accept a batch in which no target counts: raise a ValueError.",
         {REFUSED: "total = max(total, 1)\n    if total == 0:\n        raise ValueError(f"},
     ),
     _step(
         "nothing-passed-over",
-        "where no target counts you return without an error: raise a ValueError.",
+        "if no target counts, you return without an error: raise a ValueError.",
         {REFUSED: f'if total == 0:\n        return {{"loss": 0.0, "grad_norm": 0.0}}\n    {REFUSED}'},
     ),
     _step(
         "refused-too-late",
-        "you refuse a batch without targets only after the update: weight decay has changed the model by then.",
+        "you refuse a batch without targets only after the update, when weight decay has already changed the model: check first.",
         {
             REFUSED: "if False:\n        raise ValueError(f",
             SHARE: "share = count / max(total, 1)",
@@ -227,12 +229,12 @@ STEP_REPORTS = [
     ),
     _step(
         "every-micro-batch-must-count",
-        "you refuse a micro-batch in which all is ignored: it adds nothing, and the others count.",
+        "you refuse a micro-batch in which every target is ignored: it adds nothing, and the others still count.",
         {REFUSED: REFUSED.replace("total == 0", "not all(counts) or not counts")},
     ),
     _step(
         "targets-overwritten",
-        "you write over -100 in the targets: they belong to the caller, and the positions would be learned.",
+        "you overwrite -100 in the targets: they belong to the caller, and the ignored positions would be trained on.",
         {COUNTS: f"for _, targets in micro_batches:\n        targets[targets == -100] = 0\n    {COUNTS}"},
     ),
 ]
@@ -241,19 +243,19 @@ EVALUATION = [
     _evaluate("no-eval-mode", "you do not call model.eval(): dropout is on while you measure.", {EVAL: "    loss_sum"}),
     _evaluate(
         "no-finally",
-        "after an error the model stays in evaluation mode: set the modes back in a `finally`.",
+        "after an error the model stays in evaluation mode: restore the modes in a `finally`.",
         {FINALLY: "    except ZeroDivisionError:\n        pass\n    else:\n        for module, training in modes:"},
     ),
     _evaluate(
         "only-the-top",
-        "you remember the mode of the model and not of its parts: model.train(mode) sets all of them.",
+        "you restore the model's own mode in all its parts: remember the mode of every module and restore each.",
         {
             "modes = [(module, module.training) for module in model.modules()]": "modes = [(m, model.training) for m in model.modules()]"
         },
     ),
     _evaluate(
         "left-in-eval",
-        "you leave the model in evaluation mode: from here on it trains without dropout.",
+        "you leave the model in evaluation mode, so it goes on training without dropout: restore the modes.",
         {RESTORED: "pass  #"},
     ),
     _evaluate(
@@ -263,47 +265,47 @@ EVALUATION = [
     ),
     _evaluate(
         "builds-a-graph",
-        "you build a graph that nobody needs: eval() does not do what torch.no_grad() does.",
+        "you build a graph that nobody needs: use torch.no_grad() in addition to eval().",
         {NO_GRAD: "with torch.enable_grad():"},
     ),
     _evaluate(
         "mean-of-means",
-        "you average the means of the batches: targets of a small batch count too much.",
+        "you average the means of the batches, where targets in a small batch count too much: weight each mean by its targets.",
         {EVAL_COUNT: "                count = int((targets != -100).any())"},
     ),
     _evaluate(
         "ignored-counted",
-        "you count all positions, those with target -100 too.",
+        "you count all positions: leave out those with target -100.",
         {EVAL_COUNT: "                count = targets.numel()"},
     ),
     _evaluate(
         "last-batch",
-        "you return the loss of the last batch only.",
+        "you return the loss of the last batch only: return the mean over all batches' targets.",
         {LOSS_SUM: LOSS_SUM.replace("loss_sum +=", "loss_sum, total = 0.0, 0\n                loss_sum +=")},
     ),
     _evaluate(
         "sum",
-        "you return the sum of the losses: it must be divided by the number of targets.",
+        "you return the sum of the losses: divide it by the number of targets.",
         {EVAL_RESULT: "return loss_sum"},
     ),
     _evaluate(
         "reads-all-first",
-        "you read all batches before the first is used (list, sorted, len): they may not fit into memory.",
+        "you read all batches before you use the first (list, sorted, len): they may not fit into memory.",
         {WALK: "for inputs, targets in list(batches):"},
     ),
     _evaluate(
         "walks-twice",
-        "you walk the batches twice: a generator is empty the second time.",
+        "you iterate over the batches twice: a generator is empty the second time.",
         {EVAL: "    total_targets = sum(_count(targets) for _, targets in batches)\n    model.eval()\n    loss_sum"},
     ),
     _evaluate(
         "nothing-is-zero",
-        "you return 0 where nothing was counted: that looks like a perfect model, and must raise a ValueError.",
+        "you return 0 if no target counts, which looks like a perfect model: raise a ValueError.",
         {NOTHING: 'if total == 0:\n        return 0.0\n        raise ValueError("evaluate'},
     ),
     _evaluate(
         "tensor",
-        "you return a tensor: a Python float was asked for.",
+        "you return a tensor: return a Python float.",
         {EVAL_RESULT: "return torch.tensor(loss_sum / total)"},
     ),
     _evaluate(
@@ -325,67 +327,73 @@ SAVING = [
         "the loader's state is missing: the resumed run would read the same text again.",
         {SAVED_LOADER: '"loader": None,'},
     ),
-    _save("no-rng", "the state of torch's generator is missing: dropout would draw other numbers.", {SAVED_RNG: ""}),
+    _save(
+        "no-rng", "the state of torch's generator is missing: dropout would draw different numbers.", {SAVED_RNG: ""}
+    ),
     _save(
         "seed-for-state",
-        "you save the seed of torch's generator and not its state, which says how far it has drawn.",
+        "you save the seed of torch's generator: save its state, which also says how much has been drawn.",
         {SAVED_RNG: '"torch_rng": torch.initial_seed(),'},
     ),
     _save(
-        "no-generator", "the state of the generator that was given is missing.", {SAVED_GENERATOR: '"generator": None,'}
+        "no-generator",
+        "the state of the given generator is missing from the file.",
+        {SAVED_GENERATOR: '"generator": None,'},
     ),
     _save(
         "no-cuda",
-        "cuda_rng must be in the file as a list, empty where there is no GPU.",
+        "cuda_rng in the file must be a list, empty if there is no GPU.",
         {SAVED_CUDA: '"cuda_rng": None,'},
     ),
-    _save("parameters-only", "you save the parameters alone.", {SAVE: 'torch.save(checkpoint["model"], file)'}),
+    _save(
+        "parameters-only",
+        "you save only the parameters: save the whole dict.",
+        {SAVE: 'torch.save(checkpoint["model"], file)'},
+    ),
     _save(
         "none-crashes",
-        "you ask None for a state_dict: there may be no loader.",
+        "you call state_dict() on None: there may be no loader.",
         {SAVED_LOADER: '"loader": loader.state_dict(),'},
     ),
     _save("closes-the-file", "you close the file: it belongs to the caller.", {SAVE: f"{SAVE}\n    file.close()"}),
     _save(
         "draws",
-        "you draw a random number while saving: the run goes on with another one than without the checkpoint.",
+        "you draw a random number while saving: the run then continues with different numbers than without a checkpoint.",
         {SAVE: f"{SAVE}\n    torch.rand(1)"},
     ),
-    _save("writes-nothing", "nothing is written into the file.", {SAVE: "return None"}),
+    _save("writes-nothing", "you write nothing to the file.", {SAVE: "return None"}),
 ]
 
 LOADING = [
     _load(
         "not-strict",
-        "a part of another model goes in without an error: that is so with strict=False, and in a loop over the names.",
+        "you load a part of a different model without an error, as strict=False or a loop over the names does.",
         {LOADED_MODEL: LOADED_MODEL.replace(")", ", strict=False)")},
     ),
     _load(
         "runs-code",
-        "your torch.load takes any object, and so runs whatever code somebody has put into the file: weights_only=True.",
+        "your torch.load takes any object, so it runs any code that somebody has put into the file: use weights_only=True.",
         {LOADED: LOADED.replace("True", "False")},
     ),
     _load("no-optimizer", "you do not load the optimizer's state.", {LOADED_OPTIMIZER: "pass"}),
     _load("no-model", "you do not load the model's parameters.", {LOADED_MODEL: "pass"}),
     _load("no-loader", "you do not load the loader's state.", {LOADED_LOADER: "pass"}),
     _load("no-rng", "you do not set torch's global generator to the saved state.", {LOADED_RNG: "pass"}),
-    _load(
-        "no-generator", "you do not set the generator that was given to the saved state.", {LOADED_GENERATOR: "pass"}
-    ),
+    _load("no-generator", "you do not set the given generator to the saved state.", {LOADED_GENERATOR: "pass"}),
     _load(
         "draws-afterwards",
-        "you draw a random number after the generator's state was set.",
+        "you draw a random number after restoring the generator's state: restore the state last.",
         {LOADED_STEP: f"torch.rand(1)\n    {LOADED_STEP}"},
     ),
     _load(
         "new-parameters",
-        "your model has new Parameter objects after loading: the optimizer goes on with the old ones.",
+        "your model has new Parameter objects after loading, but the optimizer still updates the old ones: copy the values.",
         {LOADED_MODEL: LOADED_MODEL.replace(")", ", assign=True)")},
     ),
     _load("no-step", "your load_checkpoint returns None: it must return the step.", {LOADED_STEP: "return None"}),
     _load(
         "half-accepted",
-        "a loader or generator that only the file or only the caller has goes unnoticed: the run would not go on as it was.",
+        "it goes unnoticed if only the file or only the caller has a loader or generator: such a run cannot continue as it was.",
         {
             REFUSES_HALF: "if False:",
             LOADED_GENERATOR: f'if saved["generator"] is not None:\n            {LOADED_GENERATOR}',
@@ -394,7 +402,7 @@ LOADING = [
     ),
     _load(
         "refused-too-late",
-        "you refuse half of a run after the model was changed: check first.",
+        "you refuse an incomplete run only after changing the model: check first.",
         {
             'for name, given in (("loader"': 'model.load_state_dict(saved["model"])\n    for name, given in (("loader"',
             f"{LOADED_MODEL}\n    optimizer": "optimizer",
@@ -405,23 +413,23 @@ LOADING = [
 LOOP = [
     _train(
         "rate-after-step",
-        "you write the learning rate after the step: each step runs with the rate of the one before.",
+        "you write the learning rate after the step, so each step runs with the previous rate: write it before.",
         {GROUPS: "", YIELD: f"record = {YIELD.removeprefix('yield ')}\n        {GROUPS}\n        yield record"},
     ),
     _train(
         "first-group-only",
-        "you set the learning rate of the first group only.",
+        "you set the learning rate of the first group only: set it in every group.",
         {GROUPS: 'optimizer.param_groups[0]["lr"] = learning_rate'},
     ),
     _train("rate-not-set", "the learning rates never reach the optimizer.", {GROUPS: ""}),
     _train(
         "no-accumulation",
-        "you take one batch for a step whatever accumulation_steps says.",
+        "you always take one batch per step: take accumulation_steps batches.",
         {TAKEN: TAKEN.replace("accumulation_steps", "1"), SHORT: "if not micro_batches:"},
     ),
     _train(
         "step-per-batch",
-        "you make an update for each of the batches of a step: together they make one.",
+        "you make one update per batch: all batches of a step together make one update.",
         {
             YIELD: "for batch in micro_batches[:-1]:\n            train_step(model, optimizer, [batch], max_norm=max_norm)\n        "
             + YIELD.replace("micro_batches", "micro_batches[-1:]")
@@ -429,19 +437,19 @@ LOOP = [
     ),
     _train(
         "same-batches",
-        "each step begins again with the first batches: call iter(batches) once.",
+        "each step starts again with the first batches: call iter(batches) once.",
         {STREAM: "", TAKEN: TAKEN.replace("stream", "iter(batches)")},
     ),
     _train(
         "reads-ahead",
-        "you have taken batches that no step has used yet: a checkpoint of the loader would skip them.",
+        "you take batches before their step needs them: a checkpoint of the loader would skip them.",
         {
             TAKEN: "if step == 0:\n            ahead = list(itertools.islice(stream, accumulation_steps))\n        micro_batches, ahead = ahead, list(itertools.islice(stream, accumulation_steps))"
         },
     ),
     _train(
         "batches-first",
-        "you take batches before you know whether there is a learning rate for them: those after the last step are lost.",
+        "you take batches before you know that there is a learning rate for them, so you lose batches after the last step. Take the rate first.",
         {
             RATES: "rates = iter(learning_rates)\n    for step in itertools.count():",
             SHORT: "learning_rate = next(rates, None)\n        if learning_rate is None:\n            return\n        "
@@ -450,17 +458,17 @@ LOOP = [
     ),
     _train(
         "reads-all-rates",
-        "you read all learning rates before the first step (list, len): there may be no end to them.",
+        "you read all learning rates before the first step (list, len): they may be endless.",
         {RATES: RATES.replace("learning_rates)", "list(learning_rates))")},
     ),
     _train(
         "reads-all-batches",
-        "you read all batches before the first step (list, len): there may be no end to them.",
+        "you read all batches before the first step (list, len): they may be endless.",
         {STREAM: "stream = iter(list(batches))"},
     ),
     _train(
         "ends-silently",
-        "you end without an error where the batches end too early: the run looks complete.",
+        "you end without an error if the batches end too early, so an unfinished run looks complete.",
         {SHORT_RAISES: f"{SHORT}\n            return\n            raise ValueError("},
     ),
     _train(
@@ -470,15 +478,15 @@ LOOP = [
     ),
     _train(
         "part-of-a-step",
-        "you do a step with fewer batches than accumulation_steps where they end.",
+        "you do a step with fewer than accumulation_steps batches when the batches end: that step must not happen.",
         {SHORT: "if not micro_batches:"},
     ),
     _train(
-        "max-norm-lost", "you do not hand max_norm on to train_step.", {YIELD: YIELD.replace(", max_norm=max_norm", "")}
+        "max-norm-lost", "you do not pass max_norm on to train_step.", {YIELD: YIELD.replace(", max_norm=max_norm", "")}
     ),
     _train(
         "not-lazy",
-        "you do all steps before the first record comes: write a generator with yield.",
+        "you do all steps before the first record: write a generator with yield.",
         {
             YIELD: YIELD.replace("yield ", "records.append(") + ")",
             STREAM: f"records = []\n    {STREAM}",
@@ -495,7 +503,7 @@ LOOP = [
 WHILE_STEPPING = [
     _step(
         "one-backward",
-        "you add up the losses of all micro-batches and call backward once: that keeps every graph in memory at the same time. Call backward for each.",
+        "you add up the losses of all micro-batches and call backward once, which keeps all graphs in memory. Call backward for each micro-batch.",
         {
             START: START.replace("mean = 0.0", "mean, summed = 0.0, 0.0"),
             BACKWARD: "summed = summed + loss * share",
@@ -504,19 +512,19 @@ WHILE_STEPPING = [
     ),
     _step(
         "zeros-for-none",
-        "you fill the gradients with zeros: AdamW then moves and decays parameters that have no gradient. Set them to None.",
+        "you fill the gradients with zeros, so AdamW also moves and decays parameters without a gradient. Set them to None.",
         {
             MODEL_ZERO_GRAD: "    for parameter in model.parameters():\n        parameter.grad = torch.zeros_like(parameter)\n"
         },
     ),
     _step(
         "train-mode-of-the-top",
-        "you call model.train() only where model.training is False: a part of the model may be in evaluation mode by itself.",
+        "you call model.train() only if model.training is False: a part of the model alone may be in evaluation mode.",
         {TRAIN_MODE: "    if not model.training:\n        model.train()\n    # At the beginning"},
     ),
     _step(
         "mode-put-back",
-        "you put the model back into the mode in which it came: leave it in training mode.",
+        "you restore the model's earlier mode: leave it in training mode.",
         {
             TRAIN_MODE: f"    was = model.training\n{TRAIN_MODE}",
             STEP: "    optimizer.step()\n    model.train(was)\n    return",
@@ -524,7 +532,7 @@ WHILE_STEPPING = [
     ),
     _step(
         "list-only",
-        "your train_step works with a list of micro-batches and not with a tuple.",
+        "your train_step works with a list of micro-batches but not with a tuple.",
         {COUNTS: f"micro_batches = micro_batches + []\n    {COUNTS}"},
     ),
     _step(
@@ -534,7 +542,7 @@ WHILE_STEPPING = [
     ),
     _evaluate(
         "collects-all-logits",
-        "you collect the logits of all batches before you compute the loss: add up the losses, or the memory grows with the text.",
+        "you collect the logits of all batches before computing the loss, so memory grows with the text: add up the losses.",
         {
             EVAL: "    scores, wanted = [], []\n    model.eval()\n    loss_sum",
             LOSS_SUM: "scores.append(model(inputs).flatten(0, 1))\n                wanted.append(targets.flatten())",
@@ -546,12 +554,12 @@ WHILE_STEPPING = [
 AROUND_CHECKPOINTS = [
     _save(
         "fresh-torch-generator",
-        "you save the state that torch's generator had when it was seeded: torch.get_rng_state() says how far it has drawn.",
+        "you save the state that torch's generator had right after seeding: save the current state, torch.get_rng_state().",
         {SAVED_RNG: '"torch_rng": torch.Generator().manual_seed(torch.initial_seed()).get_state(),'},
     ),
     _save(
         "fresh-generator",
-        "you save the state that the generator had when it was seeded: generator.get_state() says how far it has drawn.",
+        "you save the state that the generator had right after seeding: save the current state, generator.get_state().",
         {
             SAVED_GENERATOR: '"generator": None if generator is None else torch.Generator().manual_seed(generator.initial_seed()).get_state(),'
         },
@@ -568,34 +576,34 @@ AROUND_CHECKPOINTS = [
     ),
     _save(
         "takes-a-batch",
-        "you take a batch from the loader: the run goes on without it.",
+        "you take a batch from the loader, so the run never sees it: saving must not change the run.",
         {SAVE: f"next(iter(loader)) if loader is not None else None\n    {SAVE}"},
     ),
     _save(
         "named-parameters",
-        "you save named_parameters(): buffers are missing, and the second name of a tied parameter. state_dict() has both.",
+        "you save named_parameters(), which lacks buffers and the second name of a tied parameter: save state_dict().",
         {'"model": model.state_dict(),': '"model": dict(model.named_parameters()),'},
     ),
     _load(
         "model-and-optimizer-only",
-        "you restore the model and the optimizer only: the loader and the random generators go on from somewhere else.",
+        "you restore the model and the optimizer only: restore the loader and the random generators too.",
         {LOADED_LOADER: "pass", LOADED_GENERATOR: "pass", LOADED_RNG: "pass"},
     ),
     _load(
         "learning-rate-only",
-        "you restore the learning rates of the optimizer and not what it remembers: use its load_state_dict.",
+        "you restore only the learning rates of the optimizer, not its state: use its load_state_dict.",
         {
             LOADED_OPTIMIZER: 'for group, options in zip(optimizer.param_groups, saved["optimizer"]["param_groups"], strict=True):\n        group["lr"] = options["lr"]'
         },
     ),
     _load(
         "generator-seeded",
-        "you seed the generator: set the state that was saved.",
+        "you seed the generator: set its saved state.",
         {LOADED_GENERATOR: 'generator.manual_seed(int(saved["generator"].sum()))'},
     ),
     _load(
         "optimizer-before-the-check",
-        "you refuse half of a run after the optimizer was changed: check first.",
+        "you refuse an incomplete run only after changing the optimizer: check first.",
         {
             'for name, given in (("loader"': 'optimizer.load_state_dict(saved["optimizer"])\n    for name, given in (("loader"',
             f"    {LOADED_OPTIMIZER}\n    if loader": "    if loader",
@@ -611,19 +619,19 @@ AROUND_CHECKPOINTS = [
 AROUND_THE_LOOP = [
     _train(
         "ends-at-a-rate-of-zero",
-        "you end at a learning rate of 0, with which a warmup may begin: ask whether there is one, not whether it is true.",
+        "you stop at a learning rate of 0, which a warmup may start with: test whether there is a rate, not whether it is nonzero.",
         {
             RATES: "rates, step = iter(learning_rates), -1\n    while learning_rate := next(rates, None):\n        step += 1"
         },
     ),
     _train(
         "none-is-one",
-        "you clip to 1 where max_norm=None asks for no clipping.",
+        "you clip to 1 although max_norm=None means no clipping.",
         {YIELD: YIELD.replace("max_norm=max_norm", "max_norm=1.0 if max_norm is None else max_norm")},
     ),
     _train(
         "rate-put-back",
-        "you put the old learning rates back after the step: leave those in the groups with which the step was done.",
+        "you restore the old learning rates after the step: leave the step's rate in the groups.",
         {
             GROUPS: f'old = [group["lr"] for group in optimizer.param_groups]\n        {GROUPS}',
             YIELD: f"record = {YIELD.removeprefix('yield ')}\n        for group, lr in zip(optimizer.param_groups, old, strict=True):\n"
