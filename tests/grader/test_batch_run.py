@@ -145,7 +145,7 @@ def test_ctrl_c_stops_and_says_how_to_go_on(class_, tmp_path):
     os.killpg(process.pid, signal.SIGINT)
     said, _ = process.communicate(timeout=20)
     assert process.returncode == 1
-    assert "the same command goes on" in " ".join(said.split())
+    assert "Rerun the same command to resume" in " ".join(said.split())
     assert (out / "seed").exists()
 
 

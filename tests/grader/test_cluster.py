@@ -210,7 +210,7 @@ def test_scheduler_that_dies_is_told_with_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "CONNECT_SECONDS", 3.0)  # for so long it is sought, too
     with scheduler(tmp_path) as (address, process), worker(address):
         wait_for(address, 1)
-        with pytest.raises(cluster.Lost, match=r"no longer answers.* the same command goes on"):
+        with pytest.raises(cluster.Lost, match=r"no longer answers.* rerun the same command to resume"):
             cluster.run_on(address, jobs(100), lambda answer: process.kill(), work=cluster_work.slowly)
 
 

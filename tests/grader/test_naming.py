@@ -173,7 +173,7 @@ def test_a_diagnosis_that_fails_leaves_the_message_without_a_name(monkeypatch, e
     def fails(*arguments):
         raise error
 
-    monkeypatch.setattr(search.diagnosis, "suspects", lambda *a, **options: (fails() for _ in range(1)))
+    monkeypatch.setattr(search.mistakes, "suspects", lambda *a, **options: (fails() for _ in range(1)))
     outcome = asked(with_softmax("return 2 * scores"), "softmax", lambda given: given.agree("softmax", X.double(), -1))
     assert outcome.status == "failed"
     assert outcome.mistake == ""
