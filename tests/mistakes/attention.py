@@ -1203,7 +1203,11 @@ def _any_heads(prefix: str, exercise: str) -> list[Mistake]:
             before="num_heads = options.get('num_heads', args[1] if len(args) > 1 else 1); 1 / num_heads",
         ),
         forward("dropout-ignored", "you drop nothing in training: dropout is ignored.", drop="dropout = 0.0"),
-        forward("dropout-in-eval", "you drop weights in eval mode too: drop only in training.", drop="dropout = self.dropout"),
+        forward(
+            "dropout-in-eval",
+            "you drop weights in eval mode too: drop only in training.",
+            drop="dropout = self.dropout",
+        ),
         forward(
             "dropout-only-in-eval",
             "you drop weights in eval mode and none in training: it should be the other way round.",
