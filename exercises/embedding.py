@@ -1,20 +1,21 @@
-r"""Embedding: from token numbers to vectors, and the layer that every other layer is made of.
+r"""Embedding: turn token ids into vectors, and build the linear layer that most other layers use.
 
 The tokenizer turned the text into ids. An id is only a name: token 41 is not "more" than token 40, so a model cannot
-compute with the number itself. It looks up a vector that it has learned for that token, the token's embedding, and
-everything further on works with vectors. Most of that work is done by linear layers: a matrix that mixes the features
-of a vector into new ones. The queries and keys of attention, the feedforward layers and the scores of the next token
-are all linear layers.
+compute with the number itself. Instead, it looks up a learned vector for that token, its embedding, and all later
+layers work with vectors. Linear layers do most of that work: each is a matrix that mixes the features of a vector into
+new ones. The queries and keys of attention, the projections of the feed-forward layers and the scores of the next
+token all come from linear layers.
 
-Three exercises, each used by those after it:
+The three exercises:
 
-1. `init_normal` draws the numbers that a weight starts with. It takes a generator, so that a run can be repeated.
-2. `Embedding` is a table with a row for each token: ids go in, their rows come out.
-3. `Linear` multiplies by a matrix and adds a bias; how large its weights start depends on how many numbers it adds up.
+1. `init_normal` draws initial weights. It takes a generator, so that a run can be repeated.
+2. `Embedding` is a table with one row per token: ids go in, their rows come out. It uses `init_normal`.
+3. `Linear` multiplies by a matrix and adds a bias. It uses `init_normal` too; the scale of its initial weights depends
+   on how many numbers each output adds up.
 
-At the start nothing is learned yet, and all that a weight has is its scale. If that is wrong, the model begins with
-wild guesses or with vectors that vanish, and spends its first thousand steps on getting rid of them. So both layers
-say exactly how large their weights start, and why.
+Before training, the only thing that matters about a weight is its scale. If the scale is wrong, the model starts with
+wild guesses or with vanishing vectors, and spends its first thousand steps repairing that. So both layers document the
+exact scale of their initial weights, and the reason for it.
 """
 
 import torch
@@ -25,24 +26,26 @@ from torch import Tensor, nn
 def init_normal(
     shape: tuple[int, ...], std: float, *, generator: torch.Generator | None = None
 ) -> Float[Tensor, "*shape"]:
-    r"""Draw the numbers that a weight starts with: independent, normal, around 0.
+    r"""Draw initial weights: independent normal numbers with mean 0.
 
-    They must be random, because features that start alike get the same gradient and stay alike for ever. They must be
-    repeatable too: whoever passes a generator gets the same numbers for the same state of that generator, whatever
-    else has drawn random numbers. `torch.randn`, which takes a generator, has a standard deviation of 1.
+    Initial weights must be random: like twins who always do the same, features with equal weights would get equal
+    gradients and stay equal forever. They must also be repeatable: a generator in the same state gives the same
+    numbers, whatever else has drawn random numbers.
 
     Math:
-        value = std * z,  z ~ N(0, 1), drawn anew for each entry
+        value = std * z,  z ~ N(0, 1), drawn independently for each entry
+
+        On paper: with std = 0.02, about two thirds of the numbers are between -0.02 and 0.02.
 
     Args:
-        shape: The size of each axis; there is at least one. A size of 0 gives an empty tensor.
-        std: The standard deviation, above 0. Not the variance, which is its square.
-        generator: Where the random numbers come from, in the state that it is in: it may have drawn before. None =
-            torch's global generator; given one, the global one is neither drawn from nor seeded.
+        shape: The size of each axis; there is at least one axis. A size of 0 gives an empty tensor.
+        std: The standard deviation, above 0. (The variance is its square.)
+        generator: Generator for the random numbers. Use it in its current state: it may have drawn before. None =
+            torch's global generator. If you are given a generator, neither draw from the global one nor seed it.
 
     Returns:
-        A new float32 tensor, with requires_grad False: making it a parameter is up to the caller. A normal
-        distribution whose tails are cut off is accepted too, as long as the cut is 3 std from 0 or further out.
+        A new float32 tensor with requires_grad=False; the caller can make it a parameter. A normal distribution with
+        truncated tails is accepted too, if the cut is at least 3 std from 0.
 
     Example:
         >>> weight = init_normal((1000, 50), 0.02, generator=torch.Generator().manual_seed(0))
@@ -50,9 +53,9 @@ def init_normal(
         (torch.Size([1000, 50]), True, 0.02)
 
     Pitfalls:
-        * `torch.rand` is uniform between 0 and 1: another shape of distribution, and no number is negative.
-        * `torch.manual_seed` reaches into the global generator, on which the rest of the program relies.
-        * A generator that is made inside the function starts anew in each call: all weights would be the same.
+        * `torch.rand` is uniform between 0 and 1: a different distribution, without negative numbers.
+        * `torch.manual_seed` changes the global generator, on which the rest of the program relies.
+        * A generator that you make inside the function starts again in each call: all weights would be the same.
 
     Source:
         Radford et al. 2018, section 4.1, "model specifications": weights drawn from N(0, 0.02).
@@ -66,36 +69,38 @@ def init_normal(
 class Embedding(nn.Module):
     r"""Look up the learned vector of every token.
 
-    The weight is a table: row i is the vector of token i. A lookup does the same as multiplying the table with a
-    one-hot vector (a 1 at place i, else zeros), without computing all the products with 0.
+    The weight is like a dictionary in table form: row i is the vector of token i. A lookup gives the same result as
+    multiplying a one-hot vector (1 at position i, 0 elsewhere) by the table, without computing all the products with 0.
 
-    Nothing is done to the rows on their way out. In particular they are not multiplied by sqrt(d_model), as the first
-    transformer did: GPT-2 and Llama pass them on as they are, and so does this layer.
+    The rows are returned unchanged. The first transformer multiplied them by sqrt(d_model); GPT-2 and Llama do not,
+    and neither does this layer.
 
     Math:
         y[..., :] = weight[ids[...], :]
 
     Args:
-        num_embeddings: How many tokens there are: the rows of the table.
-        d_model: Size of each token's vector.
-        generator: Source of the initial weights. None = torch's global one; given one, the global one is not touched.
+        num_embeddings: Number of tokens, which is the number of rows of the table.
+        d_model: Size of the vector of each token.
+        generator: Generator for the initial weights. None = torch's global generator. If you are given a generator,
+            do not touch the global one.
 
     Returns:
-        From `forward`: for each id the row that `weight` has at that moment, in a new axis behind those of `ids`, so
-        that ids of shape (2, 3) give (2, 3, d_model); no axes and empty ones are fine. The dtype is that of `weight`,
-        and no number is rounded.
-        Gradients reach `weight`: a row gets the sum of the gradients of all places where its token stands, and the
+        From `forward`: the current row of `weight` for each id, along a new last axis: ids of shape (2, 3) give
+        (2, 3, d_model). `ids` may have no axes or empty axes. The result has the dtype of `weight`, and no number is
+        rounded.
+        Gradients reach `weight`: a row gets the sum of the gradients from all places where its token occurs, and the
         rows of other tokens get 0.
 
     Raises:
-        IndexError: An id is below 0, or is num_embeddings or more. Raised by `forward`; the message gives such an id
+        IndexError: An id is negative, or is num_embeddings or more. Raised by `forward`; the message gives such an id
             and num_embeddings.
 
     Parameters:
-        weight: Shape (num_embeddings, d_model), float32, normal with mean 0 and standard deviation 0.02, whatever the
-            sizes. 0.02 is what GPT-2 uses: there the table is the last layer too, where a token's score is a product
-            of its row with a vector of length sqrt(d_model). That gives scores of 0.02 * sqrt(768), about 0.6, and a
-            model that begins by holding every token for about equally likely; rows of size 1 would give scores of 28.
+        weight: The table, of shape (num_embeddings, d_model), float32. Its initial values are normal with mean 0 and
+            standard deviation 0.02, whatever the sizes. GPT-2 uses 0.02 because its table is also the last layer: the
+            score of a token is the dot product of its row with a vector of length sqrt(d_model). So the scores have
+            standard deviation 0.02 * sqrt(768), about 0.6, and the model starts by giving all tokens similar
+            probabilities. With a standard deviation of 1, that of the scores would be 28.
             `state_dict` holds this name and no other.
 
     Example:
@@ -107,15 +112,15 @@ class Embedding(nn.Module):
                 [2.0000, 2.5000]])
 
     Pitfalls:
-        * An index of -1 is Python's last row: without a check, a wrong id gives a plausible vector.
-        * As an index, a uint8 tensor is taken for a mask. Convert the ids to int64 before they become an index.
-        * `ids.max()` raises on a tensor without elements; `.any()` does not.
-        * `.data` or `.detach()` cuts the gradient off: the table would never learn.
+        * The index -1 means the last row: without a check, a wrong id gives a plausible vector.
+        * As an index, a uint8 tensor acts as a mask. Convert the ids to int64 before you index with them.
+        * `ids.max()` raises an error for an empty tensor; `.any()` does not.
+        * `.data` and `.detach()` block the gradient: the table would never learn.
 
     Source:
         Radford et al. 2018, section 3.1, eq. 2 (h_0 = U W_e + W_p), and section 4.1 for 0.02.
         https://cdn.openai.com/research-covers/language-unsupervised/language_understanding_paper.pdf
-        Vaswani et al. 2017, section 3.4, for the factor sqrt(d_model) that is left out here.
+        Vaswani et al. 2017, section 3.4, for the factor sqrt(d_model), which is left out here.
         https://arxiv.org/abs/1706.03762
 
     Not allowed: torch.nn.Embedding, torch.nn.functional.embedding, torch.embedding, torch.nn.EmbeddingBag,
@@ -129,7 +134,7 @@ class Embedding(nn.Module):
         """Look up a row for each id.
 
         Args:
-            ids: Token numbers from 0 to num_embeddings - 1, of any integer dtype.
+            ids: Token ids from 0 to num_embeddings - 1, of any integer dtype.
 
         Returns:
             The rows, in the dtype of `weight`.
@@ -140,31 +145,35 @@ class Embedding(nn.Module):
 class Linear(nn.Module):
     r"""Multiply every vector by a learned matrix, and add a learned bias.
 
-    Each vector along the last axis is mapped on its own. A layer takes any number of leading axes, none or an empty
-    one among them.
+    Think of a mixing desk: every output is a sum of all inputs, each with its own volume. The matrix holds these
+    volumes. Each vector along the last axis is mapped independently. There may be any number of leading axes,
+    including none or empty ones.
 
     Math:
         y[o] = sum_i x[i] * weight[o, i] + bias[o],  that is  y = x weight^T + bias
 
     Args:
-        in_features: Size of the last axis of what comes in.
-        out_features: Size of the last axis of what goes out.
-        bias: Whether an offset is learned. False: nothing is added.
-        generator: Source of the initial weights. None = torch's global one; given one, the global one is not touched.
+        in_features: Size of the last axis of the input.
+        out_features: Size of the last axis of the output.
+        bias: Whether to learn an offset. False = no offset is added.
+        generator: Generator for the initial weights. None = torch's global generator. If you are given a generator,
+            do not touch the global one.
 
     Returns:
-        From `forward`: a new tensor with the leading axes of `x` and a last axis of size out_features, in the dtype
-        that `x` and the parameters share. Gradients reach `x`, `weight` and `bias`.
+        From `forward`: a new tensor with the leading axes of `x` and a last axis of size out_features, in the common
+        dtype of `x` and the parameters. Gradients reach `x`, `weight` and `bias`.
 
     Raises:
-        ValueError: The last axis of `x` is not of size in_features, or `x` has no axis. Raised by `forward`; the
-            message gives the size that was expected and the shape that came.
+        ValueError: The last axis of `x` does not have size in_features, or `x` has no axes. Raised by `forward`; the
+            message gives the expected size and the actual shape.
 
     Parameters:
-        weight: Shape (out_features, in_features), float32, normal with mean 0 and standard deviation
-            in_features ** -0.5. A sum of in_features independent numbers of variance 1 has variance in_features;
-            with this weight the variance is 1 again, so that a stack of layers neither grows nor shrinks its vectors.
-        bias: Shape (out_features,), float32, starts as zeros. None where the layer was built with bias=False.
+        weight: The matrix, of shape (out_features, in_features), float32. Its initial values are normal with mean 0 and
+            standard deviation in_features ** -0.5. A sum of in_features independent numbers of variance 1 has variance
+            in_features; this weight brings the variance back to 1, so that a stack of layers neither grows nor shrinks
+            its vectors.
+        bias: The offset, of shape (out_features,), float32. Its initial values are zeros. None if the layer was built
+            with bias=False.
         `state_dict` holds these names and no others.
 
     Example:
@@ -175,15 +184,15 @@ class Linear(nn.Module):
         tensor([ 5., 36.])
 
     Pitfalls:
-        * Row o of the weight makes output o, so x meets the transposed weight. Where in_features = out_features, the
-          forgotten transpose raises nothing and gives wrong values.
-        * `.mT` swaps the last two axes. `.T` turns all axes round, which is the same for a matrix and for nothing else.
-        * einsum and elementwise products broadcast an axis of size 1 without a murmur: check the size yourself.
+        * Row o of the weight makes output o, so multiply x by the transposed weight. If in_features = out_features and
+          you forget to transpose, there is no error, only wrong values.
+        * `.mT` swaps the last two axes. `.T` reverses all axes, which is the same only for a matrix.
+        * einsum and elementwise products broadcast an axis of size 1 without an error: check the size yourself.
         * torch's own layer draws weight and bias from a uniform distribution; this one does not.
 
     Source:
-        LeCun, Bottou, Orr and Mueller 1998, "Efficient BackProp", section 4.6: a standard deviation of the fan-in to
-        the power -1/2. http://yann.lecun.com/exdb/publis/pdf/lecun-98b.pdf
+        LeCun, Bottou, Orr and Mueller 1998, "Efficient BackProp", section 4.6: the standard deviation is the fan-in
+        to the power -1/2. http://yann.lecun.com/exdb/publis/pdf/lecun-98b.pdf
 
     Not allowed: torch.nn.Linear, torch.nn.functional.linear, torch.nn.LazyLinear, torch.nn.Bilinear,
         torch.nn.functional.bilinear, torch.nn.init.

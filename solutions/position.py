@@ -1,19 +1,19 @@
-r"""Position: tell the model where in the text each token stands.
+r"""Position: tell the model where in the text each token is.
 
 Attention compares vectors and mixes them; nothing in it knows which token came first. Shuffle the words of a sentence,
-and without further help every word would gather the same from the same others: "dog bites man" and "man bites dog"
-would be one. So position has to be put into the numbers, and this unit holds the ways that models have used, from the
-oldest to those of today:
+and without a mask every word would still gather the same from the others: "dog bites man" and "man bites dog" would
+look the same. So the numbers themselves must encode the position. This unit covers the methods that models have used,
+from the oldest to those of today:
 
-1. `sinusoidal_encoding` (the first transformer): a fixed table, one row a position, to be added to the token vectors.
-   Its columns are the hands of clocks, each slower than the one before.
-2. `LearnedPositionalEmbedding` (GPT-2): the same table, but learned, with an end that no text may pass.
-3. `rope_frequencies` (how fast each clock of RoPE runs), which is what the next exercise begins with.
-4. `apply_rope` (Llama and most models since): nothing is added. Queries and keys are turned by an angle that grows
-   with their position, so that the score of a query with a key depends on how far they are apart and on nothing else.
-5. `alibi_bias` (BLOOM, MPT): the vectors stay as they are; each score loses a little for every step of distance.
+1. `sinusoidal_encoding` (the first transformer): a fixed table with one row per position, which is added to the token
+   vectors. Its columns are like the hands of clocks, each slower than the one before.
+2. `LearnedPositionalEmbedding` (GPT-2): a table of the same shape, but learned, and with a maximum length.
+3. `rope_frequencies`: how fast each clock of RoPE runs. The next exercise uses it.
+4. `apply_rope` (Llama and most models since): nothing is added. Instead, queries and keys are rotated by an angle that
+   grows with their position, so that position enters a score only as the distance between query and key.
+5. `alibi_bias` (BLOOM, MPT): the vectors stay unchanged, and each score is lowered a little for every step of distance.
 
-1, 2 and 5 stand on their own; 4 calls 3. A position is a whole number, and the first one is 0, throughout.
+Exercises 1, 2 and 5 are independent; 4 calls 3. Positions are integers and start at 0.
 """
 
 import torch
@@ -22,27 +22,28 @@ from torch import Tensor, nn
 
 
 def sinusoidal_encoding(length: int, d_model: int, base: float = 10000.0) -> Float[Tensor, "length d_model"]:
-    r"""Write every position as the readings of many clocks, each a sine and a cosine, each slower than the last.
+    r"""Make a table that encodes each position with sines and cosines of different frequencies.
 
-    Sine and cosine take turns: column 0 is the sine of the fastest clock, column 1 its cosine, column 2 the sine of
-    the next one. The fastest turns by 1 radian a position, so neighbours differ; the slowest has hardly moved after
-    thousands of positions, so that far positions differ too. Going k positions on turns each clock by the same angle
-    wherever one starts, which makes "k steps back" easy to learn. Clock i is of the columns 2i and 2i + 1; where
-    d_model is odd, the last clock has its sine and no cosine.
+    Picture a row of clocks, each slower than the one before: together, their hands tell the position. The fastest clock
+    turns by 1 radian per position, so neighbours differ. The slowest has hardly moved after thousands of positions, so
+    distant positions differ too. Moving k positions forward turns each clock by the same angle wherever you start,
+    which makes "k steps back" easy to learn.
+
+    Clock i owns the columns 2i (its sine) and 2i + 1 (its cosine). If d_model is odd, the last clock has only a sine.
 
     Math:
         PE[p, 2i]     = sin(p / base^(2i / d_model))
         PE[p, 2i + 1] = cos(p / base^(2i / d_model)),  p = 0 .. length - 1
 
     Args:
-        length: How many positions, 0 or more; the first is position 0.
-        d_model: Size of the vectors that the rows are to be added to, 1 or more, even or odd. It is this very number
-            that stands in the exponent, also where it is odd.
-        base: How much slower the clocks become: the wavelengths go from 2 pi to nearly 2 pi * base.
+        length: Number of positions, 0 or more. The first is position 0.
+        d_model: Size of the rows and of the vectors that they are added to, 1 or more, even or odd. The exponent uses
+            d_model itself, even if it is odd.
+        base: Base of the frequencies: wavelengths go from 2 pi to nearly 2 pi * base.
 
     Returns:
-        A new tensor in each call, float32 unless torch's default dtype has been changed, one row a position. Nothing
-        in it is learned: it asks for no gradient.
+        A new tensor in each call, with one row per position, in torch's default dtype, which is float32 unless somebody
+        changed it. It is not learned: requires_grad is False.
 
     Example:
         >>> sinusoidal_encoding(3, 5, base=100.0)
@@ -51,54 +52,55 @@ def sinusoidal_encoding(length: int, d_model: int, base: float = 10000.0) -> Flo
                 [ 0.9093, -0.4161,  0.3117,  0.9502,  0.0502]])
 
     Pitfalls:
-        * Sine and cosine alternate. All sines first and all cosines after them is another table.
+        * Sines and cosines alternate. Putting all sines first and all cosines after them gives a different table.
         * A sine and the cosine next to it share one angle: both have 2i in the exponent.
-        * torch.arange(0, d_model, 2) counts 0, 2, 4: those are the 2i of the formula already.
-        * An odd d_model has one sine more than cosines.
+        * torch.arange(0, d_model, 2) counts 0, 2, 4: these already are the 2i of the formula.
+        * An odd d_model has one more sine than cosines.
 
     Source:
         Vaswani et al. 2017, section 3.5. https://arxiv.org/abs/1706.03762
     """
-    # float64 up to the end: an angle of 10000 radians has three digits after the point in float32.
+    # float64 until the end: in float32, an angle of 10000 radians has only three digits after the decimal point.
     positions = torch.arange(length, dtype=torch.float64)
-    # 2i for each clock: 0, 2, 4, ... below d_model, so (d_model + 1) // 2 of them.
+    # 2i for each clock: 0, 2, 4, ... below d_model, which are (d_model + 1) // 2 numbers.
     exponents = torch.arange(0, d_model, 2, dtype=torch.float64) / d_model
-    # The formula's division by base^(2i / d_model), as a product with its inverse.
+    # Division by base^(2i / d_model), as in the formula, written as a product.
     # (length, 1) * (clocks,) -> (length, clocks)
     angles = positions[:, None] * base**-exponents
-    encoding = torch.empty(length, d_model)  # float32: what the token vectors are in
+    encoding = torch.empty(length, d_model)  # float32, like the token vectors
     encoding[:, 0::2] = angles.sin()
-    # As many cosines as there are odd columns: one less than clocks where d_model is odd.
+    # As many cosines as there are odd columns: one fewer than clocks if d_model is odd.
     encoding[:, 1::2] = angles[:, : d_model // 2].cos()
     return encoding
 
 
 class LearnedPositionalEmbedding(nn.Module):
-    r"""Add to each token's vector a vector that belongs to its position, and is learned like any other weight.
+    r"""Add a learned vector to the vector of each token, one for each position.
 
-    The rows are for positions 0 .. max_length - 1, and a position that was never trained has no row: a text that goes
-    past the end is refused. While generating, a model may be given the new tokens alone; `offset` then says how many
-    positions came before them.
+    Like numbered seats in a theatre, each position has its own row in a table, and the model learns what to write
+    there. There are rows for positions 0 .. max_length - 1 only, so a text that goes past the end is refused. During
+    generation, a model may be given only the new tokens; `offset` says how many positions came before them.
 
     Math:
         y[b, s] = x[b, s] + weight[offset + s]
 
     Args:
-        max_length: How many positions there are.
+        max_length: Number of positions.
         d_model: Size of the vectors.
-        generator: Source of the initial weights. None = torch's global one; given one, the global one is not touched.
+        generator: Generator for the initial weights. None = torch's global generator. If you are given a generator,
+            do not touch the global one.
 
     Returns:
-        From `forward`: a new tensor in the shape and the dtype of `x`, also where `weight` has another dtype; `x`
-        itself stays as it was. Every sequence of the batch gets the same rows.
+        From `forward`: a new tensor with the shape and dtype of `x`, even if `weight` has another dtype. `x` itself is
+        unchanged. Every sequence of the batch gets the same rows.
 
     Raises:
         ValueError: offset + seq exceeds max_length, or offset is negative. Raised by `forward`; the message gives
             max_length in the first case and the offset in the second. A text that ends exactly at max_length is fine.
 
     Parameters:
-        weight: (max_length, d_model), normal with mean 0 and standard deviation 0.02. `state_dict` holds this name and
-            no other.
+        weight: The table, of shape (max_length, d_model). Its initial values are normal with mean 0 and standard
+            deviation 0.02. `state_dict` holds this name and no other.
 
     Example:
         >>> embedding = LearnedPositionalEmbedding(max_length=4, d_model=2)
@@ -108,10 +110,10 @@ class LearnedPositionalEmbedding(nn.Module):
                  [20., 21.]]])
 
     Pitfalls:
-        * The rows go along the axis of positions (axis 1), not along the batch (axis 0).
-        * A slice that goes past the end is shorter, not an error: compare the numbers yourself.
-        * A negative start of a slice counts from the end: no error either.
-        * torch.randn has standard deviation 1, fifty times too loud for the token vectors beside it.
+        * The rows belong to the position axis (axis 1), not to the batch (axis 0).
+        * A slice that goes past the end is shorter, without an error: check the numbers yourself.
+        * A negative start of a slice counts from the end, also without an error.
+        * torch.randn has standard deviation 1, fifty times too large next to the token vectors.
 
     Source:
         Gehring et al. 2017, section 3.1. https://arxiv.org/abs/1705.03122
@@ -123,26 +125,26 @@ class LearnedPositionalEmbedding(nn.Module):
 
     def __init__(self, max_length: int, d_model: int, *, generator: torch.Generator | None = None) -> None:
         super().__init__()
-        # Small at the start: the position should colour the token's vector, not drown it.
+        # Small initial values: the position should colour the token vector, not drown it.
         self.weight = nn.Parameter(0.02 * torch.randn(max_length, d_model, generator=generator))
 
     def forward(self, x: Float[Tensor, "batch seq d_model"], offset: int = 0) -> Float[Tensor, "batch seq d_model"]:
         """Add the rows of positions offset .. offset + seq - 1.
 
         Args:
-            x: Vectors of the tokens.
+            x: Token vectors.
             offset: The position of the first token, 0 or more.
 
         Returns:
             The sum, in the dtype of `x`.
         """
         max_length, end = self.weight.shape[0], offset + x.shape[1]
-        # Slicing clips at the end and counts negative numbers from it: both have to be refused by hand.
+        # Slicing clips at the end and counts negative numbers from the end: refuse both explicitly.
         if offset < 0:
             raise ValueError(f"offset is the position of the first token, 0 or more, got {offset}")
         if end > max_length:
             raise ValueError(f"positions {offset} to {end - 1} were asked for, but max_length is {max_length}")
-        # (seq, d_model) against (batch, seq, d_model): the same rows for every sequence of the batch.
+        # (batch, seq, d_model) + (seq, d_model): the same rows for every sequence of the batch.
         # Half precision plus float32 gives float32, hence the cast.
         return (x + self.weight[offset:end]).to(x.dtype)
 
@@ -150,44 +152,46 @@ class LearnedPositionalEmbedding(nn.Module):
 def rope_frequencies(
     d_head: int, base: float = 10000.0, *, dtype: torch.dtype = torch.float32
 ) -> Float[Tensor, " half"]:
-    r"""Say how many radians each pair of features turns from one position to the next.
+    r"""Compute by how many radians each pair of features rotates per position.
 
-    RoPE takes the d_head features of a query or key as d_head / 2 points in a plane, and turns each by an angle that
-    grows with the position. The first pair is the fastest, 1 radian a position; each is slower than the one before by
-    the same factor. They are the clocks of `sinusoidal_encoding`, for d_head in place of d_model.
+    RoPE treats the d_head features of a query or key as d_head / 2 points in a plane, and rotates each point by an
+    angle that grows with the position. The first pair is the fastest, with 1 radian per position; each pair is slower
+    than the one before by the same factor. These are the clocks of `sinusoidal_encoding`, with d_head in place of
+    d_model.
 
     Math:
         frequency[i] = base^(-2i / d_head),  i = 0 .. d_head / 2 - 1
 
     Args:
-        d_head: Features of one head; even.
-        base: How much slower the pairs become. Models for long texts take a larger one (Llama 3: 500000).
-        dtype: The dtype of the result, float32 or float64; the latter for a model that runs in float64. Numbers that
-            are computed in float32 and then converted are accepted in either case.
+        d_head: Number of features of one head, which is even.
+        base: Base of the frequencies: the larger, the slower the last pairs. Models for long texts use a larger base
+            (Llama 3: 500000).
+        dtype: The dtype of the result: float32, or float64 for a model that runs in float64. Numbers computed in
+            float32 and then converted are accepted in both cases.
 
     Returns:
         A new tensor of that dtype in each call, with d_head / 2 numbers, from 1 downwards.
 
     Raises:
-        ValueError: d_head is odd, so that a feature has no partner. The message gives d_head.
+        ValueError: d_head is odd, so one feature has no partner. The message gives d_head.
 
     Example:
         >>> rope_frequencies(8)
         tensor([1.0000, 0.1000, 0.0100, 0.0010])
 
     Pitfalls:
-        * There are d_head / 2 of them, not d_head.
-        * The last one is base^(-(d_head - 2) / d_head), so it has not quite arrived at 1 / base.
-        * torch.arange(0, d_head, 2) counts 0, 2, 4: those are the 2i of the formula already.
+        * There are d_head / 2 frequencies, not d_head.
+        * The last frequency is base^(-(d_head - 2) / d_head), which is a little more than 1 / base.
+        * torch.arange(0, d_head, 2) counts 0, 2, 4: these already are the 2i of the formula.
 
     Source:
         Su et al. 2021, section 3.2.2, eq. 15. https://arxiv.org/abs/2104.09864
     """
     if d_head % 2:
         raise ValueError(f"RoPE turns pairs of features, so d_head must be even, got {d_head}")
-    # 0, 2, 4, ..., d_head - 2: one for each pair.
+    # 0, 2, 4, ..., d_head - 2: one number per pair.
     exponents = torch.arange(0, d_head, 2, dtype=torch.float64) / d_head
-    # Rounded once: an error here is multiplied with the position later on.
+    # Round once: the position later multiplies any error made here.
     return (base**-exponents).to(dtype)
 
 
@@ -196,15 +200,16 @@ def apply_rope(
     positions: Int[Tensor, " seq"] | Int[Tensor, "batch seq"],
     base: float = 10000.0,
 ) -> Float[Tensor, "*batch seq d_head"]:
-    r"""Turn each pair of features by an angle that grows with the position (rotary position embedding, RoPE).
+    r"""Rotate each pair of features by an angle that grows with the position (rotary position embedding, RoPE).
 
-    It is for queries and keys. The product of a query turned by its position m with a key turned by its position n
-    holds the angle m - n and no other: the score knows how far apart the two are, and nothing of where they stand.
-    A rotation changes no lengths, and that of position 0 changes nothing at all.
+    RoPE applies to queries and keys. Picture two clock hands: turn both by the same angle, and the angle between them
+    stays the same. In the same way, the dot product of a query rotated for position m and a key rotated for position n
+    depends on the positions only through m - n: the score sees the distance, not where the two are. A rotation keeps
+    lengths, and at position 0 it changes nothing.
 
-    Pairs are half-split, as in GPT-NeoX and in Llama as Hugging Face publishes it: feature i and feature i + d_head / 2
-    are a pair, and both stay in their places. (The paper pairs neighbours, 2i and 2i + 1. Either works in a model
-    that is trained with it, but weights trained with one are useless with the other.)
+    Pairs are half-split, as in GPT-NeoX and in Hugging Face's version of Llama: feature i and feature i + d_head / 2
+    form a pair, and both stay in their places. (The paper pairs neighbours, 2i and 2i + 1. Both work in a model trained
+    that way, but weights trained with one convention are useless with the other.)
 
     Math:
         angle       = positions[s] * rope_frequencies(d_head, base)[i],  h = d_head / 2
@@ -212,22 +217,21 @@ def apply_rope(
         y[s, i + h] = x[s, i] sin(angle) + x[s, i + h] cos(angle),      i = 0 .. h - 1
 
     Args:
-        x: Queries or keys, as (seq, d_head) or with any leading axes, such as (batch, heads, seq, d_head).
-        positions: Where each vector stands: any whole numbers, of any integer dtype, in any order. (seq,) is for all
-            leading axes; (batch, seq) has its own for each entry of the first axis of `x`, which the axes between,
-            such as heads, share. For that `x` has three axes or more.
-        base: As for `rope_frequencies`.
+        x: Queries or keys, of shape (seq, d_head) or with any leading axes, such as (batch, heads, seq, d_head).
+        positions: The position of each vector: any integers, of any integer dtype, in any order. All leading axes share
+            positions of shape (seq,). Positions of shape (batch, seq) have one row for each entry of the first axis of
+            `x`, shared by the axes in between, such as heads; `x` then has three or more axes.
+        base: The base for `rope_frequencies`.
 
     Returns:
-        A new tensor in the shape and dtype of `x` and on its device, where `positions` are too; `x` itself stays as
-        it was. Angles, sines and cosines are computed in float32 or wider whatever the dtype of `x` is. For an `x` in
-        float64 angles in float32 are accepted, though float64 is better; float16 and bfloat16 are widened and cast
-        back at the end.
+        A new tensor with the shape, dtype and device of `x`; `x` itself is unchanged. (`positions` is on the same
+        device as `x`.) Compute angles, sines and cosines in float32 or wider, whatever the dtype of `x`. For float64,
+        angles in float32 are accepted, but float64 is better. Widen float16 and bfloat16, and cast back at the end.
 
     Raises:
-        ValueError: `x` is not floating point; the message gives its dtype.
-        ValueError: d_head is odd (the message gives it), or `positions` is neither (seq,) nor (batch, seq). A single
-            row, (1, seq), does not stand for a batch of several sequences: for that there is (seq,).
+        ValueError: `x` is not floating point. The message gives its dtype.
+        ValueError: d_head is odd (the message gives it), or the shape of `positions` is neither (seq,) nor
+            (batch, seq). A single row, (1, seq), cannot serve a batch of several sequences: use (seq,) for that.
 
     Example:
         >>> x = torch.tensor([[1.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]])
@@ -236,32 +240,32 @@ def apply_rope(
                 [0.5403, 0.0000, 0.8415, 0.0000]])
 
     Pitfalls:
-        * The position is what `positions` says, not the place in `x`: while generating, x holds the newest token alone.
-        * The new first half has the minus, the new second half the plus. The other way round, everything turns
+        * Use `positions`, not the index in `x`: during generation, `x` may hold only the newest token.
+        * The new first half has the minus, the new second half the plus. The other way round, everything rotates
           backwards.
-        * Both new halves are made from the old ones: don't overwrite the first before the second is computed.
-        * bfloat16 has no 257: it becomes 256 or 258. Positions and angles must never be in half precision.
-        * (batch, seq) against (batch, heads, seq, ...) would broadcast its batch along the heads, or fail.
-        * A single position would broadcast along the whole sequence without an error: compare the shapes yourself.
+        * Compute both new halves from the old ones: don't overwrite the first before you compute the second.
+        * bfloat16 cannot hold 257: it becomes 256 or 258. Never put positions or angles into half precision.
+        * Angles of shape (batch, seq, ...) would broadcast along the heads of (batch, heads, seq, ...), or fail.
+        * A single position would broadcast along the whole sequence without an error: check the shapes yourself.
 
     Source:
         Su et al. 2021, section 3.4.2, eq. 34. https://arxiv.org/abs/2104.09864
         Half-split pairs: `rotate_half` in the code of GPT-NeoX, https://github.com/EleutherAI/gpt-neox
     """
-    # The result comes in this dtype, and whole numbers would cut off all that matters of it.
+    # The result has the dtype of x, and integers cannot hold a rotated vector.
     if not x.is_floating_point():
         raise ValueError(f"apply_rope needs floating-point vectors, got {x.dtype}")
     wide = _widen(x)
     frequencies = rope_frequencies(x.shape[-1], base, dtype=wide.dtype).to(x.device)
     _check_positions(x, positions)
-    # float32 holds every whole number up to 2^24 exactly; half precision does not get past 256 or 2048.
+    # float32 holds every integer up to 2^24 exactly; bfloat16 only up to 256 and float16 up to 2048.
     # (*positions, 1) * (d_head / 2,) -> (seq, d_head / 2) or (batch, seq, d_head / 2)
     angles = positions.to(wide.dtype)[..., None] * frequencies
     if positions.dim() == 2:
-        # Axes of size 1 for all that lies between batch and seq: (batch, 1, ..., 1, seq, d_head / 2).
+        # Axes of size 1 for every axis between batch and seq: (batch, 1, ..., 1, seq, d_head / 2).
         angles = angles.reshape(x.shape[0], *[1] * (x.dim() - 3), *angles.shape[1:])
     cos, sin = angles.cos(), angles.sin()
-    # 2 x (*batch, seq, d_head / 2): feature i of one and feature i of the other are a pair.
+    # 2 x (*batch, seq, d_head / 2): feature i of each half form a pair.
     first, second = wide.chunk(2, dim=-1)
     # The rotation matrix ((cos, -sin), (sin, cos)), written out (eq. 34 of the source).
     turned = torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
@@ -271,31 +275,32 @@ def apply_rope(
 def alibi_bias(
     num_heads: int, query_length: int, key_length: int | None = None
 ) -> Float[Tensor, "num_heads query_length key_length"]:
-    r"""Make a bias for the attention scores: the further a key is from the query, the more its score loses.
+    r"""Make a bias that lowers each attention score in proportion to the distance of the key.
 
-    It is added to the scores before the softmax, and no other trace of position is needed. Each head has a slope of
-    its own, so that some heads look at what is near and others far back. Since a distance that never occurred in
-    training is only a little more of the same, a model can read longer texts than it was trained on.
+    The bias is added to the scores before the softmax, and the model needs no other information about positions. Like
+    a sound that fades with distance, a key counts less the further away it is, and each head has its own slope: some
+    heads hear only what is near, others far back. A distance that never occurred in training continues the same
+    straight line, so a model can read longer texts than it was trained on.
 
-    The queries are the last `query_length` positions of the keys, as in `attention.causal_mask`. A key that comes
-    after the query loses as much as one equally far before it; hiding it is the causal mask's work, not this one's.
+    The queries are the last `query_length` positions of the keys, as in `attention.causal_mask`. A key after the query
+    gets the same penalty as a key equally far before it; hiding it is the job of the causal mask.
 
-    For a power of two, the slopes are powers of 2^(-8 / num_heads): the first head has the steepest, the last has
-    1 / 256. For any other number, let m be the next smaller power of two: the first m heads have the slopes for m
-    heads, and those that remain take the 1st, 3rd, 5th ... of the slopes for 2m heads, in that order.
+    If num_heads is a power of two, the slopes are powers of 2^(-8 / num_heads): the first head has the steepest slope,
+    the last has 1 / 256. Otherwise, let m be the next smaller power of two: the first m heads have the slopes for m
+    heads, and the remaining heads take the 1st, 3rd, 5th ... of the slopes for 2m heads, in that order.
 
     Math:
         slopes(n)     = [2^(-8 * 1 / n), 2^(-8 * 2 / n), ..., 2^(-8 * n / n)]    n a power of two
         bias[h, i, j] = -slope[h] * |i + key_length - query_length - j|
 
     Args:
-        num_heads: How many heads attention has, 1 or more.
-        query_length: How many queries there are, 0 or more.
-        key_length: How many keys there are, 0 or more. None = as many as queries.
+        num_heads: Number of attention heads, 1 or more.
+        query_length: Number of queries, 0 or more.
+        key_length: Number of keys, 0 or more. None = as many as queries.
 
     Returns:
-        A new tensor in each call, float32 unless torch's default dtype has been changed: 0 where query and key are at
-        the same position, negative elsewhere.
+        A new tensor in each call, in torch's default dtype, which is float32 unless somebody changed it. It is 0 where
+        query and key are at the same position, and negative elsewhere.
 
     Raises:
         ValueError: There are more queries than keys.
@@ -306,10 +311,10 @@ def alibi_bias(
                 [-1.0000, -0.5000,  0.0000]])
 
     Pitfalls:
-        * The first slope is 2^(-8 / n), not 2^0: the count begins at 1.
-        * 2^(-8 h / n) for an n that is no power of two gives other slopes than the published models have.
-        * With fewer queries than keys, the queries stand at the end of the keys, not at the beginning.
-        * It is a penalty: the nearest key has 0 and all others are below.
+        * The first slope is 2^(-8 / n), not 2^0: counting starts at 1.
+        * If n is not a power of two, 2^(-8 h / n) gives other slopes than those of the published models.
+        * With fewer queries than keys, the queries are at the end of the keys, not at the beginning.
+        * It is a penalty: the key at the position of the query gets 0, and all other keys get less.
 
     Source:
         Press, Smith and Lewis 2021, section 3. https://arxiv.org/abs/2108.12409
@@ -319,33 +324,33 @@ def alibi_bias(
     if query_length > key_length:
         raise ValueError(f"there are more queries ({query_length}) than keys ({key_length}): each query is a key too")
     key_positions = torch.arange(key_length)
-    # The last query_length of the keys; not [-query_length:], which is everything where there is no query.
+    # The last query_length of the keys; not [-query_length:], which is all of them if there are no queries.
     query_positions = key_positions[key_length - query_length :]
-    # (query_length, 1) - (1, key_length) -> (query_length, key_length); abs, since later keys are far away as well.
+    # (query_length, 1) - (1, key_length) -> (query_length, key_length); abs, because later keys are distant too.
     distances = (query_positions[:, None] - key_positions[None, :]).abs()
     # (num_heads, 1, 1) * (query_length, key_length) -> (num_heads, query_length, key_length)
     return _alibi_slopes(num_heads)[:, None, None] * -distances
 
 
 def _alibi_slopes(num_heads: int) -> Float[Tensor, " num_heads"]:
-    # bit_length counts binary digits: 12 = 0b1100 has 4, so the power of two that is not above it is 2^3.
+    # bit_length counts binary digits: 12 = 0b1100 has 4, so the largest power of two up to 12 is 2^3.
     power = 2 ** (num_heads.bit_length() - 1)
     slopes = _slopes_of_power(power)
-    # Every second slope of twice as many heads lies between two of those that are taken already.
+    # Every second slope for twice as many heads is new; the others are in `slopes` already.
     between = _slopes_of_power(2 * power)[0::2]
-    # For a power of two, none of them is needed.
+    # For a power of two, none of the new slopes is needed.
     return torch.cat([slopes, between[: num_heads - power]])
 
 
 def _slopes_of_power(num_heads: int) -> Float[Tensor, " num_heads"]:
-    # A geometric sequence whose first number is also its ratio (section 3 of the source).
+    # A geometric sequence whose first term is also its ratio (section 3 of the source).
     heads = torch.arange(1, num_heads + 1)
     return 2.0 ** (-8.0 * heads / num_heads)
 
 
 def _check_positions(x: Tensor, positions: Tensor) -> None:
     allowed = [x.shape[-2:-1]]
-    if x.dim() > 2:  # only then is there an axis of batch in front of seq
+    if x.dim() > 2:  # only then is there a batch axis before seq
         allowed.append(torch.Size((x.shape[0], x.shape[-2])))
     if positions.shape not in allowed:
         raise ValueError(
@@ -355,5 +360,5 @@ def _check_positions(x: Tensor, positions: Tensor) -> None:
 
 
 def _widen(tensor: Tensor) -> Tensor:
-    # A product of two half precision numbers is rounded to 8 or 11 bits before it is added up: float32 first.
+    # In half precision, each product would be rounded to 8 or 11 bits before the sum: use float32.
     return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor

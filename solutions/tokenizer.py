@@ -1,19 +1,20 @@
-r"""Tokenizer: text in, numbers out, and back.
+r"""Tokenizer: turn text into numbers and back.
 
-A language model computes with numbers, so text is first cut into tokens and every token gets an id. How it is cut
-decides how long the sequences are (attention pays for length), how large the embedding is (a row a token), and which
-texts can be read at all.
+A language model computes with numbers, so text is first cut into tokens, and every token gets an id. How you cut the
+text decides how long the sequences are (the cost of attention grows with length), how large the embedding is (one row
+per token), and which texts the model can read at all.
 
-The way through this file:
+The exercises build on one another:
 
-1. `CharTokenizer`: one id a character. Ten lines, but the sequences are long, and a new character cannot be read.
-2. `pretokenize` and `split_special_tokens`: cut text where no token may reach across.
-3. `count_pairs` and `merge_pair`: the two steps of byte-pair encoding (BPE), the method of GPT-2 and of most models
-   since: find the two neighbours that stand side by side most often, and make them one token.
-4. `train_bpe`: those two steps, repeated until the vocabulary is full, and fast.
-5. `apply_merges`: cut one new word as the training would have cut it.
-6. `stream_pretokens`: cut text that arrives in chunks, as from a file too large for memory.
-7. `BPETokenizer`: all of it together. It starts from the 256 bytes, so there is no text that it cannot read.
+1. `CharTokenizer` gives each character an id. It takes ten lines, but the sequences are long, and it cannot read a
+   character that it has not seen.
+2. `pretokenize` and `split_special_tokens` cut text at places that no token may cross.
+3. `count_pairs` and `merge_pair` are the two steps of byte-pair encoding (BPE), the method of GPT-2 and most models
+   since: find the two neighbours that occur side by side most often, and merge them into one token.
+4. `train_bpe` repeats those two steps until the vocabulary is full, and does it fast.
+5. `apply_merges` cuts one new word as training would have cut it.
+6. `stream_pretokens` cuts text that arrives in chunks, for example from a file too large for memory.
+7. `BPETokenizer` combines all of this. It starts from the 256 bytes, so it can read any text.
 """
 
 import heapq
@@ -23,32 +24,35 @@ from itertools import pairwise
 
 import regex
 
-# How GPT-2 cuts text, as a list of what a piece may look like. At each place the first line that fits is taken.
-# It needs the package `regex`: Python's own `re` knows no \p{L} (any letter) and no \p{N} (any digit), in any script.
+# How GPT-2 cuts text: a list of the forms that a piece can have. At each position, the first line that matches wins.
+# It needs the package `regex`: Python's own `re` lacks \p{L} (any letter) and \p{N} (any digit), in any script.
 GPT2_PATTERN = "|".join(
     [
-        r"'(?:[sdmt]|ll|ve|re)",  # the end of an English short form: it's, he'd, I'm, don't, we'll, I've, you're
-        r" ?\p{L}+",  # a run of letters, with the one space before it: a word within a sentence owns its space
+        r"'(?:[sdmt]|ll|ve|re)",  # the end of an English contraction: it's, he'd, I'm, don't, we'll, I've, you're
+        r" ?\p{L}+",  # a run of letters, with one space before it if there is one: the space belongs to the word
         r" ?\p{N}+",  # a run of digits, likewise
-        r" ?[^\s\p{L}\p{N}]+",  # a run of anything else that shows: punctuation, emoji, accents that stand alone
-        r"\s+(?!\S)",  # white space, but its last character is left to what follows, ...
-        r"\s+",  # ... unless there is no other way
+        r" ?[^\s\p{L}\p{N}]+",  # a run of anything else that is visible: punctuation, emoji, separate accents
+        r"\s+(?!\S)",  # white space, except for a last character that the next piece may use ...
+        r"\s+",  # ... or all of it, if nothing else matches
     ]
 )
 
 
 class CharTokenizer:
-    r"""Give every character that occurs in a text an id.
+    r"""Give every distinct character of a text an id.
+
+    This is the simplest tokenizer: line up the characters of the text like an alphabet, each once, and number them
+    from 0.
 
     Math:
-        id(c) = number of distinct characters of the text that are smaller than c
+        id(c) = number of distinct characters of the text that sort before c
         decode(encode(s)) = s for every s made of these characters
 
     Args:
-        text: What the vocabulary is read from: its distinct characters, sorted as `sorted` sorts them. May be empty.
+        text: The text that defines the vocabulary: its distinct characters, in the order of `sorted`. It may be empty.
 
     Attributes:
-        vocab_size: How many distinct characters there are.
+        vocab_size: The number of distinct characters.
 
     Example:
         >>> tokenizer = CharTokenizer("hello")  # its characters, sorted: e h l o
@@ -58,8 +62,8 @@ class CharTokenizer:
         ('hello', 4)
 
     Pitfalls:
-        * A set has no order, and that of strings changes from run to run. Sort it.
-        * A list takes the index -1 without complaint: an id below 0 is unknown too.
+        * A set has no fixed order: for strings, it changes from run to run.
+        * A list accepts the index -1, but an id below 0 is not in the vocabulary.
         * "\n", " " and "\t" are characters like any other.
 
     Source:
@@ -68,29 +72,29 @@ class CharTokenizer:
     """
 
     def __init__(self, text: str) -> None:
-        # sorted: the ids must depend on which characters occur, not on where, nor on the order of a set
+        # sorted: the ids must depend on which characters occur, not on where they occur or on the order of a set
         self._characters = dict(enumerate(sorted(set(text))))
-        # the way back, so that looking up an id needs no search
+        # the reverse mapping, so that looking up an id needs no search
         self._ids = {character: token_id for token_id, character in self._characters.items()}
 
     @property
     def vocab_size(self) -> int:
-        """How many ids there are: 0 up to, but not including, this number."""
+        """The number of ids. They run from 0 to vocab_size - 1."""
         return len(self._ids)
 
     def encode(self, text: str) -> list[int]:
-        """Turn text into ids, one a character.
+        """Turn text into ids, one per character.
 
         Args:
-            text: Any characters of the vocabulary; "" gives [].
+            text: Text made of characters in the vocabulary; "" gives [].
 
         Returns:
-            As many ids as `text` has characters.
+            The ids, one for each character of `text`.
 
         Raises:
-            ValueError: A character is not in the vocabulary; the message shows its repr, as 'z'.
+            ValueError: A character is not in the vocabulary. The message shows its repr, such as 'z'.
         """
-        # checked before and not caught after: the message can name the character
+        # check first instead of catching a KeyError: the message can name the character
         for character in text:
             if character not in self._ids:
                 raise ValueError(f"character {character!r} is not among the {self.vocab_size} of the vocabulary")
@@ -100,13 +104,13 @@ class CharTokenizer:
         """Turn ids into text.
 
         Args:
-            ids: Ids of the vocabulary, in anything that can be walked over once; none gives "".
+            ids: Ids in the vocabulary, as any iterable, which may allow only one pass. No ids give "".
 
         Returns:
-            As many characters as there are ids.
+            The characters, one for each id, joined.
 
         Raises:
-            ValueError: An id is not in the vocabulary (below 0 too); the message names it.
+            ValueError: An id is not in the vocabulary, for example below 0. The message names it.
         """
         characters = []
         for token_id in ids:
@@ -119,11 +123,11 @@ class CharTokenizer:
 def pretokenize(text: str) -> list[str]:
     r"""Cut text into words, numbers, punctuation and white space, as GPT-2 does.
 
-    No token will ever reach across one of these cuts. Without them the most frequent pairs would soon be things
-    like "e t", and the vocabulary would fill up with "dog.", "dog!" and "dog?": three tokens that say the same.
+    No token ever crosses one of these cuts. Without them, the most frequent pairs would soon be things like "e t", and
+    the vocabulary would fill up with "dog.", "dog!" and "dog?": three tokens for one word.
 
-    `GPT2_PATTERN`, above, holds the rule: at each place of the text the first of its alternatives that fits is taken,
-    as long as it can get, and the search goes on where it ended. Every character fits one of them.
+    `GPT2_PATTERN`, above, holds the rule: at each position of the text, the first alternative that matches takes as
+    many characters as it can, and the search continues after them. Every character matches some alternative.
 
     Math:
         "".join(pretokenize(text)) = text
@@ -132,7 +136,7 @@ def pretokenize(text: str) -> list[str]:
         text: Any text; "" gives [].
 
     Returns:
-        The pieces from left to right. None is empty, and nothing is lost, white space least of all.
+        The pieces from left to right. No piece is empty, and no character is lost, including white space.
 
     Example:
         >>> pretokenize("I'll pay 20 dollars,  or so")
@@ -141,46 +145,51 @@ def pretokenize(text: str) -> list[str]:
     Pitfalls:
         * `str.split` drops the white space, and then "a b" and "ab" are the same text.
         * A space belongs to the word after it: ' pay', not 'pay '.
-        * If a pattern has groups, `findall` returns those and not the matches. This one has none: (?:...) is no group.
+        * If a pattern has capturing groups, `findall` returns the groups instead of the matches. This pattern has
+          none: (?:...) does not capture.
 
     Source:
-        Radford et al. 2019, section 2.2, which keeps BPE from merging across kinds of character.
+        Radford et al. 2019, section 2.2, which prevents BPE from merging across character categories.
         https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf
     """
-    # findall and not split: the pattern says what a piece is, not what stands between two
+    # findall and not split: the pattern describes the pieces, not what separates them
     return regex.findall(GPT2_PATTERN, text)
 
 
 def split_special_tokens(text: str, special_tokens: Sequence[str]) -> list[str]:
     r"""Cut text before and after every special token.
 
-    A special token, as "<|endoftext|>", is a sign to the model and no text. It is one token always, and no other token
-    may hold a part of it or reach across it, so it is taken out before anything else is done.
+    A special token such as "<|endoftext|>" is a signal to the model, not text: think of a page break between two
+    documents. It is always a single token, and no other token may contain a part of it, so it is separated before
+    anything else happens.
 
-    Search from the left. Where several special tokens begin at the same place, take the longest. Go on after its end.
+    Search from the left. Where several special tokens start at the same position, take the longest. Continue after its
+    end.
 
     Math:
         "".join(split_special_tokens(text, special_tokens)) = text
 
     Args:
         text: Any text; "" gives [].
-        special_tokens: Distinct and not empty, in any order. () means that there are none. A list stays as it is.
+        special_tokens: Distinct non-empty strings in any order. () = no special tokens. Do not change a list that you
+            are given.
 
     Returns:
-        The pieces from left to right. A special token is a piece of its own, and the text between two of them is one
-        piece. None is empty.
+        The pieces from left to right. Each special token is a separate piece, and the text between two special tokens
+        is one piece. No piece is empty.
 
     Example:
         >>> split_special_tokens("one<|end|>two<|end|><|end|>", ["<|end|>"])
         ['one', '<|end|>', 'two', '<|end|>', '<|end|>']
-        >>> split_special_tokens("a<|end|><|end|>", ["<|end|>", "<|end|><|end|>"])  # the longest that begins here
+        >>> split_special_tokens("a<|end|><|end|>", ["<|end|>", "<|end|><|end|>"])  # the longest one that starts here
         ['a', '<|end|><|end|>']
 
     Pitfalls:
-        * "|" means "or" in a pattern, and "<|end|>" holds two of it: escape what is meant literally.
-        * A pattern takes the first alternative that fits, not the longest: their order is up to you.
-        * Splitting by a pattern drops what it splits at, unless the pattern is a group; and it leaves empty pieces.
-        * From the left: with "ab" and "bcd", "abcd" is "ab" and "cd".
+        * "|" means "or" in a pattern, and "<|end|>" contains two of them: escape literal text.
+        * A pattern takes the first alternative that matches, not the longest, so the order of alternatives matters.
+        * Splitting by a pattern drops the separators, unless the pattern is a capturing group. It also leaves empty
+          pieces.
+        * Search from the left: with the special tokens "ab" and "bcd", "abcd" is "ab" and "cd".
 
     Source:
         Python's manual on `re.split` and on "|". https://docs.python.org/3/library/re.html
@@ -188,39 +197,41 @@ def split_special_tokens(text: str, special_tokens: Sequence[str]) -> list[str]:
     if not special_tokens:
         # an empty pattern would split between any two characters
         return [text] if text else []
-    # longest first: the pattern takes the first alternative that fits
+    # longest first: the pattern takes the first alternative that matches
     longest_first = sorted(special_tokens, key=len, reverse=True)
     # escape: every character of a special token stands for itself
     any_special = "|".join(regex.escape(token) for token in longest_first)
-    # the round brackets make it a group, so that split keeps the special tokens too
+    # the parentheses make it a group, so that split keeps the special tokens
     pieces = regex.split(f"({any_special})", text)
-    # split leaves an empty piece before a special token at the start, between two, and after one at the end
+    # split leaves an empty piece before a leading special token, between two adjacent ones, and after a trailing one
     return [piece for piece in pieces if piece]
 
 
 def count_pairs(words: Mapping[tuple[int, ...], int]) -> dict[tuple[int, int], int]:
-    r"""Count how often each two ids stand side by side.
+    r"""Count how often each pair of ids occurs side by side.
 
-    A text has few different words and repeats them often, so each word comes once, with the number of its occurrences.
+    BPE merges the most frequent pair, so it has to count pairs. A text repeats a small set of words many times.
+    Like a shopping list that says "apples: 10" instead of naming apples ten times, `words` holds each word once,
+    together with its number of occurrences.
 
     Math:
         count[a, b] = sum over words w of  words[w] * |{i : w[i] = a and w[i + 1] = b}|
 
     Args:
-        words: How often each word occurs (at least once). A word is a tuple of ids of any length.
+        words: Number of occurrences of each word, 1 or more. A word is a tuple of ids of any length.
 
     Returns:
-        The pairs that occur, each with its count, in any order. A pair that does not occur is not in it.
-        Occurrences that overlap all count: (7, 7, 7) holds the pair (7, 7) twice.
+        The count of each pair that occurs, in any order. Pairs that do not occur are left out. Overlapping occurrences
+        all count: (7, 7, 7) contains the pair (7, 7) twice.
 
     Example:
         >>> count_pairs({(1, 2, 1, 2): 10, (2, 1): 5})
         {(1, 2): 20, (2, 1): 15}
 
     Pitfalls:
-        * The last id of a word and the first of the next are no neighbours.
+        * The last id of a word and the first id of the next word are not a pair.
         * A word that occurs 10 times adds 10 for each of its pairs.
-        * A word of one id, or of none, has no pair.
+        * A word with one id or none has no pairs.
 
     Source:
         Sennrich, Haddow and Birch 2016, section 3.2, algorithm 1 (get_stats). https://arxiv.org/abs/1508.07909
@@ -234,21 +245,22 @@ def count_pairs(words: Mapping[tuple[int, ...], int]) -> dict[tuple[int, int], i
 
 
 def merge_pair(ids: Sequence[int], pair: tuple[int, int], new_id: int) -> list[int]:
-    r"""Put one new id wherever the two ids of a pair stand side by side.
+    r"""Replace a pair of neighbouring ids by one new id, wherever the pair occurs.
 
-    Go from left to right. Where the pair stands, write `new_id` and go on after both; else copy one id.
+    This is the second step of BPE: the pair becomes a single token, like two letters that are written as one sign.
+    Go from left to right. Where the pair occurs, write `new_id` and continue after both ids; otherwise copy one id.
 
     Math:
         merge(a, b, rest...) = new_id, merge(rest...)
-        merge(x, rest...)    = x, merge(rest...)  where x does not begin the pair
+        merge(x, rest...)    = x, merge(rest...)  if the pair does not start at x
 
     Args:
-        ids: Any ids, as a list or a tuple. It is not changed.
+        ids: Any ids, as a list or a tuple. Do not change it.
         pair: The two ids to look for, in this order. They may be equal.
-        new_id: What takes the place of both. It may occur in `ids` already, and even in `pair`.
+        new_id: The id that replaces both. It may already occur in `ids`, or even in `pair`.
 
     Returns:
-        A new list, always. One look over `ids`: what a merge creates is not merged once more.
+        Always a new list. Go over `ids` once: the result of a merge is not merged again.
 
     Example:
         >>> merge_pair([1, 2, 3, 1, 2], (1, 2), 9)
@@ -257,9 +269,9 @@ def merge_pair(ids: Sequence[int], pair: tuple[int, int], new_id: int) -> list[i
         [9, 1]
 
     Pitfalls:
-        * An id that a merge has used up is gone: three times 7 holds one pair (7, 7) to merge, not two.
-        * (1, 2) is not (2, 1).
-        * The last id has no right neighbour: copy it, don't drop it, don't read past the end.
+        * Each id belongs to one merge at most: 7, 7, 7 contains only one pair (7, 7) to merge.
+        * The pair (1, 2) is not the pair (2, 1).
+        * The last id has no right neighbour: copy it, and don't read past the end.
 
     Source:
         Sennrich, Haddow and Birch 2016, section 3.2, algorithm 1 (merge_vocab). https://arxiv.org/abs/1508.07909
@@ -267,7 +279,7 @@ def merge_pair(ids: Sequence[int], pair: tuple[int, int], new_id: int) -> list[i
     merged = []
     position = 0
     while position < len(ids):
-        # near the end the slice holds one id only, which equals no pair: no test for the end is needed
+        # near the end the slice holds only one id and equals no pair, so no test for the end is needed
         if tuple(ids[position : position + 2]) == pair:
             merged.append(new_id)
             position += 2  # both ids are used up
@@ -280,57 +292,60 @@ def merge_pair(ids: Sequence[int], pair: tuple[int, int], new_id: int) -> list[i
 def train_bpe(
     text: str, vocab_size: int, special_tokens: Sequence[str] = ()
 ) -> tuple[dict[int, bytes], list[tuple[bytes, bytes]]]:
-    r"""Learn a vocabulary: start from single bytes, merge the most frequent pair, repeat.
+    r"""Learn a vocabulary: start from single bytes, merge the most frequent pair, and repeat.
 
-    1. Take the special tokens out (`split_special_tokens`): nothing is learned from them or merged across them.
-    2. Cut each other piece (`pretokenize`), turn every word into the ids of its UTF-8 bytes, count equal words: a
-       piece that occurs three times counts three times.
-    3. Find the pair with the highest count. Of equally frequent pairs take the smallest as Python compares tuples of
-       ids: the smaller first id, then the smaller second id. This depends on the words and their counts alone, never on
-       their order in the text or in a dict, and as ids grow with age it prefers the older tokens.
-    4. The two become one token, with the next id. Merge them in every word. Repeat from 3, also with pairs that occur
+    Frequent words should be single tokens, and rare words should be built from a few parts. BPE grows such parts like
+    a snowball: letters become syllables, syllables become words, and the most frequent ones grow first.
+
+    1. Separate the special tokens (`split_special_tokens`): learn nothing from them and merge nothing across them.
+    2. Cut every other piece into words (`pretokenize`), turn every word into the ids of its UTF-8 bytes, and count
+       equal words. A piece that occurs three times counts three times.
+    3. Find the pair with the highest count. Among equally frequent pairs, take the smallest in Python's order of
+       tuples: the smaller first id, then the smaller second id. This tie-break depends only on the words and their
+       counts, never on their order in the text or in a dict. It prefers older tokens, which have smaller ids.
+    4. The pair becomes one token with the next id. Merge it in every word. Repeat from 3, including pairs that occur
        only once, until the vocabulary is full or no word has a pair left.
 
-    Counting all words again after each merge costs merges times words: minutes for what should take a second. Only the
-    words that hold the merged pair change. Keep the counts, and for each pair the set of words that hold it. After a
-    merge visit only those words: subtract the counts of their old pairs, add those of their new pairs.
+    Recounting all words after each merge costs merges times words: minutes for what should take a second. Part of the
+    exercise is to do less. The work of one merge should depend on what that merge changes, not on the whole text.
 
     Math:
         pair_k = argmax over (a, b) of (count_k[a, b], -a, -b)
         vocab[256 + k] = vocab[a] + vocab[b]  for (a, b) = pair_k,  k = 0, 1, ...
 
     Args:
-        text: What to learn from. "" gives the bytes and the special tokens.
-        vocab_size: How many tokens to have in the end: bytes, merges and special tokens together.
-        special_tokens: Distinct and not empty. A list stays as it is.
+        text: The text to learn from. "" gives only the bytes and the special tokens.
+        vocab_size: The final number of tokens: bytes, merged tokens and special tokens together.
+        special_tokens: Distinct non-empty strings. Do not change a list that you are given.
 
     Returns:
-        The vocabulary from id to bytes: 0 to 255 are the single bytes in order (id 97 is b"a"), then the merged tokens
-        in the order in which they were made, then the special tokens in the order given. The ids have no gap: where
-        pairs run out the vocabulary is smaller than asked for, and the special tokens follow the last merge.
-        And the merges, each as the bytes of its two parts, in the order in which they were made.
+        First the vocabulary, from id to bytes: 0 to 255 are the single bytes in order (id 97 is b"a"), then come the
+        merged tokens in the order of their merges, then the special tokens in the given order. The ids have no gaps:
+        if the pairs run out, the vocabulary is smaller than requested, and the special tokens follow the last merge.
+        Second the merges in order, each as the bytes of its two parts.
 
     Raises:
-        ValueError: `vocab_size` is below 256 + the number of special tokens; the message names both numbers, what was
-            asked for and the least that is possible.
+        ValueError: `vocab_size` is below 256 + the number of special tokens. The message gives both numbers: the
+            requested size and the smallest possible one.
 
     Example:
         >>> vocab, merges = train_bpe("low low low lower<|end|>", 261, ["<|end|>"])  # 256 bytes, 4 merges, 1 special
-        >>> merges  # " l" stands there 3 times, "lo" and "ow" 4 times: "lo" has the smaller ids
+        >>> merges  # " l" occurs 3 times, "lo" and "ow" 4 times each: "lo" has the smaller ids
         [(b'l', b'o'), (b'lo', b'w'), (b' ', b'low'), (b'e', b'r')]
         >>> [vocab[token_id] for token_id in (97, 256, 257, 258, 260)]
         [b'a', b'lo', b'low', b' low', b'<|end|>']
 
     Pitfalls:
         * `bytes([65])` is b"A"; `bytes(65)` is 65 zero bytes.
-        * `max` keeps the first of equals, which is the tie-break of your dict and not the one above.
-        * "aaaa": merging (a, a) removes three pairs, not two. Subtract all old pairs of a word, then add all new ones.
+        * `max` returns the first of several equal items, so ties would depend on the order of your dict.
+        * If you update counts instead of recounting: "aaaa" has three pairs (a, a) before the merge, and one pair
+          (aa, aa) after it.
         * A character outside ASCII is several bytes: start from `word.encode("utf-8")`, not from `ord`.
-        * The special tokens take places too: with vocab_size = 300 and 4 of them there are 40 merges.
+        * Special tokens count towards the size: with vocab_size = 300 and 4 special tokens there are 40 merges.
 
     Source:
         Sennrich, Haddow and Birch 2016, section 3.2, https://arxiv.org/abs/1508.07909; on bytes: Radford et al. 2019,
-        section 2.2. The tie-break is that of the trainer in Hugging Face's tokenizers.
+        section 2.2. The tie-break is that of the BPE trainer in Hugging Face's tokenizers.
     """
     least = 256 + len(special_tokens)
     if vocab_size < least:
@@ -341,71 +356,71 @@ def train_bpe(
     index = _PairIndex(_count_words(text, special_tokens))
     for _ in range(vocab_size - least):
         pair = index.pop_most_frequent()
-        if pair is None:  # every word is a single token: there is nothing left to learn
+        if pair is None:  # every word is a single token: nothing is left to learn
             break
         new_id = len(vocab)  # the next free id: no gaps
         merges.append((vocab[pair[0]], vocab[pair[1]]))
         vocab[new_id] = vocab[pair[0]] + vocab[pair[1]]
         index.merge(pair, new_id)
-    # last of all: the ids of the merges must not depend on how many special tokens there are
+    # at the end: the ids of the merges must not depend on the number of special tokens
     for token in special_tokens:
         vocab[len(vocab)] = token.encode("utf-8")
     return vocab, merges
 
 
 def _count_words(text: str, special_tokens: Sequence[str]) -> dict[tuple[int, ...], int]:
-    """How often each pretoken occurs outside of special tokens, as the ids of its bytes."""
+    """Count the pretokens outside of special tokens, each as the ids of its bytes."""
     frequencies: Counter[str] = Counter()
     for piece in split_special_tokens(text, special_tokens):
         if piece not in special_tokens:
             frequencies.update(pretokenize(piece))
-    # the byte values are the ids; tuple, because a key must not change
+    # the byte values are the ids; a tuple, because the key of a dict must be immutable
     return {tuple(word.encode("utf-8")): frequency for word, frequency in frequencies.items()}
 
 
 class _PairIndex:
-    """How often each pair occurs and in which words, kept up to date from merge to merge."""
+    """The count of each pair and the words that contain it, kept up to date from merge to merge."""
 
     def __init__(self, words: dict[tuple[int, ...], int]) -> None:
         self.words: list[Sequence[int]] = list(words)
         self.frequencies = list(words.values())
         self.counts = count_pairs(words)
-        # which words hold the pair, by their number in self.words: what makes training cheap
+        # which words contain each pair, as indices into self.words: this makes training cheap
         self.holders: defaultdict[tuple[int, int], set[int]] = defaultdict(set)
         for number, word in enumerate(words):
             for pair in pairwise(word):
                 self.holders[pair].add(number)
-        # smallest first: the highest count, then the smallest pair, which is the tie-break
+        # the smallest entry comes first: the highest count, then the smallest pair, which is the tie-break
         self.heap = [(-count, pair) for pair, count in self.counts.items()]
         heapq.heapify(self.heap)
 
     def pop_most_frequent(self) -> tuple[int, int] | None:
-        """The pair to merge next, or None if no pair is left."""
+        """Return the pair to merge next, or None if no pair is left."""
         while self.heap:
             negative_count, pair = heapq.heappop(self.heap)
-            # an entry is never looked for to correct it, but known to be outdated when it comes up (a "lazy" heap)
+            # outdated entries are not corrected but recognised when they reach the top (a "lazy" heap)
             if self.counts.get(pair) == -negative_count:
                 return pair
         return None
 
     def merge(self, pair: tuple[int, int], new_id: int) -> None:
-        """Merge the pair in the words that hold it, and in no other."""
+        """Merge the pair in the words that contain it, and visit no other word."""
         changed = set()
         for number in list(self.holders[pair]):  # a copy: _count changes the set
             changed |= self._count(number, -self.frequencies[number])
             self.words[number] = merge_pair(self.words[number], pair, new_id)
             changed |= self._count(number, self.frequencies[number])
-        # every new count gets an entry; the outdated ones stay until they come up
+        # every new count gets an entry; outdated entries stay until they reach the top
         for changed_pair in changed & self.counts.keys():
             heapq.heappush(self.heap, (-self.counts[changed_pair], changed_pair))
 
     def _count(self, number: int, change: int) -> set[tuple[int, int]]:
-        """Add one word's pairs to the index (change > 0) or take them out of it (change < 0)."""
+        """Add the pairs of one word to the index (change > 0) or remove them from it (change < 0)."""
         word = self.words[number]
         pairs = list(pairwise(word))
         for pair in pairs:
             self.counts[pair] = self.counts.get(pair, 0) + change
-            if self.counts[pair] == 0:  # a pair that is gone must not be found again
+            if self.counts[pair] == 0:  # a pair that no longer occurs must not be found again
                 del self.counts[pair]
         for pair in set(pairs):
             (self.holders[pair].add if change > 0 else self.holders[pair].discard)(number)
@@ -413,16 +428,15 @@ class _PairIndex:
 
 
 def apply_merges(word: bytes, ranks: Mapping[tuple[bytes, bytes], int]) -> list[bytes]:
-    r"""Cut one word into tokens, by the merges that training has found.
+    r"""Cut one word into tokens with the merges that training found.
 
-    Start from single bytes. Of all the neighbours that can be merged, those that training merged first are merged now,
-    wherever they stand, from left to right. Repeat until no neighbours can be merged. So a word that training has seen
-    is cut exactly as it was there.
+    A new word should be cut as training would have cut it, so replay the merges in the order of training. Start from
+    single bytes. Among all neighbours that can be merged, take the pair that training merged first, and merge it
+    everywhere in the word, from left to right. Repeat until no neighbours can be merged.
 
-    A word may be long: a text without spaces, a web address, a DNA sequence. Looking through the whole word for each
+    A word may be long: a text without spaces, a web address, a DNA sequence. Going through the whole word for each
     merge takes n^2 steps for n bytes, and 30,000 letters take many seconds. Part of the exercise is to take about
-    n log n: a heap of the pairs that can be merged, and links from each token to its neighbours, since a merge changes
-    only the pairs on its two sides. Twice the length may take little more than twice the steps.
+    n log n steps: twice the length may take only a little more than twice the steps.
 
     Math:
         (a, b) = argmin of ranks[a, b] over the neighbours (a, b) that are in ranks
@@ -430,49 +444,49 @@ def apply_merges(word: bytes, ranks: Mapping[tuple[bytes, bytes], int]) -> list[
 
     Args:
         word: The UTF-8 bytes of one pretoken, of any length; b"" gives [].
-        ranks: The place of each merge in the order of training, the first being 0. As training makes them: a token is
-            made by a lower rank than any that it is a part of.
+        ranks: The index of each merge in the order of training, starting at 0. As in training, the merge that makes a
+            token has a lower rank than every merge that uses this token.
 
     Returns:
-        The tokens from left to right; joined they are `word` again.
+        The tokens from left to right. Joined, they give `word` again.
 
     Example:
         >>> ranks = {(b"b", b"c"): 0, (b"a", b"b"): 1, (b"ab", b"c"): 2}
-        >>> apply_merges(b"abc", ranks)  # (b, c) came first, though "abc" is a token and longer
+        >>> apply_merges(b"abc", ranks)  # (b, c) came first, although "abc" is a token and longer
         [b'a', b'bc']
 
     Pitfalls:
-        * The longest token that fits is not what training did, nor is the first pair from the left.
-        * `word[0]` of bytes is an int; `word[0:1]` is the byte.
-        * A merge makes new neighbours: look at those two pairs again after each, not at the whole word.
-        * "aaaa" with (a, a) is "aa", "aa"; a byte that is used up cannot be used again.
+        * Training took neither the longest token that fits nor the first pair from the left.
+        * `word[0]` of bytes is an int; `word[0:1]` is one byte as bytes.
+        * A merge creates new pairs of neighbours. Which pairs are they?
+        * "aaa" with (a, a) is "aa", "a": each byte belongs to one merge at most.
 
     Source:
         Sennrich, Haddow and Birch 2016, section 3.2, on applying the merges to new words. https://arxiv.org/abs/1508.07909
     """
     # slices and not indices: word[i] would be an int
     tokens = [word[i : i + 1] for i in range(len(word))]
-    # A linked list: the places of each token's left and right neighbour. Two tokens merge by changing these links;
-    # taking one out of a Python list would move all tokens behind it.
+    # A linked list: the position of each token's left and right neighbour. A merge changes only these links;
+    # deleting an item from a Python list would move all items after it.
     before = list(range(-1, len(tokens) - 1))
     after = list(range(1, len(tokens) + 1))
-    # Every pair that can be merged, as (rank, place of its first token, the pair). The heap has the smallest in front:
-    # the earliest merge, and of equal merges the leftmost, in log n steps instead of a walk through the word.
+    # Every pair that can be merged, as (rank, position of its first token, the pair). The heap finds the smallest
+    # entry, the earliest merge and then the leftmost place, in log n steps instead of a pass through the word.
     heap = [(ranks[pair], place, pair) for place, pair in enumerate(pairwise(tokens)) if pair in ranks]
     heapq.heapify(heap)
     while heap:
         _, first, pair = heapq.heappop(heap)
         second = after[first]
-        # An outdated entry is dropped when it comes up, which is cheaper than searching for it: one of its two tokens
-        # has been merged with another neighbour since.
+        # Drop an entry that is outdated because one of its tokens has been merged since. That is cheaper than
+        # searching the heap for it.
         if second == len(tokens) or (tokens[first], tokens[second]) != pair:
             continue
-        # the first token's place keeps the new token, and the second token's place is empty from now on
+        # the position of the first token holds the new token; the position of the second token is empty from now on
         tokens[first], tokens[second] = pair[0] + pair[1], b""
         after[first] = after[second]
         if after[first] < len(tokens):
             before[after[first]] = first
-        # the new token has two new pairs: one with its left neighbour, one with its right neighbour
+        # the new token forms two new pairs, with its left and with its right neighbour
         for left, right in ((before[first], first), (first, after[first])):
             if left >= 0 and right < len(tokens) and (tokens[left], tokens[right]) in ranks:
                 new = (tokens[left], tokens[right])
@@ -481,63 +495,65 @@ def apply_merges(word: bytes, ranks: Mapping[tuple[bytes, bytes], int]) -> list[
 
 
 def stream_pretokens(chunks: Iterable[str], special_tokens: Sequence[str] = ()) -> Iterator[str]:
-    r"""Cut text that arrives in chunks, and hand out each piece as soon as nothing can change it any more.
+    r"""Cut text that arrives in chunks, and yield each piece as soon as further text cannot change it.
 
-    A chunk ends anywhere: in a word, in a special token, between two spaces. The pieces must not depend on where. Keep
-    the end of what has been read, the part that the next chunk may still change, put the next chunk behind it, and look
-    again. Two rules say what is certain. Let L be the length of the longest special token (0 if there is none).
+    A file may be too large for memory, so it is read in chunks, like a book that is read through a narrow slit. A chunk
+    can end anywhere: inside a word, inside a special token, between two spaces. The pieces must not depend on where.
+    Keep the end of the text read so far, the part that the next chunk may still change. Append the next chunk to it and
+    look again. Two rules say which pieces are certain. Let L be the length of the longest special token (0 if there are
+    none).
 
-    * Whether a special token begins at some place, and which, is certain once L characters from there on have been
-      read. So about the last L - 1 characters nothing is known yet; leave them aside.
-    * What is left of the text after the last special token may go on: all but its last two pretokens are certain.
-      Keeping back one is not enough: "'l" is cut into "'" and "l", but with one more "l" it is the single piece "'ll".
-      Text that ends at a certain special token is complete, and so are its pretokens.
+    * Whether a special token starts at a position, and which one, is certain once L characters from that position on
+      have been read. So nothing is certain yet about the last L - 1 characters: leave them aside.
+    * The text after the last special token may continue: all of its pretokens except the last two are certain. Keeping
+      back one is not enough: "'l" is cut into "'" and "l", but with one more "l" it is the single piece "'ll". Text
+      that ends at a certain special token is complete, and so are its pretokens.
 
-    At the end of the chunks, the rest is cut as it stands. This is a generator: it reads a chunk only when asked for a
-    piece that it does not have yet, keeps no more than what is still open, and hands out a piece at the latest when
-    three further pieces and then L more characters have been read.
+    After the last chunk, cut the rest as it is. This function is a generator: it reads a chunk only when it is asked
+    for a piece that it does not have yet, and it keeps only text that is still undecided. It yields a piece at the
+    latest once three further pieces and then L more characters have been read.
 
     Math:
         list(stream_pretokens(chunks, special_tokens)) = the pieces of "".join(chunks):
         each special token one piece, the text between them cut by `pretokenize`
 
     Args:
-        chunks: The text, in parts of any length, empty ones too. Read once, from left to right; it may never end.
-        special_tokens: Distinct and not empty, in any order. A list stays as it is.
+        chunks: The text in parts of any length, including empty ones. Read it once; it may never end.
+        special_tokens: Distinct non-empty strings in any order. Do not change a list that you are given.
 
     Returns:
-        An iterator over the pieces from left to right. None is empty.
+        An iterator over the pieces from left to right. No piece is empty.
 
     Example:
         >>> list(stream_pretokens(["we'", "l", "l s", "ee<|e", "nd|>"], ["<|end|>"]))
         ['we', "'ll", ' see', '<|end|>']
 
     Pitfalls:
-        * "".join(chunks) and list(chunks) read everything first, which is what this is there to avoid.
-        * "a  " ends with the piece "  ", but "a  b" holds " " and " b": white space at the end is never certain.
-        * Cutting twice is not harmless: "\n\nx" gives "\n", "\n", "x", but "\n\n" by itself is one piece. Hand out the
-          pieces that you have, don't join and cut them again.
-        * "<|end|>" may be the beginning of a longer special token, as "<|end|><|end|>".
-        * While fewer than L - 1 characters have been read, len(text) - (L - 1) is below 0, which a slice counts from
-          the end: text[:-2] is not empty.
-        * The last pieces come when the chunks are over: don't lose them.
+        * "".join(chunks) and list(chunks) read everything first, which this function must avoid.
+        * "a  " ends with the piece "  ", but "a  b" contains " " and " b": white space at the end is never certain.
+        * Cutting the same text twice can change it: "\n\nx" gives "\n", "\n", "x", but "\n\n" by itself is one piece.
+          Yield the pieces that you have; don't join and cut them again.
+        * "<|end|>" may be the start of a longer special token, such as "<|end|><|end|>".
+        * If fewer than L - 1 characters have been read, len(text) - (L - 1) is negative, and a slice counts it from
+          the end: text[:-2] need not be empty.
+        * Don't lose the last pieces: they are still in the buffer when the chunks run out.
 
     Source:
-        Python's incremental decoders solve the same problem for bytes that are cut within a character.
+        Python's incremental decoders solve the same problem for bytes that are cut inside a character.
         https://docs.python.org/3/library/codecs.html#incrementaldecoder-objects
     """
     buffer = ""
     for chunk in chunks:
         certain, buffer = _split_certain(buffer + chunk, special_tokens)
         yield from certain
-    # nothing follows: the end of the text is now as certain as the rest
+    # nothing follows: the end of the text is now certain too
     for piece in split_special_tokens(buffer, special_tokens):
         yield from [piece] if piece in special_tokens else pretokenize(piece)
 
 
 def _split_certain(buffer: str, special_tokens: Sequence[str]) -> tuple[list[str], str]:
-    """The pieces at the start of the buffer that no further text can change, and the rest of the buffer."""
-    # from `limit` on, too few characters have been read to tell whether a special token begins there
+    """Return the pieces at the start of the buffer that further text cannot change, and the rest of the buffer."""
+    # from `limit` on, too few characters have been read to tell whether a special token starts there
     undecided = max((len(token) - 1 for token in special_tokens), default=0)
     limit = max(len(buffer) - undecided, 0)
     certain: list[str] = []
@@ -548,10 +564,10 @@ def _split_certain(buffer: str, special_tokens: Sequence[str]) -> tuple[list[str
             if start >= limit:  # a longer special token may still begin here
                 break
             certain.append(piece)
-        elif end < limit:  # a special token is certain to follow, so this text is complete
+        elif end < limit:  # a special token certainly follows, so this text is complete
             certain += pretokenize(piece)
         else:
-            # the text may go on: its last pretoken can grow, and "'" and "l" can become "'ll"
+            # the text may continue: its last pretoken can grow, and "'" and "l" can become "'ll"
             pretokens = pretokenize(buffer[start:limit])[:-2]
             certain += pretokens
             start += sum(map(len, pretokens))
@@ -563,25 +579,27 @@ def _split_certain(buffer: str, special_tokens: Sequence[str]) -> tuple[list[str
 class BPETokenizer:
     r"""Turn text into the ids of a trained vocabulary, and back.
 
-    Text to ids: take the special tokens out, cut the rest into pretokens, turn each pretoken into its UTF-8 bytes,
-    apply the merges by rank, look up the id of each token. `stream_pretokens` and `apply_merges` are the parts.
+    This is the assembly line of the unit: separate the special tokens, cut the rest into pretokens, turn each pretoken
+    into its UTF-8 bytes, apply the merges by rank, and look up the id of each token. `stream_pretokens` and
+    `apply_merges` do most of the work.
 
     Math:
         decode(encode(text)) = text  for every text that UTF-8 can express
         list(encode_iterable(chunks)) = encode("".join(chunks))  for every way to cut a text into chunks
 
     Args:
-        vocab: From id to bytes, as `train_bpe` returns it. Holds all 256 single bytes, both parts and the whole of each
-            merge, and the special tokens. Any ids will do: those of GPT-2 are not in the order of the bytes.
+        vocab: The vocabulary from id to bytes, as `train_bpe` returns it. It contains all 256 single bytes, both parts
+            and the result of each merge, and the special tokens. The ids may be in any order: those of GPT-2 are not in
+            the order of the bytes.
         merges: Pairs of bytes in the order of training.
-        special_tokens: Those that are recognised, in any order, as UTF-8 in `vocab`. One that is in `vocab` but not
-            here is ordinary text. None of the arguments is changed.
+        special_tokens: The special tokens to recognise, in any order; `vocab` contains each as UTF-8. A special token
+            that is in `vocab` but not listed here is ordinary text. Do not change any of the arguments.
 
     Raises:
-        ValueError: A special token is not in the vocabulary; the message names it.
+        ValueError: A special token is not in the vocabulary. The message names it.
 
     Attributes:
-        vocab_size: How many tokens there are: bytes, merges and special tokens.
+        vocab_size: The number of tokens: bytes, merged tokens and special tokens.
 
     Example:
         >>> vocab, merges = train_bpe("low low low lower<|end|>", 261, ["<|end|>"])
@@ -592,12 +610,13 @@ class BPETokenizer:
         ('low<|end|>', 261)
 
     Pitfalls:
-        * One emoji is four bytes and often several tokens: join the bytes of all tokens, then decode once.
-        * A model may well produce half a character. Decoding must not fail on it: errors="replace" puts U+FFFD there.
-        * Text repeats its words: remember the ids of a word that you have cut, but of 2,000 words at most. A stream
-          that never ends never stops bringing new ones.
-        * A pretoken that is a token of the vocabulary is not always that token: only the merges decide.
-        * In `encode_iterable`, neither read all chunks first nor encode each chunk by itself.
+        * One emoji is often four bytes and several tokens: join the bytes of all tokens, then decode once.
+        * A model may produce half a character. Decoding must not fail on it: errors="replace" puts U+FFFD there.
+        * Text repeats its words, so remember the ids of words that you have already cut, but of at most 2,000 words: an
+          endless stream keeps bringing new ones.
+        * Even if the vocabulary contains a pretoken as a token, the merges may cut it differently. Only the merges
+          decide.
+        * In `encode_iterable`, neither read all chunks first nor encode each chunk separately.
 
     Source:
         Radford et al. 2019, section 2.2.
@@ -607,9 +626,9 @@ class BPETokenizer:
     def __init__(
         self, vocab: dict[int, bytes], merges: list[tuple[bytes, bytes]], special_tokens: Sequence[str] = ()
     ) -> None:
-        self._tokens = dict(vocab)  # a copy: what the caller does to theirs is no business of ours
+        self._tokens = dict(vocab)  # a copy: later changes to the caller's dict must not matter
         self._ids = {token: token_id for token_id, token in vocab.items()}
-        # a dict and not the list: a rank is looked up for every pair of neighbours
+        # a dict instead of the list: a rank is looked up for every pair of neighbours
         self._ranks = {pair: rank for rank, pair in enumerate(merges)}
         self._special_tokens = tuple(special_tokens)
         for token in special_tokens:
@@ -619,13 +638,13 @@ class BPETokenizer:
 
     @property
     def vocab_size(self) -> int:
-        """How many tokens there are."""
+        """The number of tokens."""
         return len(self._tokens)
 
     def encode(self, text: str) -> list[int]:
         r"""Turn text into ids.
 
-        The time grows with the length n of the text, within one long pretoken as n log n at most.
+        The time is proportional to the length of the text, and at most n log n for one long pretoken of n bytes.
 
         Args:
             text: Any text; "" gives [].
@@ -634,20 +653,20 @@ class BPETokenizer:
             The ids from left to right.
 
         Raises:
-            ValueError: The text holds a lone surrogate, one half of a character such as "\ud83d". UTF-8 cannot express
-                it, so Python's own UnicodeEncodeError, which is a ValueError, is what comes.
+            ValueError: The text contains a lone surrogate, one half of a character such as "\ud83d". UTF-8 cannot
+                express it, so Python raises UnicodeEncodeError, which is a ValueError.
         """
-        return list(self.encode_iterable([text]))  # a text is a single chunk: one way through the code, not two
+        return list(self.encode_iterable([text]))  # a text is a single chunk: one path through the code, not two
 
     def encode_iterable(self, chunks: Iterable[str]) -> Iterator[int]:
-        """Turn text that arrives in chunks into ids, without ever holding all of it.
+        """Turn text that arrives in chunks into ids, without ever holding all of the text.
 
         Args:
-            chunks: The text, in parts of any length, as a file gives its lines. It may never end.
+            chunks: The text in parts of any length, such as the lines of a file. It may never end.
 
         Returns:
-            An iterator over the same ids that `encode` gives for the whole text. It reads a chunk only when asked for
-            an id that it does not have yet, and hands out ids as soon as `stream_pretokens` hands out their piece.
+            An iterator over the same ids that `encode` gives for the whole text. It reads a chunk only when it is asked
+            for an id that it does not have yet, and yields ids as soon as `stream_pretokens` yields their piece.
         """
         for piece in stream_pretokens(chunks, self._special_tokens):
             yield from self._encode_piece(piece)
@@ -656,15 +675,15 @@ class BPETokenizer:
         """Turn ids into text.
 
         Args:
-            ids: Any ids of the vocabulary, also such as make no whole character, in anything that can be walked over
-                once; none gives "".
+            ids: Any ids in the vocabulary, even if they do not form whole characters, as any iterable, which may allow
+                only one pass. No ids give "".
 
         Returns:
-            The text, with U+FFFD where the bytes are no UTF-8, as Python's `errors="replace"` puts it. Special tokens
-            appear as they are written.
+            The text, with U+FFFD where the bytes are not valid UTF-8, as Python's `errors="replace"` puts it. Special
+            tokens appear as they are written.
 
         Raises:
-            ValueError: An id is not in the vocabulary; the message names it.
+            ValueError: An id is not in the vocabulary. The message names it.
         """
         parts = []
         for token_id in ids:
@@ -675,13 +694,13 @@ class BPETokenizer:
         return b"".join(parts).decode("utf-8", errors="replace")
 
     def _encode_piece(self, piece: str) -> list[int]:
-        """The ids of one special token or pretoken."""
+        """Return the ids of one special token or pretoken."""
         word = piece.encode("utf-8")
-        # text between special tokens holds none, so a piece that looks like one is one
+        # text between special tokens contains none, so a piece that equals a special token is one
         if piece in self._special_tokens:
             return [self._ids[word]]
         if piece not in self._cache:
-            # bounded: a stream that never ends never stops bringing new words, and few words make up most of a text
+            # bounded: an endless stream keeps bringing new words, and a few words make up most of a text
             if len(self._cache) >= 2000:
                 self._cache.clear()
             self._cache[piece] = [self._ids[token] for token in apply_merges(word, self._ranks)]

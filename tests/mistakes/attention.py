@@ -1,4 +1,4 @@
-"""What goes wrong in attention: each mistake once, and the sentence that tells its author."""
+"""Known mistakes in attention, each with the sentence that its author reads."""
 
 from grader.checking import Mistake, always
 
@@ -26,17 +26,17 @@ SOFTMAX = [
     ),
     _softmax(
         "one-global-max",
-        "you subtract one maximum of the whole tensor: a row far below it becomes 0 / 0. Each row has its own.",
+        "you subtract the maximum of the whole tensor: a row far below it becomes 0 / 0. Use the maximum of each row.",
         "shifted = wide - wide.amax()",
     ),
     _softmax(
         "max-along-another-axis",
-        "you take the sums along `dim`, but the maximum always along the last axis.",
+        "you take the sums along `dim`, but always the maximum along the last axis. Use `dim` for both.",
         "shifted = wide - wide.amax(dim=-1, keepdim=True)",
     ),
     _softmax(
         "subtracts-the-mean",
-        "you subtract the mean of each row: the largest exponent is then above 0, and exp may still overflow.",
+        "you subtract the mean of each row: exponents can still be large, and exp may still overflow. Subtract the maximum.",
         "shifted = wide - wide.mean(dim=dim, keepdim=True)",
     ),
     _softmax(
@@ -51,23 +51,23 @@ SOFTMAX = [
     ),
     _softmax(
         "clamps-the-scores",
-        "you clamp the scores to keep exp from overflowing: scores beyond the limit lose their differences.",
+        "you clamp the scores to keep exp from overflowing: scores beyond the limit all become equal. Subtract the maximum of each row instead.",
         "shifted = wide.clamp(-50, 50)",
     ),
     _softmax(
         "negative-scores",
-        "your values are exactly those for -scores: the largest score gets the smallest share.",
+        "you use -scores: the largest score gets the smallest probability.",
         "shifted = wide.amin(dim=dim, keepdim=True) - wide",
     ),
     _softmax(
         "ignores-dim",
-        "you ignore `dim`: your values are exactly those along the last axis.",
+        "you ignore `dim` and always use the last axis.",
         "shifted = wide - wide.amax(dim=-1, keepdim=True)",
         "return (shares / shares.sum(dim=-1, keepdim=True)).to(scores.dtype)",
     ),
     _softmax(
         "first-axis",
-        "you ignore `dim`: your values are exactly those along the first axis.",
+        "you ignore `dim` and always use the first axis.",
         "shifted = wide - wide.amax(dim=0, keepdim=True)",
         "return (shares / shares.sum(dim=0, keepdim=True)).to(scores.dtype)",
     ),
@@ -79,22 +79,22 @@ SOFTMAX = [
     ),
     _softmax(
         "not-normalised",
-        "your values are exactly exp(score - maximum), without the division by their sum.",
+        "you return exp(score - maximum) without dividing by the sum.",
         end="return shares.to(scores.dtype)",
     ),
     _softmax(
         "averages-for-sums",
-        "you divide by the mean along `dim`, not by the sum: the shares add up to the size of the axis.",
+        "you divide by the mean along `dim`, not by the sum: your values sum to the size of the axis.",
         end="return (shares / shares.mean(dim=dim, keepdim=True)).to(scores.dtype)",
     ),
     _softmax(
         "log-softmax",
-        "your values are exactly the logarithms of the shares.",
+        "you return the logarithms of the probabilities: leave out the log.",
         end="return (shifted - shares.sum(dim=dim, keepdim=True).log()).to(scores.dtype)",
     ),
     _softmax(
         "no-keepdim",
-        "the sum loses the axis `dim` (no keepdim=True), so the division broadcasts along another axis.",
+        "your sum drops the axis `dim`, so the division broadcasts along another axis. Use keepdim=True.",
         end="return (shares / shares.sum(dim=dim)).to(scores.dtype)",
     ),
     _softmax(
@@ -104,44 +104,44 @@ SOFTMAX = [
     ),
     _softmax(
         "always-float32",
-        "your result is float32 whatever the dtype of `scores`.",
+        "your result is always float32: return the dtype of `scores`.",
         end="return (shares / shares.sum(dim=dim, keepdim=True)).float()",
     ),
     Mistake(
         "half-precision-sum",
         "softmax",
-        "you compute in half precision: the sum of a long float16 row exceeds 65504. Compute in float32, cast back.",
+        "you compute in half precision: the sum of a long float16 row exceeds 65504. Compute in float32 and cast back.",
         {"wide = _widen(scores)": "wide = scores"},
     ),
     _softmax(
         "subtracts-in-place",
-        "you subtract the maximum from `scores` in place: the caller's tensor is changed.",
+        "you subtract the maximum from `scores` in place, which changes the caller's tensor.",
         "shifted = wide.sub_(wide.amax(dim=dim, keepdim=True))",
     ),
     Mistake(
         "bfloat16-sum",
         "softmax",
-        "you compute bfloat16 in bfloat16: its 8 digits are too few. Compute in float32, cast back.",
+        "you compute bfloat16 scores in bfloat16, which has only 8 significant bits. Compute in float32 and cast back.",
         {"wide = _widen(scores)": "wide = scores.float() if scores.dtype is torch.float16 else scores"},
     ),
     _softmax(
         "zeros-for-nothing",
-        "where all scores along `dim` are -inf you return 0: there is nothing to share out, the documented result is NaN.",
+        "you return 0 where all scores along `dim` are -inf: the documented result is NaN.",
         end="return (shares / shares.sum(dim=dim, keepdim=True)).nan_to_num().to(scores.dtype)",
     ),
     _softmax(
         "nothing-averaged",
-        "where all scores along `dim` are -inf you return equal shares: the documented result is NaN.",
+        "you return equal probabilities where all scores along `dim` are -inf: the documented result is NaN.",
         "shifted = wide.clamp_min(-1e30) - wide.clamp_min(-1e30).amax(dim=dim, keepdim=True)",
     ),
     _softmax(
         "logarithm-of-zero",
-        "you take the logarithm of exp(score), which is 0 for a score of -inf: the gradient there is NaN.",
+        "you take the logarithm of exp(score). For a score of -inf, exp is 0, and the gradient becomes NaN.",
         end="return (shares.log() - shares.sum(dim=dim, keepdim=True).log()).exp().to(scores.dtype)",
     ),
     _softmax(
         "three-axes-at-most",
-        "you move `dim` to the end with a transpose of three axes: with more of them another axis is meant.",
+        "your handling of `dim` assumes at most three axes: with more axes you use the wrong one.",
         end="""dim = dim % scores.dim()
     if scores.dim() > 3: dim = min(dim, 2)
     return (shares / shares.sum(dim=dim, keepdim=True)).to(scores.dtype)""",
@@ -154,7 +154,7 @@ SOFTMAX = [
     Mistake(
         "softmax-takes-integers",
         "softmax",
-        "you accept a tensor of integers, and the result is cut off to whole numbers: refuse it with a ValueError.",
+        "you accept a tensor of integers and truncate the result to integers: refuse it with a ValueError.",
         {"    if not scores.is_floating_point():": "    if False:"},
     ),
     *always("softmax"),
@@ -203,39 +203,39 @@ def {exercise}(query_length, {window}key_length=None, device=None):
 
 
 def _any_mask(prefix: str, exercise: str) -> list[Mistake]:
-    """What goes wrong with either mask."""
+    """Return the mistakes that either mask can have."""
     window = "window, " if exercise == "sliding_window_mask" else ""
     last = "key_length if key_length is not None else query_length"
     return [
         _mask_of(
             f"{prefix}-no-keys-as-none",
             exercise,
-            "you write `key_length or query_length`: 0 keys are not None. Ask `is None`.",
+            "you write `key_length or query_length`, which treats 0 keys like None. Test for `is None`.",
             f"return _right_mask(query_length, {window}key_length or query_length, device)",
         ),
         _mask_of(
             f"{prefix}-device-ignored",
             exercise,
-            "you ignore `device`: the mask is always made on the CPU.",
+            "you ignore `device`: your mask is always on the CPU.",
             f"return _right_mask(query_length, {window}key_length)",
         ),
         Mistake(
             f"{prefix}-kept",
             exercise,
-            "you hand out the same tensor again: what one caller writes into it, the next one finds. Make a new one.",
+            "you return the same tensor again: what one caller writes into it, the next caller sees. Make a new tensor in each call.",
             append=f"import functools\n\n{exercise} = functools.cache({exercise})\n",
             stateful=True,
         ),
         _mask_of(
             f"{prefix}-table-of-1024",
             exercise,
-            "you cut your mask out of a table of 1024 positions: there is no longest text.",
+            "you cut your mask out of a table of 1024 positions: a text may be longer.",
             f"return _right_mask(query_length, {window}key_length, device)[-1024:, -1024:]",
         ),
         _mask_of(
             f"{prefix}-positions-in-half",
             exercise,
-            "you count positions in float16, which holds no odd number above 2048: count in whole numbers.",
+            "you count positions in float16, which cannot hold odd numbers above 2048: use integers.",
             f"_right_mask(query_length, {window}key_length, device)\n"
             f"    keys = torch.arange({last}).half()\n"
             f"    steps = keys[len(keys) - query_length :, None] - keys\n"
@@ -244,20 +244,20 @@ def _any_mask(prefix: str, exercise: str) -> list[Mistake]:
         _mask(
             f"{prefix}-inverted",
             exercise,
-            "your mask is exactly the opposite: True means 'may attend', not 'hidden'.",
+            "your mask is inverted: True means 'may attend', not 'hidden'.",
             "~right",
         ),
-        _mask(f"{prefix}-float", exercise, "your mask holds numbers 0 and 1: it should be boolean.", "right.float()"),
+        _mask(f"{prefix}-float", exercise, "your mask holds the numbers 0 and 1: make it boolean.", "right.float()"),
         _mask(
             f"{prefix}-additive",
             exercise,
-            "your mask holds 0 and -inf, to be added to the scores: it should be boolean, True = may attend.",
+            "your mask holds 0 and -inf, to be added to the scores: make it boolean, True = may attend.",
             "torch.zeros(right.shape).masked_fill(~right, -torch.inf)",
         ),
         _mask(
             f"{prefix}-extra-axes",
             exercise,
-            "your mask has axes of size 1 in front: its shape should be (query_length, key_length).",
+            "your mask has extra leading axes of size 1: its shape should be (query_length, key_length).",
             "right[None, None]",
         ),
         _mask(
@@ -282,19 +282,19 @@ def _any_mask(prefix: str, exercise: str) -> list[Mistake]:
         _mask(
             f"{prefix}-all-keys-for-no-query",
             exercise,
-            "with query_length=0 you return a row for every key: a slice [-0:] is the whole, not nothing.",
+            "with query_length=0 you return a row for every key: the slice [-0:] is everything, not nothing.",
             "right if query_length else right.new_ones(right.shape[1], right.shape[1]).tril()",
         ),
         _without_refusal(
             f"{prefix}-more-queries-than-keys",
             exercise,
-            "you return a mask where query_length > key_length: raise a ValueError.",
+            "you return a mask although query_length > key_length: raise a ValueError.",
             "if key_length is None or query_length <= key_length: raise\n        return torch.ones(query_length, key_length, dtype=torch.bool)",
         ),
         _without_refusal(
             f"{prefix}-assert",
             exercise,
-            "you refuse with an AssertionError: a wrong argument is a ValueError.",
+            "you refuse a wrong argument with an AssertionError: raise a ValueError.",
             "raise AssertionError from None",
         ),
     ]
@@ -316,13 +316,13 @@ CAUSAL_MASK = [
     Mistake(
         "sees-the-future",
         "causal_mask",
-        "each of your queries sees itself and what comes after it: it should be what comes before it.",
+        "each query sees itself and later positions: it should see itself and earlier ones.",
         {_CAUSAL: "return key_positions[None, :] >= query_positions[:, None]"},
     ),
     Mistake(
         "top-left-aligned",
         "causal_mask",
-        "you count the queries from the first key: they are the last positions of the keys (aligned bottom right).",
+        "you align the queries with the first keys: they are the last positions of the keys (bottom right corner).",
         {_CAUSAL: "return key_positions[None, :] <= torch.arange(query_length, device=device)[:, None]"},
     ),
     _mask(
@@ -334,7 +334,7 @@ CAUSAL_MASK = [
     _mask(
         "first-keys-hidden",
         "causal_mask",
-        "you hide the keys before the first query: they are earlier positions and stay visible.",
+        "you hide the keys before the first query: they are earlier positions and must stay visible.",
         "right & (torch.arange(right.shape[1]) >= right.shape[1] - query_length)",
     ),
     Mistake(
@@ -355,7 +355,7 @@ SCALED_DOT_PRODUCT_ATTENTION = [
     _sdpa("no-scaling", "your values are exactly those without the division by sqrt(d_head).", {_SCALE: "pass"}),
     _sdpa(
         "divided-by-d",
-        "your values are exactly those with a division by d_head: it should be its square root.",
+        "you divide the scores by d_head: divide by its square root.",
         {_SCALE: "scores = scores / d_head"},
     ),
     _sdpa(
@@ -365,17 +365,17 @@ SCALED_DOT_PRODUCT_ATTENTION = [
     ),
     _sdpa(
         "root-of-d-value",
-        "you divide by the root of the size of the values: it should be the size of queries and keys, d_head.",
+        "you divide by the root of the size of the values: use d_head, the size of the queries and keys.",
         {_SCALE: "scores = scores / math.sqrt(value.shape[-1])"},
     ),
     _sdpa(
         "root-of-key-length",
-        "you divide by the root of the number of keys: it should be the size of queries and keys, d_head.",
+        "you divide by the root of the number of keys: use d_head, the size of the queries and keys.",
         {_SCALE: "scores = scores / math.sqrt(key.shape[-2])"},
     ),
     _sdpa(
         "scaled-after-softmax",
-        "you divide the weights by sqrt(d_head): divide the scores, before the softmax.",
+        "you divide the weights by sqrt(d_head): divide the scores instead, before the softmax.",
         {_SCALE: "pass", _WEIGHTS: f"{_WEIGHTS} / math.sqrt(d_head)"},
     ),
     _sdpa(
@@ -385,7 +385,7 @@ SCALED_DOT_PRODUCT_ATTENTION = [
     ),
     _sdpa(
         "softmax-over-axis-one",
-        "your softmax runs along axis 1, which is the keys only without batch axes: use the last axis, dim=-1.",
+        "your softmax runs along axis 1, which holds the keys only if there are no batch axes: use dim=-1.",
         {_WEIGHTS: "weights = softmax(scores, dim=1)"},
     ),
     _sdpa(
@@ -395,31 +395,31 @@ SCALED_DOT_PRODUCT_ATTENTION = [
     ),
     _sdpa(
         "softmax-over-everything",
-        "your softmax runs over queries and keys together: each query has its own.",
+        "your softmax runs over queries and keys together: each query needs a softmax of its own, over the keys.",
         {_WEIGHTS: "weights = softmax(scores.flatten(-2), dim=-1).unflatten(-1, scores.shape[-2:])"},
     ),
     _sdpa(
-        "no-softmax", "you mix the values with the bare scores: there is no softmax.", {_WEIGHTS: "weights = scores"}
+        "no-softmax", "you mix the values with the raw scores: apply the softmax first.", {_WEIGHTS: "weights = scores"}
     ),
     _sdpa(
         "scores-ignored",
         "you ignore the scores: your output is the plain average of the visible values.",
         {_SCALE: "scores = torch.zeros_like(scores)"},
     ),
-    _sdpa("mask-ignored", "your values are exactly those without the mask.", {_HIDE: "pass"}),
+    _sdpa("mask-ignored", "you ignore the mask.", {_HIDE: "pass"}),
     _sdpa(
         "mask-inverted",
-        "your mask is inverted: you hide what is True, and True means 'may attend'.",
+        "you use the mask inverted: you hide where it is True, but True means 'may attend'.",
         {_HIDE: "scores = scores.masked_fill(mask, -torch.inf)"},
     ),
     _sdpa(
         "mask-after-softmax",
-        "you hide after the softmax: the rows no longer sum to 1.",
+        "you apply the mask after the softmax: the rows no longer sum to 1. Apply it before.",
         {_HIDE: "pass", _WEIGHTS: f"{_WEIGHTS}\n    weights = weights if mask is None else weights * mask"},
     ),
     _sdpa(
         "mask-after-softmax-renormalised",
-        "you hide after the softmax and normalise again: where a hidden key matches best, the visible ones are 0 by then.",
+        "you apply the mask after the softmax and normalise again: if a hidden key matches best, the visible weights may have rounded to 0. Apply the mask before the softmax.",
         {
             _HIDE: "pass",
             _WEIGHTS: f"{_WEIGHTS}\n    if mask is not None:\n        weights = weights * mask\n"
@@ -428,42 +428,42 @@ SCALED_DOT_PRODUCT_ATTENTION = [
     ),
     _sdpa(
         "mask-added-as-number",
-        "you add the mask to the scores as a number: True adds 1 and hides nothing.",
+        "you add the mask to the scores as a number: True adds 1, and nothing is hidden.",
         {_HIDE: "scores = scores + mask"},
     ),
     _sdpa(
         "fill-zero",
-        "you set hidden scores to 0: exp(0) is 1, so they take part. It should be -inf.",
+        "you set hidden scores to 0: exp(0) is 1, so they take part. Use -inf.",
         {_HIDE: "scores = scores.masked_fill(~mask, 0.0)"},
     ),
     _sdpa(
         "fill-minus-100",
-        "you set hidden scores to -100: a hidden key keeps some weight. It should be -inf.",
+        "you set hidden scores to -100: a hidden key keeps some weight. Use -inf.",
         {_HIDE: "scores = scores.masked_fill(~mask, -100.0)"},
     ),
     _sdpa(
         "fill-minus-1e4",
-        "you set hidden scores to -1e4: where visible scores are lower still, the hidden keys win. It should be -inf.",
+        "you set hidden scores to -1e4: if the visible scores are even lower, the hidden keys win. Use -inf.",
         {_HIDE: "scores = scores.masked_fill(~mask, -1e4)"},
     ),
     _sdpa(
         "fill-minus-1e9",
-        "you set hidden scores to -1e9: where visible scores are lower still, the hidden keys win. It should be -inf.",
+        "you set hidden scores to -1e9: if the visible scores are even lower, the hidden keys win. Use -inf.",
         {_HIDE: "scores = scores.masked_fill(~mask, -1e9)"},
     ),
     _sdpa(
         "zero-times-infinity",
-        "you multiply the mask with -inf: 0 * -inf is NaN. Choose with torch.where or masked_fill.",
+        "you multiply the mask by -inf: 0 * -inf is NaN. Choose with torch.where or masked_fill.",
         {_HIDE: "scores = scores + (~mask) * -torch.inf"},
     ),
     _sdpa(
         "mask-inverted-in-place",
-        "you invert the caller's mask in place.",
+        "you invert the caller's mask in place: make a new tensor.",
         {_HIDE: "scores = scores.masked_fill(mask.logical_not_(), -torch.inf)"},
     ),
     _sdpa(
         "causal-unasked",
-        "you hide the later keys though no mask asks for it: what is hidden is the caller's choice.",
+        "you hide later keys although no mask asks for it: the caller decides what is hidden.",
         {
             "    if mask is not None:\n        _refuse": "    causal = torch.ones_like(scores, dtype=torch.bool).tril()\n"
             "    mask = causal if mask is None else mask & causal\n    if mask is not None:\n        _refuse"
@@ -481,7 +481,7 @@ SCALED_DOT_PRODUCT_ATTENTION = [
     ),
     _sdpa(
         "blind-row-average",
-        "a query that sees no key gets the average of what is hidden: raise a ValueError.",
+        "a query that sees no key gets the average of the hidden values: raise a ValueError.",
         {
             "_refuse_blind_queries(mask)\n": "pass\n",
             _HIDE: "scores = scores.masked_fill(~mask & mask.any(-1, keepdim=True), -torch.inf)\n"
@@ -490,37 +490,37 @@ SCALED_DOT_PRODUCT_ATTENTION = [
     ),
     _sdpa(
         "blind-only-if-all",
-        "you refuse only a mask that is False everywhere: one query without a visible key is enough.",
+        "you refuse only a mask that is False everywhere: refuse any mask with a query that sees no key.",
         {"blind = ~mask.any(dim=-1)": "blind = ~mask.any()"},
     ),
     _sdpa(
         "refuses-unseen-keys",
-        "you refuse a key that no query sees: that is allowed (padding). A query that sees no key is not.",
+        "you refuse a key that no query sees, which is allowed (padding). Refuse a query that sees no key.",
         {"blind = ~mask.any(dim=-1)": "blind = ~mask.any(dim=-2)"},
     ),
     _sdpa(
         "refuses-any-hidden-key",
-        "you refuse every mask that hides something: only a query without any visible key is an error.",
+        "you refuse every mask that hides something: refuse only a query that sees no key.",
         {"blind = ~mask.any(dim=-1)": "blind = ~mask.all(dim=-1)"},
     ),
     _sdpa(
         "half-precision-scores",
-        "you compute the scores in half precision: beyond 65504 they are inf. Compute them in float32.",
+        "you compute the scores in half precision, where float16 beyond 65504 is inf. Compute them in float32.",
         {_SCORES: "scores = query @ key.transpose(-2, -1)", _OUTPUT: "output = weights @ value"},
     ),
     _sdpa(
         "clamped-half-scores",
-        "you clamp the scores to what float16 holds: beyond 65504 all of them are alike. Compute them in float32.",
+        "you clamp the scores to the range of float16: all scores beyond 65504 become equal. Compute them in float32.",
         {_SCORES: "scores = _widen((query @ key.transpose(-2, -1)).nan_to_num())"},
     ),
     _sdpa(
         "result-not-cast-back",
-        "your output and weights stay in float32: cast them back to the dtype of `query`.",
+        "your output and weights stay in float32: cast both back to the dtype of `query`.",
         {_RETURN: "return output, weights"},
     ),
     _sdpa(
         "weights-not-cast-back",
-        "your weights stay in float32: cast them back to the dtype of `query`, as the output.",
+        "your weights stay in float32: cast them back to the dtype of `query`, like the output.",
         {_RETURN: "return output.to(query.dtype), weights"},
     ),
     _sdpa("output-only", "you return the output alone: return it and the weights.", {_RETURN: "return output"}),
@@ -529,12 +529,12 @@ SCALED_DOT_PRODUCT_ATTENTION = [
     ),
     _sdpa(
         "returns-scores",
-        "you return the scores in place of the weights: the second result comes after the softmax.",
+        "you return the scores: return the weights, after the softmax.",
         {_RETURN: "return output.to(query.dtype), scores.to(query.dtype)"},
     ),
     _sdpa(
         "returns-unmasked-weights",
-        "your output is right, but the weights that you return are those without the mask.",
+        "your output is right, but you return the weights without the mask.",
         {
             _SCALE: f"{_SCALE}\n    bare = softmax(scores, -1)",
             _RETURN: "return output.to(query.dtype), bare.to(query.dtype)",
@@ -542,23 +542,23 @@ SCALED_DOT_PRODUCT_ATTENTION = [
     ),
     _sdpa(
         "queries-and-keys-swapped",
-        "you multiply keys by queries: a row of the scores belongs to a query, a column to a key.",
+        "you multiply keys by queries: each row of the scores belongs to a query, each column to a key.",
         {_SCORES: "scores = _widen(key) @ _widen(query).transpose(-2, -1)"},
     ),
     _sdpa(
         "first-two-axes-transposed",
-        "you transpose the first two axes of `key`: with batch axes it must be the last two.",
+        "you transpose the first two axes of `key`: transpose the last two, since there may be batch axes.",
         {_SCORES: "scores = _widen(query) @ _widen(key).transpose(0, 1)"},
     ),
     _sdpa(
         "key-not-transposed",
-        "you reshape `key` to (d_head, k_len): that mixes up its numbers, transpose it.",
+        "you reshape `key` to (d_head, k_len), which mixes up its numbers: transpose it.",
         {_SCORES: "scores = _widen(query) @ _widen(key).reshape(*key.shape[:-2], d_head, key.shape[-2])"},
     ),
-    _sdpa("mixes-keys", "you mix the keys: it should be the values.", {_OUTPUT: "output = weights @ _widen(key)"}),
+    _sdpa("mixes-keys", "you mix the keys: mix the values.", {_OUTPUT: "output = weights @ _widen(key)"}),
     _sdpa(
         "cosine",
-        "you normalise queries and keys to length 1: their lengths belong to the score.",
+        "you normalise queries and keys to length 1: their lengths are part of the score.",
         {
             _SCORES: "scores = nn.functional.normalize(_widen(query), dim=-1) "
             "@ nn.functional.normalize(_widen(key), dim=-1).transpose(-2, -1)"
@@ -571,12 +571,12 @@ SCALED_DOT_PRODUCT_ATTENTION = [
     ),
     _sdpa(
         "batch-ignored",
-        "every text of the batch gets the weights of the first one.",
+        "every text in the batch gets the weights of the first one.",
         {_WEIGHTS: f"{_WEIGHTS}\n    weights = weights[:1].expand_as(weights) if weights.dim() > 2 else weights"},
     ),
     _sdpa(
         "mask-of-heads-as-of-texts",
-        "you take the first axis of a mask with three axes for the texts: it broadcasts from the right, so it is the heads.",
+        "you take the first axis of a three-axis mask for the batch: masks broadcast from the right, so it is the head axis.",
         {
             "_refuse_blind_queries(mask)\n": "_refuse_blind_queries(mask)\n"
             "        mask = mask.unsqueeze(1) if mask.dim() == 3 and query.dim() == 4 else mask\n"
@@ -584,14 +584,14 @@ SCALED_DOT_PRODUCT_ATTENTION = [
     ),
     _sdpa(
         "blind-row-in-one-head-nan",
-        "you look for queries that see no key only where the mask has all axes: it may have fewer.",
+        "you look for queries that see no key only if the mask has all axes: it may have fewer.",
         {
             "_refuse_blind_queries(mask)\n": "_refuse_blind_queries(mask if mask.dim() == query.dim() else mask[..., :0, :])\n"
         },
     ),
     _sdpa(
         "bfloat16-scores",
-        "you compute bfloat16 scores in bfloat16: near 64 it knows steps of a half only. Compute them in float32.",
+        "you compute bfloat16 scores in bfloat16: near 64 its steps are as large as 0.5. Compute them in float32.",
         {
             _SCORES: "half = query.dtype is torch.bfloat16\n"
             "    scores = query @ key.mT if half else _widen(query) @ _widen(key).transpose(-2, -1)"
@@ -599,17 +599,17 @@ SCALED_DOT_PRODUCT_ATTENTION = [
     ),
     _sdpa(
         "view-of-heads",
-        "you flatten the leading axes with .view(), which heads that were transposed refuse: use .reshape().",
+        "you flatten the leading axes with .view(), which transposed heads refuse: use .reshape().",
         {_SCORES: f"query.view(-1, d_head)\n    {_SCORES}"},
     ),
     _sdpa(
         "mask-in-default-dtype",
-        "you make the mask that you add in torch's default dtype: make it in the dtype of the scores.",
+        "the mask that you add has torch's default dtype: make it in the dtype of the scores.",
         {_HIDE: "scores = scores + torch.zeros(mask.shape).masked_fill(~mask, -torch.inf)"},
     ),
     _sdpa(
         "scaled-dot-product-attention-takes-integers",
-        "you accept a tensor of integers, and the result is cut off to whole numbers: refuse it with a ValueError.",
+        "you accept a tensor of integers and truncate the result to integers: refuse it with a ValueError.",
         {"if not all(given.is_floating_point() for given in (query, key, value)):": "if False:"},
     ),
     *always("scaled_dot_product_attention"),
@@ -633,7 +633,7 @@ def _init(self, *args, generator=None, **options):
 
 
 def _any_initial(prefix: str, exercise: str) -> list[Mistake]:
-    """What goes wrong with the initial weights of any class."""
+    """Return the mistakes that any class can make in its initial weights."""
     each = "for weight in [p for p in self.parameters() if p.dim() == 2]: "
 
     def initial(id: str, says: str, **changes: str) -> Mistake:
@@ -642,7 +642,7 @@ def _any_initial(prefix: str, exercise: str) -> list[Mistake]:
     found = [
         initial(
             "initial-not-scaled",
-            "your initial weights have standard deviation 1: it should be d_model ** -0.5, as Linear starts them.",
+            "your initial weights have standard deviation 1: it should be d_model ** -0.5, as in Linear.",
             after=each + "weight.data.mul_(weight.shape[1] ** 0.5)",
         ),
         initial(
@@ -652,54 +652,54 @@ def _any_initial(prefix: str, exercise: str) -> list[Mistake]:
         ),
         initial(
             "initial-constant-scale",
-            "your initial weights have standard deviation 0.02, whatever d_model is: it should be d_model ** -0.5.",
+            "your initial weights always have standard deviation 0.02: it should be d_model ** -0.5.",
             after=each + "weight.data.mul_(0.02 * weight.shape[1] ** 0.5)",
         ),
         initial(
             "initial-uniform",
-            "your initial weights are uniform, as torch.nn.Linear draws them: embedding.Linear's are normal.",
+            "your initial weights are uniform, as in torch.nn.Linear: draw them from a normal distribution, as embedding.Linear does.",
             after=each + "torch.nn.init.uniform_(weight, -weight.shape[1] ** -0.5, weight.shape[1] ** -0.5, generator)",
         ),
         initial(
             "initial-zeros",
-            "your initial weights are 0: all queries and keys are alike, and the first gradients are 0 too.",
+            "your initial weights are 0: all queries and keys are equal, and the first gradients are 0 too.",
             after=each + "weight.data.zero_()",
         ),
         initial(
             "initial-all-equal",
-            "your weights start as copies of one another: draw each of them on its own.",
+            "your initial weights are copies of one another: draw each of them independently.",
             after=each + "weight.data.copy_(self.q_proj.weight.data[: weight.shape[0]].clone())",
         ),
         initial(
             "keys-and-values-share-a-layer",
-            "k_proj and v_proj are one and the same layer: each has a weight of its own.",
+            "k_proj and v_proj are the same layer: each needs its own weight.",
             after="self.v_proj = self.k_proj",
         ),
         initial(
             "generator-ignored",
-            "you draw the weights from torch's global generator: a generator was given.",
+            "you draw the weights from torch's global generator although a generator was given.",
             before="generator = None",
         ),
         initial(
             "generator-not-passed-on",
-            "you hand the generator to q_proj alone: the others draw from torch's global one.",
+            "you pass the generator only to q_proj: the other layers draw from torch's global one.",
             after="for layer in (self.k_proj, self.v_proj): "
             "layer.weight.data = torch.randn(layer.weight.shape) * layer.weight.shape[1] ** -0.5",
         ),
         initial(
             "generator-seeded-again",
-            "you draw from a new generator with the seed of the one that is given: the next module gets the same weights.",
+            "you draw from a new generator with the seed of the given one: the next module would get the same weights.",
             before="generator = None if generator is None else torch.Generator().manual_seed(generator.initial_seed())",
         ),
         initial(
             "fixed-seed-without-generator",
-            "without a generator you draw from a new one with a fixed seed: None means torch's global one.",
+            "if no generator is given, you draw from a new one with a fixed seed: None means torch's global generator.",
             before="generator = generator or torch.Generator().manual_seed(0)",
         ),
         initial(
             "seeds-globally",
             "your constructor seeds torch's global generator or draws from it, as torch.nn.Linear does when it is built: "
-            "draw from the one that was given alone.",
+            "draw only from the given generator.",
             before="generator = None if generator is None else torch.manual_seed(generator.initial_seed())",
         ),
         initial(
@@ -713,7 +713,7 @@ def _any_initial(prefix: str, exercise: str) -> list[Mistake]:
             *found,
             initial(
                 "bias",
-                "your projections have biases: Linear makes one unless it is told bias=False.",
+                "your projections have biases: pass bias=False to Linear.",
                 after="for layer in self.children(): layer.bias = nn.Parameter(torch.zeros(len(layer.weight)))",
             ),
         ]
@@ -721,23 +721,23 @@ def _any_initial(prefix: str, exercise: str) -> list[Mistake]:
         *found,
         initial(
             "bias-always",
-            "your projections have biases although bias is False: Linear makes one unless it is told not to.",
+            "your projections have biases although bias is False: pass bias on to Linear, which has one by default.",
             before="options['bias'] = True",
         ),
         initial("no-bias", "your projections have no biases although bias is True.", before="options['bias'] = False"),
         initial(
             "no-out-bias",
-            "your out_proj has no bias although bias is True: all four projections have one.",
+            "your out_proj has no bias although bias is True: all four projections need one.",
             after="self.out_proj.bias = None",
         ),
         initial(
             "only-out-bias",
-            "only your out_proj has a bias where bias is True: all four projections have one.",
+            "with bias=True only your out_proj has a bias: all four projections need one.",
             after="self.q_proj.bias = self.k_proj.bias = self.v_proj.bias = None",
         ),
         initial(
             "bias-drawn",
-            "your biases start as random numbers: Linear starts them as zeros.",
+            "your initial biases are random: they should be zeros, as in Linear.",
             after="[p.data.normal_() for p in self.parameters() if p.dim() == 1]",
         ),
     ]
@@ -795,7 +795,7 @@ _HEADS = {
 
 
 def _any_forward(prefix: str, exercise: str) -> list[Mistake]:
-    """What goes wrong in the forward of any class."""
+    """Return the mistakes that any class can make in forward."""
 
     def forward(id: str, says: str, **changes: str) -> Mistake:
         return _forward(f"{prefix}-{id}", exercise, says, **changes)
@@ -804,7 +804,7 @@ def _any_forward(prefix: str, exercise: str) -> list[Mistake]:
     return [
         forward(
             "root-of-d-model",
-            "your values are exactly those with a division by sqrt(d_model): each head divides by sqrt(d_head).",
+            "you divide the scores by sqrt(d_model): each head divides by sqrt(d_head).",
             see="query = query * (query.shape[-1] / x.shape[-1]) ** 0.5",
         ),
         forward(
@@ -814,68 +814,68 @@ def _any_forward(prefix: str, exercise: str) -> list[Mistake]:
         ),
         forward(
             "scaled-twice",
-            "you divide by sqrt(d_head) twice: scaled_dot_product_attention does so already.",
+            "you divide by sqrt(d_head) twice: scaled_dot_product_attention already does it.",
             see="query = query * query.shape[-1] ** -0.5",
         ),
         forward(
             "q-and-k-swapped",
-            "q_proj and k_proj have changed places: q_proj makes the queries.",
+            "you swapped q_proj and k_proj: q_proj makes the queries.",
             see="query, key = key, query",
         ),
         forward(
             "k-and-v-swapped",
-            "k_proj and v_proj have changed places: k_proj makes the keys.",
+            "you swapped k_proj and v_proj: k_proj makes the keys.",
             project="key, value = value, key",
         ),
         forward("values-from-keys", "your values are the keys: make them with v_proj.", project="value = key"),
         forward(
             "not-causal",
-            "your values are exactly those without the causal mask, though causal is True.",
+            "you apply no causal mask although causal is True.",
             see="visible = _visible(x, False, mask)",
         ),
         forward(
             "always-causal",
-            "your values are exactly those with the causal mask, though causal is False.",
+            "you apply the causal mask although causal is False.",
             see="visible = _visible(x, True, mask)",
         ),
         forward(
             "one-position-ahead",
-            "each of your positions sees the next one too: the diagonal is off by one.",
+            "each position also sees the next one: the diagonal of your mask is off by one.",
             see="visible = visible | (self.causal & torch.ones_like(visible).triu(1) & ~torch.ones_like(visible).triu(2))",
         ),
         forward(
             "extra-mask-ignored",
-            "your values are exactly those without the mask that is given to forward.",
+            "you ignore the mask that is passed to forward.",
             see="visible = _visible(x, self.causal, None)",
         ),
         forward(
             "extra-mask-replaces-causal",
-            "the mask that is given to forward replaces your causal mask: both must hold.",
+            "the mask passed to forward replaces your causal mask: a key must be visible in both.",
             see="visible = _visible(x, self.causal and mask is None, mask)",
         ),
         forward(
             "masks-joined-by-or",
-            "you join the two masks with 'or': a key must be visible in both.",
+            "you combine the two masks with 'or': a key must be visible in both, so use 'and'.",
             see="visible = visible if mask is None else _visible(x, self.causal, None) | mask",
         ),
         forward(
             "extra-mask-inverted",
-            "the mask that is given to forward is inverted: True means 'may attend'.",
+            "you use the mask passed to forward inverted: True means 'may attend'.",
             see="visible = visible if mask is None else _visible(x, self.causal, ~mask)",
         ),
         forward(
             "not-causal-alone-in-eval",
-            "a single text in eval mode is not causal: no mode and no size of batch changes what a position may see.",
+            "for a single text in eval mode you apply no causal mask: neither the mode nor the batch size changes what a position may see.",
             see="visible = _visible(x, self.causal and (self.training or len(x) > 1), mask)",
         ),
         forward(
             "mask-of-1024",
-            "your causal mask has a fixed length of 1024: longer texts do not fit. Make it for the length of each.",
+            "your causal mask has a fixed length of 1024: longer texts do not fit. Make it for the length of each text.",
             see="visible = visible & torch.ones(1024, 1024, dtype=torch.bool)[: x.shape[1], : x.shape[1]]",
         ),
         forward(
             "extra-mask-kept",
-            "the mask of one call still holds in the next one: you write it into the causal mask that you keep.",
+            "the mask of one call still applies in the next: you write it into the causal mask that you keep. Make a new one in each call.",
             see="kept = self.__dict__.setdefault('_kept', {}); "
             "visible = kept[x.shape] = visible & kept.get(x.shape, visible)",
         ),
@@ -887,22 +887,22 @@ def _any_forward(prefix: str, exercise: str) -> list[Mistake]:
         ),
         forward(
             "weights-in-float64",
-            "your weights are float64 whatever the dtype of x.",
+            "your weights are always float64: return the dtype of x.",
             **{"attend" if exercise == "SelfAttention" else "out": "weights = weights.double()"},
         ),
         forward(
             "mask-of-first-length",
-            "your causal mask has the length of the first text: make it for the length of each.",
+            "your causal mask has the length of the first text: make it for the length of each text.",
             see="self.__dict__.setdefault('_first', torch.ones_like(visible)); visible = visible & self._first",
         ),
         forward(
             "mask-of-fixed-length",
-            "your causal mask has a fixed length of 8: longer texts do not fit. Make it for the length of each.",
+            "your causal mask has a fixed length of 8: longer texts do not fit. Make it for the length of each text.",
             see="visible = visible & torch.ones(8, 8, dtype=torch.bool)[: x.shape[1], : x.shape[1]]",
         ),
         forward(
             "keys-detached",
-            "no gradient reaches k_proj: .detach(), .data or no_grad cuts it off.",
+            "no gradient reaches k_proj: .detach(), .data or no_grad blocks it.",
             project="key = key.detach()",
         ),
         forward(
@@ -917,7 +917,7 @@ def _any_forward(prefix: str, exercise: str) -> list[Mistake]:
         ),
         forward(
             "batch-ignored",
-            "every text of the batch gets the weights of the first one.",
+            "every text in the batch gets the weights of the first one.",
             see="query, key = query[:1].expand_as(query), key[:1].expand_as(key)",
         ),
         *_any_initial(prefix, exercise),
@@ -929,19 +929,19 @@ SELF_ATTENTION = [
     _forward(
         "values-not-projected",
         "SelfAttention",
-        "you mix x itself: the values are what v_proj makes of it.",
+        "you mix x itself: the values are v_proj(x).",
         project="value = x",
     ),
     _forward(
         "q-proj-for-keys",
         "SelfAttention",
-        "you make the keys with q_proj: they have a projection of their own.",
+        "you make the keys with q_proj: make them with k_proj.",
         project="key = self.q_proj(x)",
     ),
     _forward(
         "weight-not-transposed",
         "SelfAttention",
-        "you read the weights as (in, out): they are (d_head, d_model), so project with x @ weight.T.",
+        "you use the weights as (in, out): they are (d_head, d_model), so project with x @ weight.T.",
         project="query, key, value = (x @ p.weight.reshape(x.shape[-1], -1) for p in (self.q_proj, self.k_proj, self.v_proj))",
     ),
     _forward(
@@ -972,44 +972,44 @@ def _any_rope(prefix: str, exercise: str) -> list[Mistake]:
     own_key = "key = key.repeat_interleave(heads // kv_heads, dim=1)"
     by_head = rope(
         "by-the-number-of-the-head",
-        "you turn by the number of the head: exchange the axes of heads and positions first, apply_rope wants (..., seq, d_head).",
+        "you rotate by the index of the head: swap the head and position axes first, since apply_rope needs (..., seq, d_head).",
         f"query, key = (_rotate(t.transpose(1, 2), self.rope_base).transpose(1, 2) for t in bare); {own_key}",
         at="split",
     )
-    # Where each query head has a key head of its own, both are turned alike, and no score tells it from no turn at all.
+    # If each query head has its own key head, both are rotated alike, and no score differs from those without rotation.
     shared = exercise == "GroupedQueryAttention"
-    nothing = "you turn nothing" + ("" if shared else ", or by the number of the head in place of the position")
+    nothing = "you rotate nothing" + ("" if shared else ", or by the index of the head instead of the position")
     return [
         rope("ignored", f"{nothing}: your values are exactly those without rope_base.", "query, key = bare"),
         *([by_head] if shared else []),
         rope(
             "always",
-            "you turn queries and keys though rope_base is None.",
+            "you rotate queries and keys although rope_base is None.",
             "query, key = (_rotate(t, self.rope_base or 10000.0) for t in bare)",
         ),
         rope(
             "base-ignored",
-            "you ignore the value of rope_base: your rotation is that for a base of 10000.",
+            "you ignore the value of rope_base and always rotate with a base of 10000.",
             each("_rotate(t, 10000.0)"),
         ),
         rope(
             "on-values-too",
-            "you turn the values too: only what is compared is turned, queries and keys.",
+            "you rotate the values too: rotate only queries and keys.",
             "value = _rotate(value, self.rope_base)",
         ),
         rope(
             "on-queries-alone",
-            "you turn the queries alone: the keys are turned too, or the angle between them is no distance.",
+            "you rotate only the queries: rotate the keys too, so that a score depends on the distance.",
             "key = bare[1]",
         ),
         rope(
             "on-keys-alone",
-            "you turn the keys alone: the queries are turned too, or the angle between them is no distance.",
+            "you rotate only the keys: rotate the queries too, so that a score depends on the distance.",
             "query = bare[0]",
         ),
         rope(
             "before-the-cut",
-            "you turn before the cut into heads, the features of all heads as if they were one: every head is turned on its own.",
+            "you rotate before the split into heads, as if all features were one head: rotate each head separately.",
             "query, key = _split_heads(_rotate(bare[0], self.rope_base), heads), "
             f"_split_heads(_rotate(bare[1], self.rope_base), kv_heads); {own_key}",
             at="project",
@@ -1017,44 +1017,44 @@ def _any_rope(prefix: str, exercise: str) -> list[Mistake]:
         _forward(
             f"{prefix}-rope-on-x",
             exercise,
-            "you turn x before it is projected: turn the queries and keys that are made of it.",
+            "you rotate x before it is projected: rotate the projected queries and keys.",
             sizes="x = _rotate(x, self.rope_base)",
             repeat="bare = query, key",
             turn="query, key = bare",
         ),
         rope(
             "interleaved",
-            "you turn neighbouring features together: apply_rope pairs feature i with i + d_head / 2.",
+            "you rotate pairs of neighbouring features: apply_rope pairs feature i with feature i + d_head / 2.",
             each("_rotate(t.unflatten(-1, (-1, 2)).mT.flatten(-2), self.rope_base)"),
         ),
         rope(
             "of-fixed-length",
-            "your positions end at 8: longer texts do not fit. Count them for the length of each.",
+            "your positions end at 8: longer texts do not fit. Count them for the length of each text.",
             each("apply_rope(t, torch.arange(8)[: t.shape[-2]], self.rope_base)"),
         ),
         rope(
             "table-of-1024",
-            "your positions end at 1024: longer texts do not fit. Count them for the length of each.",
+            "your positions end at 1024: longer texts do not fit. Count them for the length of each text.",
             each("apply_rope(t, torch.arange(1024)[: t.shape[-2]], self.rope_base)"),
         ),
         rope(
             "restarts-after-1024",
-            "your positions start again at 0 after 1024: count them to the end of the text.",
+            "your positions restart at 0 after 1024: count on to the end of the text.",
             each("apply_rope(t, torch.arange(t.shape[-2]) % 1024, self.rope_base)"),
         ),
         rope(
             "in-float64",
-            "your rotation makes float64 of float32: the dtype stays that of the vectors.",
+            "your rotation turns float32 into float64: keep the dtype of the vectors.",
             each("_rotate(t.double(), self.rope_base)") + "; value = value.to(query.dtype)",
         ),
         rope(
             "of-first-length",
-            "you keep the angles of the first text: make them for the length of each.",
+            "you keep the angles of the first text: compute them for the length of each text.",
             each("apply_rope(t, self.__dict__.setdefault('_positions', torch.arange(t.shape[-2])), self.rope_base)"),
         ),
         rope(
             "reversed",
-            "you count the positions from the end of the text, or turn backwards: position s is turned as position s.",
+            "you count the positions from the end of the text, or rotate backwards: count positions from 0 at the start.",
             each("_rotate(t.flip(-2), self.rope_base).flip(-2)"),
         ),
     ]
@@ -1073,34 +1073,34 @@ def _any_heads(prefix: str, exercise: str) -> list[Mistake]:
         *_any_rope(prefix, exercise),
         forward(
             "bias-unused",
-            "your biases are parameters that you never add: you multiply by the weights alone.",
+            "your biases are parameters that you never add: you only multiply by the weights.",
             project="query, key, value = (x @ p.weight.T for p in (self.q_proj, self.k_proj, self.v_proj))",
             out="output = merged @ self.out_proj.weight.T",
         ),
         forward(
             "out-bias-unused",
-            "you never add the bias of out_proj: you multiply by its weight alone.",
+            "you never add the bias of out_proj: you only multiply by its weight.",
             out="output = merged @ self.out_proj.weight.T",
         ),
         forward(
             "out-bias-in-every-head",
-            "you add the bias of out_proj once for every head: it is added once, after the heads are put together.",
+            "you add the bias of out_proj once per head: add it once, after concatenating the heads.",
             out="output = output if self.out_proj.bias is None else output + (heads - 1) * self.out_proj.bias",
         ),
         forward(
             "reshape-for-transpose",
-            "you reshape straight to (batch, heads, seq, d_head): cut the last axis into heads, then transpose.",
+            "you reshape directly to (batch, heads, seq, d_head): split the last axis into heads, then transpose.",
             project=f"split = {cut}",
             split="query, key, value = split",
         ),
         forward(
             "not-transposed-back",
-            "you put the heads together without transposing back: exchange heads and positions first, then reshape.",
+            "you concatenate the heads without transposing back: swap the head and position axes first, then reshape.",
             merge="merged = mixed.reshape(x.shape)",
         ),
         forward(
             "interleaved-heads",
-            "you cut the features into (d_head, num_heads): head h owns d_head features in a row, not every num_heads-th.",
+            "you split the features into (d_head, num_heads): head h owns d_head neighbouring features, not every num_heads-th.",
             split="query, key, value = query, key, value",
             project="query, key, value = (t.unflatten(-1, (-1, h)).transpose(-2, -1).flatten(-2) "
             "for t, h in ((query, heads), (key, kv_heads), (value, kv_heads)))",
@@ -1108,22 +1108,22 @@ def _any_heads(prefix: str, exercise: str) -> list[Mistake]:
         ),
         forward(
             "merged-by-feature",
-            "you put the outputs together feature by feature: head 0 comes first with all its features, then head 1.",
+            "you interleave the outputs of the heads: all features of head 0 come first, then those of head 1.",
             merge="merged = mixed.permute(0, 2, 3, 1).flatten(-2)",
         ),
         forward(
             "no-output-projection",
-            "your output is exactly that without the output projection.",
+            "you leave out the output projection.",
             out="output = merged",
         ),
         forward(
             "out-weight-not-transposed",
-            "you multiply by out_proj.weight untransposed: a weight is (out, in), so it is x @ weight.T.",
+            "you do not transpose out_proj.weight: a weight is (out, in), so use x @ weight.T.",
             out="output = merged @ self.out_proj.weight",
         ),
         forward(
             "q-weight-not-transposed",
-            "you multiply by q_proj.weight untransposed: a weight is (out, in), so it is x @ weight.T.",
+            "you do not transpose q_proj.weight: a weight is (out, in), so use x @ weight.T.",
             project="query = x @ self.q_proj.weight",
         ),
         forward(
@@ -1138,7 +1138,7 @@ def _any_heads(prefix: str, exercise: str) -> list[Mistake]:
         ),
         forward(
             "one-head-only",
-            "you attend with one single head: num_heads is ignored.",
+            "you attend with a single head: num_heads is ignored.",
             repeat="query, key, value = (t.transpose(1, 2).flatten(-2)[:, None] for t in (query, key, value))",
         ),
         forward(
@@ -1150,48 +1150,48 @@ def _any_heads(prefix: str, exercise: str) -> list[Mistake]:
         ),
         forward(
             "weights-averaged",
-            "you return the mean of the weights over the heads: return those of every head.",
+            "you return the average weights of all heads: return the weights of every head.",
             out="weights = weights.mean(1)",
         ),
         forward(
             "weights-of-last-head",
-            "you return the weights of the last head only: return those of every head.",
+            "you return only the weights of the last head: return the weights of every head.",
             out="weights = weights[:, -1]",
         ),
         forward("output-only", "you return the output alone: return it and the weights.", out="return output"),
         forward(
             "residual-added",
-            "you add x to your output: the residual belongs to the block around it.",
+            "you add x to your output: the residual connection belongs to the block around it.",
             out="output = output + x",
         ),
         forward(
             "causal-without-dropout-alone",
-            "your causal mask is lost where dropout is above 0: no option changes what a position may see.",
+            "you lose the causal mask if dropout is above 0: dropout does not change what a position may see.",
             see="visible = _visible(x, self.causal and self.dropout == 0, mask)",
         ),
         forward(
             "causal-lost-while-dropping",
-            "your causal mask is lost in training with dropout: no mode changes what a position may see.",
+            "you lose the causal mask in training with dropout: the mode does not change what a position may see.",
             see="visible = _visible(x, self.causal and not (self.training and self.dropout), mask)",
         ),
         forward(
             "extra-mask-lost-while-dropping",
-            "the mask that is given to forward is lost in training with dropout.",
+            "you lose the mask passed to forward in training with dropout.",
             see="visible = _visible(x, self.causal, None if self.training and self.dropout else mask)",
         ),
         forward(
             "extra-mask-of-texts",
-            "you take the first axis of a mask with three axes for the texts: it broadcasts from the right, so it is the heads.",
+            "you take the first axis of a three-axis mask for the batch: masks broadcast from the right, so it is the head axis.",
             see="visible = _visible(x, self.causal, mask[:, None] if mask is not None and mask.dim() == 3 else mask)",
         ),
         forward(
             "extra-mask-of-one-head",
-            "you use the mask of head 0 for every head: it has an axis of heads.",
+            "you use the mask of head 0 for every head: the mask has a head axis.",
             see="visible = visible if mask is None or mask.dim() < 4 else _visible(x, self.causal, mask[:, :1])",
         ),
         forward(
             "dropout-of-its-own-seed",
-            "your dropout draws from a generator of its own: it draws from torch's global one.",
+            "your dropout draws from a generator of its own: draw from torch's global one.",
             drop="rate, dropout = dropout, 0.0",
             attend="draws = self.__dict__.setdefault('_draws', torch.Generator().manual_seed(0)); "
             "mixed = weights * (torch.rand(weights.shape, generator=draws) >= rate) / (1 - rate) @ value",
@@ -1202,11 +1202,15 @@ def _any_heads(prefix: str, exercise: str) -> list[Mistake]:
             "num_heads=0 ends in a ZeroDivisionError: raise a ValueError.",
             before="num_heads = options.get('num_heads', args[1] if len(args) > 1 else 1); 1 / num_heads",
         ),
-        forward("dropout-ignored", "you drop nothing while training: dropout is ignored.", drop="dropout = 0.0"),
-        forward("dropout-in-eval", "you drop weights in eval mode too.", drop="dropout = self.dropout"),
+        forward("dropout-ignored", "you drop nothing in training: dropout is ignored.", drop="dropout = 0.0"),
+        forward(
+            "dropout-in-eval",
+            "you drop weights in eval mode too: drop only in training.",
+            drop="dropout = self.dropout",
+        ),
         forward(
             "dropout-only-in-eval",
-            "you drop weights in eval mode and none while training: it should be the other way round.",
+            "you drop weights in eval mode and none in training: it should be the other way round.",
             drop="dropout = 0.0 if self.training else self.dropout",
         ),
         forward(
@@ -1216,52 +1220,52 @@ def _any_heads(prefix: str, exercise: str) -> list[Mistake]:
         ),
         forward(
             "dropout-not-scaled",
-            "you drop weights without dividing the others by 1 - dropout.",
+            "you drop weights without dividing the remaining ones by 1 - dropout.",
             attend="mixed = mixed * (1 - dropout)",
         ),
         forward(
             "dropout-renormalised",
-            "you normalise the weights again after dropout: they are only divided by 1 - dropout.",
+            "you normalise the weights again after dropout: only divide them by 1 - dropout.",
             attend="dropped = torch.nn.functional.dropout(weights, dropout); "
             "mixed = dropped / dropped.sum(-1, keepdim=True).clamp_min(1e-12) @ value",
         ),
         forward(
             "weights-after-dropout",
-            "the weights that you return are those after dropout: return them as they were before.",
+            "you return the weights after dropout: return the weights before dropout.",
             attend="dropped = torch.nn.functional.dropout(weights, dropout); mixed, weights = dropped @ value, dropped",
         ),
         forward(
             "dropout-on-output",
-            "you drop numbers of the output: dropout acts on the weights.",
+            "you apply dropout to the output: apply it to the weights.",
             drop="rate, dropout = dropout, 0.0",
             out="output = torch.nn.functional.dropout(output, rate)",
         ),
         forward(
             "dropout-on-mixed-values",
-            "you drop numbers of the mixed values: dropout acts on the weights.",
+            "you apply dropout to the mixed values: apply it to the weights.",
             drop="rate, dropout = dropout, 0.0",
             attend="mixed = torch.nn.functional.dropout(mixed, rate)",
         ),
         forward(
             "dropout-shared-by-heads",
-            "your dropout drops the same weights in every head and text: draw for each weight on its own.",
+            "your dropout drops the same weights in every head and text: draw for each weight independently.",
             attend="mixed = (weights * torch.nn.functional.dropout(torch.ones_like(weights[0, 0]), dropout)) @ value",
         ),
         forward(
             "dropout-of-whole-keys",
-            "your dropout drops a key for all queries at once: draw for each weight on its own.",
+            "your dropout drops a key for all queries at once: draw for each weight independently.",
             attend="mixed = (weights * torch.nn.functional.dropout(torch.ones_like(weights[:, :, :1]), dropout)) @ value",
         ),
         _no_refusal(
             f"{prefix}-indivisible",
             exercise,
-            "you accept a d_model that num_heads does not divide: raise a ValueError as the module is made.",
+            "you accept a d_model that is not divisible by num_heads: raise a ValueError in the constructor.",
             f"if d_model % num_heads == 0: raise\n        _right_init(self, d_model, {ones}, **options)",
         ),
         _no_refusal(
             f"{prefix}-assert",
             exercise,
-            "you refuse with an AssertionError: a wrong argument is a ValueError.",
+            "you refuse a wrong argument with an AssertionError: raise a ValueError.",
             "raise AssertionError from None",
         ),
         *always(exercise, f"{exercise}.forward"),
@@ -1275,28 +1279,28 @@ GROUPED_QUERY_ATTENTION = [
     _forward(
         "kv-heads-tiled",
         "GroupedQueryAttention",
-        "you tile the heads of keys and values (0 1 0 1): neighbouring query heads share one (0 0 1 1).",
+        "you tile the key and value heads (0 1 0 1): neighbouring query heads share one (0 0 1 1).",
         split="tiled = [t.repeat(1, heads // kv_heads, 1, 1) for t in (key, value)]",
         repeat="key, value = tiled",
     ),
     _forward(
         "only-values-tiled",
         "GroupedQueryAttention",
-        "you tile the heads of the values (0 1 0 1) but repeat those of the keys (0 0 1 1): repeat both.",
+        "you tile the value heads (0 1 0 1) but repeat the key heads (0 0 1 1): repeat both.",
         split="tiled = value.repeat(1, heads // kv_heads, 1, 1)",
         repeat="value = tiled",
     ),
     _forward(
         "only-keys-tiled",
         "GroupedQueryAttention",
-        "you tile the heads of the keys (0 1 0 1) but repeat those of the values (0 0 1 1): repeat both.",
+        "you tile the key heads (0 1 0 1) but repeat the value heads (0 0 1 1): repeat both.",
         split="tiled = key.repeat(1, heads // kv_heads, 1, 1)",
         repeat="key = tiled",
     ),
     _forward(
         "first-kv-head-for-all",
         "GroupedQueryAttention",
-        "all your query heads read the first head of keys and values: each group has its own.",
+        "all your query heads read the first key and value head: each group has its own.",
         repeat="key, value = key[:, :1].expand_as(key), value[:, :1].expand_as(value)",
     ),
     _forward(
@@ -1308,7 +1312,7 @@ GROUPED_QUERY_ATTENTION = [
     _forward(
         "weights-of-kv-heads",
         "GroupedQueryAttention",
-        "you return weights for num_kv_heads heads: every query head has its own.",
+        "you return weights for num_kv_heads heads: return the weights of every query head.",
         out="weights = weights.unflatten(1, (kv_heads, -1)).mean(2)",
     ),
     _forward(
@@ -1326,7 +1330,7 @@ GROUPED_QUERY_ATTENTION = [
     _no_refusal(
         "kv-heads-indivisible",
         "GroupedQueryAttention",
-        "you accept a num_heads that num_kv_heads does not divide: raise a ValueError as the module is made.",
+        "you accept a num_heads that is not divisible by num_kv_heads: raise a ValueError in the constructor.",
         "if d_model % num_heads: raise\n        _right_init(self, d_model, num_heads, 1, **options)",
     ),
 ]
@@ -1339,51 +1343,51 @@ def _window(id: str, says: str, result: str) -> Mistake:
 SLIDING_WINDOW_MASK = [
     _window(
         "window-too-wide",
-        "your window is one too wide: it sees `window` positions before itself, but it counts as one of them.",
+        "your window is one too wide: the position itself counts as one of the `window` positions.",
         "(steps_back >= 0) & (steps_back <= window)",
     ),
     _window(
         "window-too-narrow",
-        "your window is one too narrow: it holds the position itself and window - 1 before it.",
+        "your window is one too narrow: it holds the position itself and the window - 1 positions before it.",
         "(steps_back >= 0) & (steps_back < window - 1)",
     ),
     _window(
         "window-without-itself",
-        "your window leaves out the position itself and reaches one further back.",
+        "your window leaves out the position itself and reaches one position too far back.",
         "(steps_back >= 1) & (steps_back <= window)",
     ),
     _window(
         "window-on-both-sides",
-        "your window lies around the position: it should lie before it, a later key is never visible.",
+        "your window extends to both sides of the position: a later key must never be visible.",
         "steps_back.abs() < window",
     ),
     _window(
         "window-after",
-        "your window lies after the position: it should lie before it.",
+        "your window extends to the positions after the query: it should extend to those before it.",
         "(steps_back <= 0) & (steps_back > -window)",
     ),
     _window(
-        "window-not-causal", "your mask shows all later keys: it is a window, but not causal.", "steps_back < window"
+        "window-not-causal", "your mask shows all later keys: hide them, as a causal mask does.", "steps_back < window"
     ),
-    _window("window-ignored", "you ignore `window`: your mask is exactly the causal one.", "steps_back >= 0"),
+    _window("window-ignored", "you ignore `window`: your mask is just the causal mask.", "steps_back >= 0"),
     _window(
         "window-hides-the-near",
-        "you hide what lies inside the window and show what lies before it.",
+        "you hide the positions inside the window and show those before it: it should be the other way round.",
         "steps_back >= window",
     ),
     _window(
         "window-in-blocks",
-        "you cut the text into blocks of `window` positions: the window moves along with each position.",
+        "you cut the text into blocks of `window` positions: the window should move along with each position.",
         "(steps_back >= 0) & (query_positions[:, None] // window == key_positions[None, :] // window)",
     ),
     _window(
         "window-at-the-end",
-        "your window stands still on the last `window` keys: it moves along with each position.",
+        "your window always covers the last `window` keys: it should move along with each position.",
         "(steps_back >= 0) & (key_positions[None, :] >= len(key_positions) - window)",
     ),
     _window(
         "window-top-left-aligned",
-        "you count the queries from the first key: they are the last positions of the keys (aligned bottom right).",
+        "you align the queries with the first keys: they are the last positions of the keys (bottom right corner).",
         "(lambda steps: (steps >= 0) & (steps < window))(steps_back - (len(key_positions) - query_length))",
     ),
     _window(
@@ -1400,7 +1404,7 @@ SLIDING_WINDOW_MASK = [
     _without_refusal(
         "window-zero-accepted-without-queries",
         "sliding_window_mask",
-        "you accept a window below 1 where there is no query: raise a ValueError before you look at the lengths.",
+        "you accept a window below 1 if there is no query: raise a ValueError before you look at the lengths.",
         "if query_length or window > 0: raise\n        return torch.zeros(0, key_length or 0, dtype=torch.bool)",
     ),
     *_any_mask("window", "sliding_window_mask"),

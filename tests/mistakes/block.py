@@ -2,7 +2,7 @@
 
 from grader.checking import Mistake, always
 
-# The lines of the solution that the mistakes replace; each stands there once.
+# Lines of the solution that the mistakes replace; each occurs there once.
 LAYERNORM = "return LayerNorm(d_model, eps=eps, bias=bias)"
 IF_RMSNORM = 'if norm == "rmsnorm":'
 RMSNORM = "return RMSNorm(d_model, eps=eps)"
@@ -51,7 +51,11 @@ NORMS = [
         'your make_norm makes the other norm: "layernorm" is LayerNorm, "rmsnorm" is RMSNorm.',
         {LAYERNORM: "return RMSNorm(d_model, eps)", RMSNORM: LAYERNORM},
     ),
-    _norm("name-ignored", "your make_norm makes a LayerNorm whatever the name.", {RMSNORM: f"{LAYERNORM}  # again"}),
+    _norm(
+        "name-ignored",
+        "your make_norm always makes a LayerNorm: use the given name.",
+        {RMSNORM: f"{LAYERNORM}  # again"},
+    ),
     _norm(
         "layernorm-eps-dropped",
         "your LayerNorm gets its own default eps: pass eps on.",
@@ -69,27 +73,27 @@ NORMS = [
     ),
     _norm(
         "unknown-accepted",
-        "an unknown `norm` passes as the second one: raise a ValueError that says what came.",
+        "an unknown `norm` passes as the second one: raise a ValueError that gives the name.",
         {IF_RMSNORM: "if True:  # norm"},
     ),
     _norm(
         "error-is-silent",
-        "your ValueError does not say which `norm` came.",
+        "your ValueError does not give the unknown `norm`.",
         {NORM_ERROR: 'raise ValueError("unknown norm")'},
     ),
     _norm(
         "made-once",
-        "two calls with the same arguments give you one layer: make a new one each time.",
+        "you return the same layer for two calls with the same arguments: make a new one in each call.",
         append="import functools\n_make = functools.lru_cache(make_norm)\n\n\ndef make_norm(*args, **kwargs):\n    return _make(*args, **kwargs)\n",
     ),
     _norm(
         "returns-the-class",
-        "your make_norm returns the class itself, which crashes when it is used as a layer: call it, with d_model and the rest.",
+        "your make_norm returns the class itself, which crashes when it is used as a layer: call it with d_model and the other arguments.",
         {LAYERNORM: "return LayerNorm", RMSNORM: "return RMSNorm"},
     ),
     _norm(
         "uses-torch",
-        "your make_norm makes torch.nn.LayerNorm, where your own one is asked for.",
+        "your make_norm makes torch.nn.LayerNorm: use your own LayerNorm.",
         {LAYERNORM: "return torch.nn.LayerNorm(d_model, eps=eps, bias=bias)"},
     ),
 ]
@@ -101,7 +105,9 @@ FEEDFORWARDS = [
         {MLP: "return SwiGLU(d_model, generator=generator, d_hidden=d_hidden)", SWIGLU: MLP},
     ),
     _feedforward(
-        "name-ignored", "your make_feedforward makes a FeedForward whatever the name.", {SWIGLU: f"{MLP}  # again"}
+        "name-ignored",
+        "your make_feedforward always makes a FeedForward: use the given name.",
+        {SWIGLU: f"{MLP}  # again"},
     ),
     _feedforward(
         "activation-dropped",
@@ -115,7 +121,7 @@ FEEDFORWARDS = [
     ),
     _feedforward(
         "drops",
-        "your FeedForward drops hidden numbers in training: here it is built with dropout 0.",
+        "your FeedForward drops hidden numbers in training: build it with dropout 0.",
         {MLP: MLP.replace("dropout=0.0", "dropout=0.1")},
     ),
     _feedforward(
@@ -130,7 +136,7 @@ FEEDFORWARDS = [
     ),
     _feedforward(
         "fixed-seed",
-        "without a generator the weights come from one with a fixed seed: None means torch's global one.",
+        "if no generator is given, you make one with a fixed seed: None means torch's global generator.",
         {
             MLP: MLP.replace("generator=generator", "generator=generator or torch.Generator().manual_seed(0)"),
             SWIGLU: SWIGLU.replace("generator=generator", "generator=generator or torch.Generator().manual_seed(0)"),
@@ -138,27 +144,27 @@ FEEDFORWARDS = [
     ),
     _feedforward(
         "made-once",
-        "two calls with the same arguments give you one layer: make a new one each time.",
+        "you return the same layer for two calls with the same arguments: make a new one in each call.",
         append="import functools\n_make = functools.lru_cache(make_feedforward)\n\n\ndef make_feedforward(*args, **kwargs):\n    return _make(*args, **kwargs)\n",
     ),
     _feedforward(
         "sizes-swapped",
-        "d_model and d_hidden are exchanged.",
+        "you swapped d_model and d_hidden.",
         {MLP: MLP.replace("d_model, d_hidden", "d_hidden, d_model")},
     ),
     _feedforward(
         "unknown-accepted",
-        "an unknown `feedforward` passes as the second one: raise a ValueError that says what came.",
+        "an unknown `feedforward` passes as the second one: raise a ValueError that gives the name.",
         {IF_SWIGLU: "if True:  # feedforward"},
     ),
     _feedforward(
         "error-is-silent",
-        "your ValueError does not say which `feedforward` came.",
+        "your ValueError does not give the unknown `feedforward`.",
         {FEEDFORWARD_ERROR: 'raise ValueError("unknown layer")'},
     ),
     _feedforward(
         "uses-torch",
-        "your make_feedforward builds it from torch.nn.Linear, where your own layer is asked for.",
+        "your make_feedforward uses torch.nn.Linear: use your own layers.",
         {MLP: "return nn.Sequential(nn.Linear(d_model, d_hidden, bias=bias), nn.Linear(d_hidden, d_model, bias=bias))"},
     ),
 ]
@@ -166,24 +172,24 @@ FEEDFORWARDS = [
 STREAM = [
     _block(
         "positions-swapped",
-        "your pre-norm is post-norm, and the reverse: pre-norm normalizes what a sub-layer reads, post-norm the sum.",
+        "you swapped pre-norm and post-norm: pre-norm normalizes the input of a sub-layer, post-norm the sum.",
         {IF_PRE: 'if self.norm_position == "post":'},
     ),
-    _block("always-pre", "your block is pre-norm whatever norm_position says.", {IF_PRE: "if True:"}),
-    _block("always-post", "your block is post-norm whatever norm_position says.", {IF_PRE: "if False:"}),
+    _block("always-pre", "your block is always pre-norm: use norm_position.", {IF_PRE: "if True:"}),
+    _block("always-post", "your block is always post-norm: use norm_position.", {IF_PRE: "if False:"}),
     _block(
         "attention-residual-missing",
-        "what attention gives replaces x, where it is to be added to it.",
+        "the output of attention replaces x: add it to x.",
         {ADD_GATHERED: "x = self.dropout(gathered)", ADD_ATTENDED: ADD_ATTENDED.replace("x + ", "")},
     ),
     _block(
         "feedforward-residual-missing",
-        "what the feed-forward layer gives replaces h, where it is to be added to it.",
+        "the output of the feed-forward layer replaces h: add it to h.",
         {ADD_THOUGHT: "return self.dropout(thought)", ADD_WORKED: ADD_WORKED.replace("x + ", "")},
     ),
     _block(
         "residual-from-the-norm",
-        "you add to the normalized x (`x = norm(x)`): in pre-norm x as it came is what is added to.",
+        "you add to the normalized x (`x = norm(x)`): in pre-norm, add to x itself.",
         {
             GATHERED: "x = self.attention_norm(x)\n            gathered = self.attention(x, mask)[0]",
             THOUGHT: "x = self.feedforward_norm(x)\n            thought = self.feedforward(x)",
@@ -191,32 +197,32 @@ STREAM = [
     ),
     _block(
         "attention-reads-x",
-        "attention reads x without the norm: in pre-norm it reads attention_norm(x).",
+        "attention reads x without the norm: in pre-norm it should read attention_norm(x).",
         {GATHERED: "gathered = self.attention(x, mask)[0]"},
     ),
     _block(
         "feedforward-reads-h",
-        "the feed-forward layer reads its input without the norm: in pre-norm it reads feedforward_norm(h).",
+        "the feed-forward layer reads h without the norm: in pre-norm it should read feedforward_norm(h).",
         {THOUGHT: "thought = self.feedforward(x)"},
     ),
     _block(
         "parallel",
-        "the feed-forward layer reads the x that came into the block: it reads what the attention step made of it.",
+        "the feed-forward layer reads the input x of the block: it should read h, the result of the attention step.",
         {GATHERED: f"came = x\n            {GATHERED}", THOUGHT: THOUGHT.replace("_norm(x)", "_norm(came)")},
     ),
     _block(
         "second-sum-forgets-attention",
-        "your second sum adds to the x that came into the block: what attention added is lost.",
+        "your second sum adds to the input x of the block, which loses what attention added: add to h.",
         {GATHERED: f"came = x\n            {GATHERED}", ADD_THOUGHT: "return came + self.dropout(thought)"},
     ),
     _block(
         "second-norm-on-attention",
-        "feedforward_norm reads what attention gave, before it was added: it reads the sum.",
+        "feedforward_norm reads the output of attention before the sum: it should read the sum.",
         {THOUGHT: THOUGHT.replace("_norm(x)", "_norm(gathered)")},
     ),
     _block(
         "norm-after-the-sub-layer",
-        "your pre-norm normalizes what a sub-layer gives: it normalizes what the sub-layer reads.",
+        "your pre-norm normalizes the output of a sub-layer: normalize its input.",
         {
             GATHERED: "gathered = self.attention_norm(self.attention(x, mask)[0])",
             THOUGHT: "thought = self.feedforward_norm(self.feedforward(x))",
@@ -224,7 +230,7 @@ STREAM = [
     ),
     _block(
         "post-norm-before-the-sum",
-        "your post-norm normalizes what is added: it normalizes the sum.",
+        "your post-norm normalizes the output of a sub-layer: normalize the sum.",
         {
             ADD_ATTENDED: "x = x + self.attention_norm(self.dropout(attended))",
             ADD_WORKED: "return x + self.feedforward_norm(self.dropout(worked))",
@@ -232,12 +238,12 @@ STREAM = [
     ),
     _block(
         "post-norm-not-on-the-result",
-        "your post-norm gives the second sum as it is: feedforward_norm comes last.",
+        "your post-norm returns the second sum without a norm: apply feedforward_norm to it.",
         {ADD_WORKED: "return x + self.dropout(worked)"},
     ),
     _block(
         "normalized-twice",
-        "your post-norm normalizes what the sub-layers read as well: only the sums are normalized.",
+        "your post-norm also normalizes the inputs of the sub-layers: normalize only the sums.",
         {
             ATTENDED: ATTENDED.replace("x, ", "self.attention_norm(x), "),
             WORKED: WORKED.replace("(x)", "(self.feedforward_norm(x))"),
@@ -245,12 +251,12 @@ STREAM = [
     ),
     _block(
         "norm-at-the-end",
-        "your pre-norm block normalizes its result: the norm at the end belongs to the model.",
+        "your pre-norm block normalizes its result: the final norm belongs to the model.",
         {ADD_THOUGHT: "return self.feedforward_norm(x + self.dropout(thought))"},
     ),
     _block(
         "one-norm-for-both",
-        "you use attention_norm in both places: feedforward_norm has a gain of its own.",
+        "you use attention_norm in both places: use feedforward_norm for the second.",
         {
             THOUGHT: "thought = self.feedforward(self.attention_norm(x))",
             ADD_WORKED: "return self.attention_norm(x + self.dropout(worked))",
@@ -258,12 +264,12 @@ STREAM = [
     ),
     _block(
         "one-norm-under-two-names",
-        "attention_norm and feedforward_norm are one and the same module: make two.",
+        "attention_norm and feedforward_norm are the same module: make two.",
         {SECOND_NORM: "self.feedforward_norm = self.attention_norm"},
     ),
     _block(
         "feedforward-first",
-        "the feed-forward layer comes first in your block: attention does.",
+        "the feed-forward layer comes first in your block: attention should come first.",
         {
             GATHERED: "gathered = self.feedforward(self.feedforward_norm(x))",
             THOUGHT: "thought = self.attention(self.attention_norm(x), mask)[0]",
@@ -283,12 +289,12 @@ STREAM = [
     ),
     _block(
         "in-place",
-        "your block adds with +=, which writes into the tensor of the caller.",
+        "your block adds with +=, which writes into the caller's tensor.",
         {ADD_GATHERED: "x += self.dropout(gathered)"},
     ),
     _block(
         "attention-not-unpacked",
-        "attention returns the mixed values and the weights, and to add both crashes: take the first of the two.",
+        "attention returns the mixed values and the weights, and adding both crashes: take the first of the two.",
         {GATHERED: GATHERED.removesuffix("[0]"), ATTENDED: ATTENDED.removesuffix("[0]")},
     ),
 ]
@@ -296,7 +302,7 @@ STREAM = [
 DROPPED = [
     _block(
         "drops-the-stream",
-        "you drop from the sum, and with it from the residual stream: only what is added goes through dropout.",
+        "you drop from the sum, and so from the residual stream: apply dropout only to what is added.",
         {
             ADD_GATHERED: "x = self.dropout(x + gathered)",
             ADD_THOUGHT: "return self.dropout(x + thought)",
@@ -306,7 +312,7 @@ DROPPED = [
     ),
     _block(
         "drops-after-post-norm",
-        "your post-norm drops behind the norm: dropout stands on what is added, before the sum.",
+        "your post-norm drops after the norm: apply dropout to what is added, before the sum.",
         {
             ADD_ATTENDED: "x = self.dropout(self.attention_norm(x + attended))",
             ADD_WORKED: "return self.dropout(self.feedforward_norm(x + worked))",
@@ -314,7 +320,7 @@ DROPPED = [
     ),
     _block(
         "drops-what-is-read",
-        "you drop from what the sub-layers read: dropout stands on what they add.",
+        "you apply dropout to the inputs of the sub-layers: apply it to their outputs.",
         {
             GATHERED: "gathered = self.attention(self.dropout(self.attention_norm(x)), mask)[0]",
             ADD_GATHERED: "x = x + gathered",
@@ -324,17 +330,17 @@ DROPPED = [
     ),
     _block(
         "attention-not-dropped",
-        "what attention adds goes in without dropout.",
+        "you do not apply dropout to the output of attention.",
         {ADD_GATHERED: "x = x + gathered", ADD_ATTENDED: "x = self.attention_norm(x + attended)"},
     ),
     _block(
         "feedforward-not-dropped",
-        "what the feed-forward layer adds goes in without dropout.",
+        "you do not apply dropout to the output of the feed-forward layer.",
         {ADD_THOUGHT: "return x + thought", ADD_WORKED: "return self.feedforward_norm(x + worked)"},
     ),
     _block(
         "hidden-numbers-dropped",
-        "your feed-forward layer drops hidden numbers too: in a block it is built with dropout 0.",
+        "your feed-forward layer drops hidden numbers too: in a block, build it with dropout 0.",
         {FEEDFORWARD: f'{FEEDFORWARD}\n        if feedforward == "mlp": self.feedforward.dropout = Dropout(dropout)'},
     ),
     _block(
@@ -344,17 +350,17 @@ DROPPED = [
     ),
     _block(
         "dropped-in-evaluation",
-        "your block drops in evaluation too.",
+        "your block drops in evaluation too: drop only in training.",
         {DROPOUT: "p = Dropout(dropout).p\n        self.dropout = lambda x: torch.nn.functional.dropout(x, p)"},
     ),
     _block(
         "dropout-not-checked",
-        "a dropout outside of [0, 1) is noticed in training at the earliest: raise a ValueError in the constructor.",
+        "you notice a dropout outside [0, 1) only in training, if at all: raise a ValueError in the constructor.",
         {DROPOUT: "self.dropout = lambda x: torch.nn.functional.dropout(x, dropout, self.training)"},
     ),
     _block(
         "drops-by-the-generator",
-        "your dropout draws from the generator of the weights: it draws from torch's global one.",
+        "your dropout draws from the generator of the weights: draw from torch's global one.",
         {DROPOUT: "self.dropout = Dropout(dropout, generator=generator)"},
     ),
 ]
@@ -362,12 +368,12 @@ DROPPED = [
 OPTIONS_IGNORED = [
     _block(
         "mask-ignored",
-        "the mask is not handed on to attention: padding is read like text.",
+        "you do not pass the mask on to attention: padding is read like text.",
         {GATHERED: GATHERED.replace(", mask", ""), ATTENDED: ATTENDED.replace(", mask", "")},
     ),
     _block(
         "not-causal",
-        "your attention sees later positions: it is built with causal=True.",
+        "your attention sees later positions: build it with causal=True.",
         {SHARED: SHARED.replace("dict(", "dict(causal=False, ")},
     ),
     _block(
@@ -377,37 +383,37 @@ OPTIONS_IGNORED = [
     ),
     _block(
         "looks-ahead-in-evaluation",
-        "in evaluation your attention sees later positions where there is one text.",
+        "in evaluation your attention sees later positions if there is only one text.",
         {IF_PRE: f"self.attention.causal = self.training or len(x) > 1\n        {IF_PRE}"},
     ),
     _block(
         "mask-ignored-in-training",
-        "the mask is not handed on to attention in training: padding is read like text.",
+        "you do not pass the mask on to attention in training: padding is read like text.",
         {IF_PRE: f"mask = None if self.training else mask\n        {IF_PRE}"},
     ),
     _block(
         "mask-instead-of-causal",
-        "where a mask is given, your attention is no longer causal.",
+        "if a mask is given, your attention is no longer causal.",
         {IF_PRE: f"self.attention.causal = mask is None\n        {IF_PRE}"},
     ),
     _block(
         "kv-heads-ignored",
-        "your block has MultiHeadAttention although num_kv_heads is given.",
+        "your block uses MultiHeadAttention although num_kv_heads is given.",
         {IF_NO_GROUPS: "if True:"},
     ),
     _block(
         "rope-ignored",
-        "rope_base is not passed on to attention.",
+        "you do not pass rope_base on to attention.",
         {SHARED: SHARED.replace("rope_base=rope_base, ", "")},
     ),
     _block(
         "eps-ignored",
-        "norm_eps is not passed on: your norms have another eps.",
+        "you do not pass norm_eps on: your norms have another eps.",
         {FIRST_NORM: FIRST_NORM.replace("norm_eps", "1e-5"), SECOND_NORM: SECOND_NORM.replace("norm_eps", "1e-5")},
     ),
     _block(
         "eps-default",
-        "the default of norm_eps is 1e-5.",
+        "your default of norm_eps is wrong: it should be 1e-5.",
         {"norm_eps: float = 1e-5": "norm_eps: float = 1e-6"},
     ),
     _block(
@@ -437,7 +443,7 @@ OPTIONS_IGNORED = [
     ),
     _block(
         "fixed-seed",
-        "without a generator your weights come from one with a fixed seed: None means torch's global one.",
+        "if no generator is given, your block makes one with a fixed seed: None means torch's global generator.",
         {FIRST_NORM: f"generator = generator or torch.Generator().manual_seed(0)\n        {FIRST_NORM}"},
     ),
     _block(
@@ -447,12 +453,12 @@ OPTIONS_IGNORED = [
     ),
     _block(
         "position-not-checked",
-        "an unknown norm_position passes as post-norm: raise a ValueError that says what came.",
+        "an unknown norm_position passes as post-norm: raise a ValueError that gives the name.",
         {EXPECT: "self"},
     ),
     _block(
         "uses-torch-layer-norm",
-        "your block normalizes by torch.nn.functional.layer_norm, where your own norm is asked for.",
+        "your block normalizes with torch.nn.functional.layer_norm: use your own norms.",
         {GATHERED: GATHERED.replace("self.attention_norm(x)", "torch.nn.functional.layer_norm(x, x.shape[-1:])")},
     ),
 ]

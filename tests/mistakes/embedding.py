@@ -2,7 +2,7 @@
 
 from grader.checking import Mistake, always
 
-# The lines of the solution that the mistakes replace; each stands there once.
+# Lines of the solution that the mistakes replace; each occurs there once.
 DRAW = "return torch.randn(shape, generator=generator, dtype=torch.float32) * std"
 
 TABLE = "self.weight = nn.Parameter(init_normal((num_embeddings, d_model), 0.02, generator=generator))"
@@ -44,17 +44,17 @@ def _both(id: str, says: str, change: tuple[str, str]) -> list[Mistake]:
 INIT_NORMAL = [
     _draw(
         "dtype-by-default",
-        "your numbers get torch's default dtype, which anyone may set: they must be float32.",
+        "your numbers have torch's default dtype, which a program can change: they must be float32.",
         "return torch.randn(shape, generator=generator) * std",
     ),
     _draw(
         "std-ignored",
-        "your numbers have standard deviation 1 whatever std is.",
+        "your numbers always have standard deviation 1: multiply them by std.",
         "return torch.randn(shape, generator=generator)",
     ),
     _draw(
         "std-as-a-variance",
-        "you take std for the variance: your numbers have standard deviation sqrt(std).",
+        "you take std as the variance: your numbers have standard deviation sqrt(std).",
         "return torch.randn(shape, generator=generator) * std**0.5",
     ),
     _draw(
@@ -64,55 +64,55 @@ INIT_NORMAL = [
     ),
     _draw(
         "uniform-from-zero",
-        "your numbers are uniform from 0 to std, none of them negative: take torch.randn and not torch.rand.",
+        "your numbers are uniform from 0 to std, and none is negative: take torch.randn instead of torch.rand.",
         "return torch.rand(shape, generator=generator) * std",
     ),
     _draw(
         "one-row-for-all",
-        "you draw one row and repeat it: each entry has to be drawn on its own.",
+        "you draw one row and repeat it: draw each entry independently.",
         "return (torch.randn(shape[-1], generator=generator) * std).expand(shape).clone()",
     ),
     _draw(
         "generator-ignored",
-        "you draw from torch's global generator: a generator was given.",
+        "you draw from torch's global generator although a generator was given.",
         "return torch.randn(shape) * std",
     ),
     _draw(
         "seeds-globally",
-        "you seed torch's global generator: draw from the one that was given, and leave the global one alone.",
+        "you seed torch's global generator: draw from the given generator and leave the global one alone.",
         "if generator is not None: torch.default_generator.manual_seed(generator.initial_seed())\n"
         "    return torch.randn(shape, dtype=torch.float32) * std",
     ),
     _draw(
         "generator-made-anew",
-        "you make a new generator from the seed of the one that was given: go on where that one is.",
+        "you make a new generator from the seed of the given one: use the given generator in its current state.",
         "if generator is not None: generator = torch.Generator().manual_seed(generator.initial_seed())\n    " + DRAW,
     ),
     _draw(
         "seed-fixed",
-        "without a generator you always begin from the same seed: all weights would be the same.",
+        "if no generator is given, you always start from the same seed: all weights would be the same.",
         "generator = generator or torch.Generator().manual_seed(0)\n    " + DRAW,
     ),
     _draw(
         "generator-copied",
-        "you draw from a copy of the generator: it stays where it was, and the next weight gets the same numbers.",
+        "you draw from a copy of the generator, so its state does not advance: the next weight gets the same numbers.",
         "if generator is not None: generator = torch.Generator().set_state(generator.get_state())\n    " + DRAW,
     ),
     _draw(
         "generator-of-its-own",
-        "without a generator you make one of your own: None means torch's global one, which torch.manual_seed sets.",
+        "if no generator is given, you make your own: None means torch's global generator, which torch.manual_seed sets.",
         "if generator is None: (generator := torch.Generator()).seed()\n    " + DRAW,
     ),
     _draw(
         "numpy-without-a-generator",
-        "without a generator you draw by numpy: None means torch's global one, which torch.manual_seed sets.",
+        "if no generator is given, you draw with numpy: None means torch's global generator, which torch.manual_seed sets.",
         "if generator is None:\n"
         "        import numpy\n"
         "        return torch.from_numpy(numpy.random.standard_normal(shape) * std).float()\n    " + DRAW,
     ),
     _draw(
         "draws-global-numbers-first",
-        "you draw from torch's global generator as well: given a generator, the global one is not touched.",
+        "you also draw from torch's global generator: if a generator is given, do not touch the global one.",
         "return torch.randn(shape, dtype=torch.float32).normal_(0, std, generator=generator)",
     ),
     _draw(
@@ -121,39 +121,41 @@ INIT_NORMAL = [
         "return torch.randn(shape, generator=generator).half() * std",
     ),
     _draw(
-        "is-a-parameter", "your numbers ask for a gradient: return a plain tensor.", f"return nn.Parameter({DRAW[7:]})"
+        "is-a-parameter",
+        "your tensor has requires_grad=True: return a plain tensor.",
+        f"return nn.Parameter({DRAW[7:]})",
     ),
 ]
 
 STARTS = [
     _table(
         "table-starts-at-one",
-        "your weight starts with standard deviation 1, as torch's own layer does: it should be 0.02.",
+        "your initial weight has standard deviation 1, as in torch's own layer: it should be 0.02.",
         {TABLE: TABLE.replace("0.02", "1.0")},
     ),
     _table(
         "table-scaled-by-d-model",
-        "your weight starts with standard deviation d_model ** -0.5: it should be 0.02 whatever the sizes.",
+        "your initial weight has standard deviation d_model ** -0.5: it should be 0.02 whatever the sizes.",
         {TABLE: TABLE.replace("0.02", "d_model**-0.5")},
     ),
     _map(
         "starts-at-one",
-        "your weight starts with standard deviation 1: it should be in_features ** -0.5.",
+        "your initial weight has standard deviation 1: it should be in_features ** -0.5.",
         {STD: "std = 1.0"},
     ),
     _map(
         "constant-scale",
-        "your weight starts with standard deviation 0.02 whatever the sizes: it should be in_features ** -0.5.",
+        "your initial weight always has standard deviation 0.02: it should be in_features ** -0.5.",
         {STD: "std = 0.02"},
     ),
     _map(
         "fan-out",
-        "your weight starts with standard deviation out_features ** -0.5: it should be in_features ** -0.5.",
+        "your initial weight has standard deviation out_features ** -0.5: it should be in_features ** -0.5.",
         {STD: "std = out_features**-0.5"},
     ),
     _map(
         "starts-uniform",
-        "your weight starts uniform, as torch's own layer does: it should be normal.",
+        "your initial weight is uniform, as in torch's own layer: it should be normal.",
         {
             MATRIX: "self.weight = nn.Parameter((2 * torch.rand(out_features, in_features, generator=generator) - 1) * std)"
         },
@@ -163,12 +165,12 @@ STARTS = [
     ),
     *_both(
         "layer-generator-or",
-        "without a generator your layer makes one of its own: None means torch's global one, and layers must differ.",
+        "if no generator is given, your layer makes its own: None means torch's global generator, so that layers differ.",
         ("generator=generator", "generator=generator or torch.Generator().manual_seed(0)"),
     ),
     *_both(
         "layer-seeds-anew",
-        "your layer draws from a new generator with the seed of the one that was given: go on where that one is.",
+        "your layer draws from a new generator with the seed of the given one: use the given generator in its current state.",
         (
             "generator=generator",
             "generator=generator and torch.Generator().manual_seed(generator.initial_seed())",
@@ -181,12 +183,12 @@ STARTS = [
     ),
     _map(
         "starts-larger-without-bias",
-        "with bias=False your weight starts with standard deviation 1: it should be in_features ** -0.5.",
+        "with bias=False your initial weight has standard deviation 1: it should be in_features ** -0.5.",
         {STD: f"{STD} if bias else 1.0"},
     ),
     *_both(
         "no-parameter",
-        "your weight is a plain tensor: without nn.Parameter no optimizer finds it.",
+        "your weight is a plain tensor, so no optimizer finds it: make it an nn.Parameter.",
         ("nn.Parameter(", "("),
     ),
 ]
@@ -194,12 +196,12 @@ STARTS = [
 EMBEDDING = [
     _table(
         "sqrt-d-model",
-        "you multiply the rows by sqrt(d_model), as the first transformer did: here they leave as they are.",
+        "you multiply the rows by sqrt(d_model), as the first transformer did: return them unchanged.",
         {LOOKUP: f"{LOOKUP} * self.d_model**0.5"},
     ),
     _table(
         "table-transposed",
-        "your weight is (d_model, num_embeddings): it should have a row for each token, (num_embeddings, d_model).",
+        "your weight is (d_model, num_embeddings): it should have one row per token, (num_embeddings, d_model).",
         {
             TABLE: TABLE.replace("(num_embeddings, d_model)", "(d_model, num_embeddings)"),
             LOOKUP: "return self.weight.T[rows]",
@@ -207,27 +209,27 @@ EMBEDDING = [
     ),
     _table(
         "one-hot-too-small",
-        "your one-hot vectors are as long as the largest id asks for: they need num_embeddings entries.",
+        "the size of your one-hot vectors depends on the largest id: they need num_embeddings entries.",
         {LOOKUP: "return nn.functional.one_hot(rows).to(self.weight.dtype) @ self.weight"},
     ),
     _table(
         "ids-flattened",
-        "your result has lost the axes of ids: it should be (*ids.shape, d_model).",
+        "your result has lost the axes of ids: its shape should be (*ids.shape, d_model).",
         {LOOKUP: "return self.weight[rows.flatten()]"},
     ),
     _table(
         "uint8-as-a-mask",
-        "you take the ids for an index as they are: uint8 is then a mask. Convert them to int64 first.",
+        "you take the ids as an index without converting them: uint8 acts as a mask. Convert them to int64 first.",
         {ROWS: "rows = ids"},
     ),
     _table(
         "table-always-float32",
-        "your result is float32 whatever the dtype of weight is.",
+        "your result is always float32: return the dtype of weight.",
         {LOOKUP: f"{LOOKUP}.float()"},
     ),
     _table(
         "last-gradient-wins",
-        "where a token stands several times, its row gets the gradient of one place only: they add up.",
+        "if a token occurs several times, its row gets the gradient of only one place: add them up.",
         {
             LOOKUP: "flat = rows.flatten()\n"
             "        last = torch.stack([~(flat[i + 1 :] == id).any() for i, id in enumerate(flat)]) if len(flat) else flat\n"
@@ -237,27 +239,27 @@ EMBEDDING = [
     ),
     _table(
         "negative-ids-wrap",
-        "you let negative ids through: as an index, -1 is the last row.",
+        "you let negative ids through: as an index, -1 means the last row.",
         {OUTSIDE: "outside = rows[rows >= self.num_embeddings]"},
     ),
     _table(
         "ids-in-32-bits",
-        "you convert the ids to int32, where 2^32 + 1 is 1: an id outside the table passes. Convert them to int64.",
+        "you convert the ids to int32, where 2^32 + 1 becomes 1: an id outside the table passes. Convert them to int64.",
         {ROWS: "rows = ids.int()"},
     ),
     _table(
         "checked-in-training-only",
-        "your Embedding lets wrong ids pass in evaluation mode: refuse them in either mode.",
+        "your Embedding lets wrong ids pass in evaluation mode: refuse them in both modes.",
         {ASKED_OUTSIDE: "if self.training and outside.numel() > 0:"},
     ),
     _table(
         "table-kept",
-        "your Embedding keeps a copy of the table from its first call: later changes of weight must show.",
+        "your Embedding keeps a copy of the table from its first call: use the current weight in each call.",
         {LOOKUP: "self._table = getattr(self, '_table', self.weight.clone())\n        return self._table[rows]"},
     ),
     _table(
         "padding-row",
-        "your Embedding gives token 0 a vector of zeros, as a padding token would have: here every id has its row.",
+        "your Embedding gives token 0 a vector of zeros, like a padding token: here every id has its own row.",
         {LOOKUP: f"{LOOKUP} * (rows != 0)[..., None]"},
     ),
     _table(
@@ -267,12 +269,12 @@ EMBEDDING = [
     ),
     _table(
         "max-of-no-ids",
-        "your check takes the minimum and the maximum of the ids, which an empty tensor does not have.",
+        "your check takes the minimum and maximum of the ids, which an empty tensor does not have.",
         {ASKED_OUTSIDE: "if rows.min() < 0 or rows.max() >= self.num_embeddings:"},
     ),
     _table(
         "check-asserts",
-        "an id outside the table raises AssertionError: raise an IndexError that gives the id and num_embeddings.",
+        "you raise AssertionError for an id outside the table: raise an IndexError that gives the id and num_embeddings.",
         {ASKED_OUTSIDE: f"assert outside.numel() == 0\n        {ASKED_OUTSIDE}"},
     ),
 ]
@@ -280,12 +282,12 @@ EMBEDDING = [
 LINEAR = [
     _map(
         "not-transposed",
-        "you multiply by weight as it is: its rows make the outputs, so x meets the transposed weight.",
+        "you multiply by weight without transposing it: its rows make the outputs, so multiply x by the transposed weight.",
         {PRODUCT: "out = x @ self.weight"},
     ),
     _map(
         "weight-transposed",
-        "your weight is (in_features, out_features): it should be (out_features, in_features), as torch's own layer keeps it.",
+        "your weight is (in_features, out_features): it should be (out_features, in_features), as in torch's own layer.",
         {
             MATRIX: MATRIX.replace("(out_features, in_features)", "(in_features, out_features)"),
             PRODUCT: "out = x @ self.weight",
@@ -293,17 +295,17 @@ LINEAR = [
     ),
     _map(
         "transposed-weight-kept",
-        "your Linear keeps the transposed weight of its first call: later changes of weight must show.",
+        "your Linear keeps the transposed weight of its first call: use the current weight in each call.",
         {PRODUCT: "self._turned = getattr(self, '_turned', self.weight.mT.clone())\n        out = x @ self._turned"},
     ),
     _map(
         "transposed-in-the-constructor",
-        "your Linear transposes its weight in the constructor: what .to(...) or loading puts in its place must show.",
+        "your Linear transposes its weight in the constructor: .to(...) or loading may replace the weight later, so transpose it in each call.",
         {MATRIX: f"{MATRIX}\n        self._turned = self.weight.mT", PRODUCT: "out = x @ self._turned"},
     ),
     _map(
         "size-checked-in-training-only",
-        "in evaluation mode a wrong last axis gets torch's RuntimeError: raise a ValueError of your own in either mode.",
+        "in evaluation mode a wrong last axis gives torch's RuntimeError: raise your own ValueError in both modes.",
         {ASKED_SIZE: "if self.training and x.shape[-1:] != (self.in_features,):  #"},
     ),
     _map(
@@ -324,7 +326,7 @@ LINEAR = [
     ),
     _map(
         "bias-starts-random",
-        "your bias starts with random numbers: it should start as zeros.",
+        "your initial bias is random: it should be zeros.",
         {BIAS: BIAS.replace("torch.zeros(out_features, dtype=torch.float32)", "init_normal((out_features,), std)")},
     ),
     _map(
@@ -339,7 +341,7 @@ LINEAR = [
     ),
     _map(
         "axes-flattened",
-        "your result has lost the leading axes of x: it should be (*batch, out_features).",
+        "your result has lost the leading axes of x: its shape should be (*batch, out_features).",
         {PRODUCT: "out = x.reshape(-1, self.in_features) @ self.weight.mT"},
     ),
     _map(
@@ -349,12 +351,12 @@ LINEAR = [
     ),
     _map(
         "no-size-check",
-        "you leave a wrong last axis to torch's RuntimeError: raise a ValueError that says what was expected and what came.",
+        "you leave a wrong last axis to torch's RuntimeError: raise a ValueError with the expected size and the actual shape.",
         {ASKED_SIZE: "if False:  #"},
     ),
     _map(
         "broadcasts",
-        "you do not check the last axis of x: in a product of elements (and in einsum) a size of 1 broadcasts without error.",
+        "you do not check the last axis of x: elementwise products and einsum broadcast a size of 1 without an error.",
         {ASKED_SIZE: "if False:  #", PRODUCT: "out = (x[..., None, :] * self.weight).sum(-1)"},
     ),
     _map(
@@ -370,19 +372,19 @@ SHORTCUTS = [
     Mistake(
         "uses-torch-init",
         "init_normal",
-        "your init_normal calls torch.nn.init, the very thing that you are to write.",
+        "your init_normal calls torch.nn.init: write it yourself.",
         {DRAW: "return nn.init.normal_(torch.empty(shape, dtype=torch.float32), 0.0, std, generator)"},
     ),
     Mistake(
         "uses-torch-embedding",
         "Embedding",
-        "your Embedding calls torch.nn.functional.embedding, the very thing that you are to write.",
+        "your Embedding calls torch.nn.functional.embedding: write it yourself.",
         {LOOKUP: "return nn.functional.embedding(rows, self.weight)"},
     ),
     Mistake(
         "uses-torch-linear",
         "Linear",
-        "your Linear calls torch.nn.functional.linear, the very thing that you are to write.",
+        "your Linear calls torch.nn.functional.linear: write it yourself.",
         {PRODUCT: "return nn.functional.linear(x, self.weight, self.bias)"},
     ),
 ]

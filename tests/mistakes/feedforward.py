@@ -2,7 +2,7 @@
 
 from grader.checking import Mistake, always
 
-# The lines of the solution that the mistakes replace; each stands there once.
+# Lines of the solution that the mistakes replace; each occurs there once.
 RELU = "return torch.where(x > 0, x, 0.0)"
 ERF = "bend = torch.erf(wide / math.sqrt(2))"
 TANH = "bend = torch.tanh(math.sqrt(2 / math.pi) * (wide + 0.044715 * wide.pow(3)))"
@@ -84,20 +84,20 @@ def _init(self, *args, generator=None, **options):
 RELUS = [
     _relu(
         "leaky",
-        "your relu leaves a part of the negative numbers: below 0 it is exactly 0.",
+        "your relu keeps a fraction of negative numbers: set them to exactly 0.",
         "return torch.where(x > 0, x, 0.01 * x)",
     ),
     _relu(
-        "in-place", "your relu writes into x, which is still the caller's: make a new tensor.", "return x.clamp_(min=0)"
+        "in-place", "your relu writes into x, which belongs to the caller: make a new tensor.", "return x.clamp_(min=0)"
     ),
     _relu(
         "zeros-on-the-cpu",
-        "your zeros are on the CPU: x may be elsewhere, and tensors of two devices give a RuntimeError.",
+        "your zeros are on the CPU: x may be on another device, and mixing devices gives a RuntimeError.",
         "return torch.maximum(x, torch.zeros(x.shape, dtype=x.dtype))",
     ),
     _relu(
         "through-float32",
-        "your relu takes float64 through float32: half of the digits of what it keeps are lost.",
+        "your relu takes float64 through float32: the numbers that it keeps lose half of their digits.",
         "return torch.where(x > 0, x.float(), 0.0).to(x.dtype)",
     ),
     _relu("of-the-size", "your relu gives |x|: negative numbers become 0.", "return x.abs()"),
@@ -111,73 +111,73 @@ RELUS = [
         "your (x + |x|) / 2 overflows in float16: the sum is twice as large as the result.",
         "return (x + x.abs()) / 2",
     ),
-    _relu("uses-torch", "your relu calls torch.relu, the very thing that you are to write.", "return torch.relu(x)"),
+    _relu("uses-torch", "your relu calls torch.relu: write it yourself.", "return torch.relu(x)"),
 ]
 
 GELUS = [
     _gelu(
         "always-tanh",
-        "your values are exactly those of the tanh formula, where the exact one (by erf) is asked for.",
+        "you use the tanh formula although the exact one was requested, which uses erf.",
         {ERF: TANH.replace("bend =", "bend = 0 +")},
     ),
     _gelu(
         "always-exact",
-        "your values are exactly those of the exact formula (by erf), where the one by tanh is asked for.",
+        "you use the exact formula although the tanh formula was requested.",
         {TANH: ERF.replace("bend =", "bend = 0 +")},
     ),
     _gelu(
         "by-sigmoid",
-        "your values are those of x * sigmoid(1.702 x), a rougher approximation: the exact formula uses erf.",
+        "you compute x * sigmoid(1.702 x), a rougher approximation: the exact formula uses erf.",
         {ERF: "bend = 2 * torch.sigmoid(1.702 * wide) - 1"},
     ),
     _gelu(
         "no-root-of-two",
-        "you take erf(x): the normal distribution wants erf(x / sqrt(2)).",
+        "you take erf(x): the normal distribution needs erf(x / sqrt(2)).",
         {ERF: "bend = torch.erf(wide)"},
     ),
     _gelu(
         "not-halved",
-        "your result is twice too large: (1 + ...) runs from 0 to 2, a probability from 0 to 1.",
+        "your result is twice as large as it should be: (1 + ...) goes from 0 to 2, a probability from 0 to 1.",
         {GELU: "return (wide * (1 + bend)).to(x.dtype)"},
     ),
     _gelu(
         "root-of-two-over-pi",
-        "you take sqrt(2) / pi: the root is over the whole quotient, sqrt(2 / pi).",
+        "you take sqrt(2) / pi: take the root of the whole quotient, sqrt(2 / pi).",
         {TANH: TANH.replace("math.sqrt(2 / math.pi)", "math.sqrt(2) / math.pi")},
     ),
     _gelu(
         "unknown-accepted",
-        "an unknown `approximate` passes as the tanh formula: raise a ValueError that says what came.",
+        "an unknown `approximate` passes as the tanh formula: raise a ValueError that gives the value.",
         {IF_TANH: "elif True:\n"},
     ),
     _gelu(
         "no-upcast",
-        "your gelu computes in half precision, where 1 + erf(...) has lost its digits: widen to float32 first.",
+        "your gelu computes in half precision, where 1 + erf(...) loses its digits: widen to float32 first.",
         {IF_EXACT: f"wide = x\n    {IF_EXACT}"},
     ),
     _gelu(
         "float64-through-float32",
-        "your gelu computes in float32 whatever comes in: float64 loses half of its digits. Widen half precision only.",
+        "your gelu always computes in float32: float64 loses half of its digits. Widen only half precision.",
         {IF_EXACT: f"wide = x.float()\n    {IF_EXACT}"},
     ),
     _gelu(
         "integers-take-the-tanh",
-        "your gelu refuses whole numbers for the exact formula alone: refuse them with a ValueError for both.",
+        "your gelu refuses integers only for the exact formula: refuse them with a ValueError for both formulas.",
         {GELU_CHECK: GELU_CHECK.replace(":\n", ' and approximate == "none":\n')},
     ),
     _gelu(
         "square-for-cube",
-        "your tanh formula has x^2 where the cube x^3 belongs.",
+        "your tanh formula has x^2 instead of x^3.",
         {TANH: TANH.replace("pow(3)", "pow(2)")},
     ),
     _gelu(
         "root-on-the-cpu",
-        "your factors are tensors with axes on the CPU: x may be elsewhere, and tensors of two devices give a RuntimeError.",
+        "your factors are tensors on the CPU: x may be on another device, and mixing devices gives a RuntimeError.",
         {GELU: "return (wide * (1 + bend) / torch.full(x.shape, 2.0, dtype=wide.dtype)).to(x.dtype)"},
     ),
     _gelu(
         "uses-torch",
-        "your gelu calls torch.nn.functional.gelu, the very thing that you are to write.",
+        "your gelu calls torch.nn.functional.gelu: write it yourself.",
         {GELU: "return torch.nn.functional.gelu(x, approximate=approximate)"},
     ),
 ]
@@ -190,12 +190,12 @@ SILUS = [
     ),
     _silu(
         "gradient-overflows",
-        "exp(-x) is inf for very negative x: your values survive it, your gradient does not (inf * 0).",
+        "your exp(-x) is inf for very negative x: your values are still right, but your gradient is not (inf * 0).",
         "return (wide / (1 + torch.exp(-wide))).to(x.dtype)",
     ),
     _silu(
         "where-overflows",
-        "torch.where chooses the safe value, but the branch that it leaves is inf and makes the gradient NaN.",
+        "your torch.where chooses the safe value, but the other branch is inf and makes the gradient NaN.",
         "return (wide * torch.where(wide < 0, torch.exp(wide) / (1 + torch.exp(wide)), 1 / (1 + torch.exp(-wide)))).to(x.dtype)",
     ),
     _silu(
@@ -210,12 +210,12 @@ SILUS = [
     ),
     _silu(
         "float64-through-float32",
-        "your silu computes in float32 whatever comes in: float64 loses half of its digits. Widen half precision only.",
+        "your silu always computes in float32: float64 loses half of its digits. Widen only half precision.",
         "return (x.float() * torch.sigmoid(x.float())).to(x.dtype)",
     ),
     _silu(
         "swish-of-gelu",
-        "your silu is x * sigmoid(1.702 x), which stands in for gelu: silu takes the sigmoid of x itself.",
+        "your silu is x * sigmoid(1.702 x), which approximates gelu: silu takes the sigmoid of x itself.",
         "return (wide * torch.sigmoid(1.702 * wide)).to(x.dtype)",
     ),
     _silu(
@@ -225,7 +225,7 @@ SILUS = [
     ),
     _silu(
         "uses-torch",
-        "your silu calls torch.nn.functional.silu, the very thing that you are to write.",
+        "your silu calls torch.nn.functional.silu: write it yourself.",
         "return torch.nn.functional.silu(x)",
     ),
 ]
@@ -233,17 +233,19 @@ SILUS = [
 DROPOUTS = [
     _dropout(
         "exact-count",
-        "your Dropout drops the same number of elements in every call: each element is drawn on its own.",
+        "your Dropout drops the same number of elements in every call: draw each element independently.",
         {
             KEPT: "order = draws.flatten().argsort().argsort().reshape(x.shape)\n        kept = order >= round(self.p * draws.numel())"
         },
     ),
     _dropout(
-        "not-scaled", "what your Dropout keeps is not divided by 1 - p.", {DROP: "return torch.where(kept, x, 0.0)"}
+        "not-scaled",
+        "your Dropout does not divide the kept elements by 1 - p.",
+        {DROP: "return torch.where(kept, x, 0.0)"},
     ),
     _dropout(
         "scaled-in-evaluation",
-        "you scale by 1 - p in evaluation: divide by 1 - p while training, and leave evaluation alone.",
+        "you multiply by 1 - p in evaluation: divide by 1 - p in training instead, and change nothing in evaluation.",
         {f"{SAME}": f"{MODE}\n            return x * (1 - self.p)\n", DROP: "return torch.where(kept, x, 0.0)"},
     ),
     _dropout(
@@ -252,12 +254,12 @@ DROPOUTS = [
         {KEPT: "kept = draws < self.p"},
     ),
     _dropout(
-        "in-evaluation", "your Dropout drops in evaluation mode too: ask self.training.", {MODE: "if self.p == 0:"}
+        "in-evaluation", "your Dropout drops in evaluation mode too: test self.training.", {MODE: "if self.p == 0:"}
     ),
-    _dropout("never", "your Dropout drops nothing while training.", {MODE: "if True:"}),
+    _dropout("never", "your Dropout drops nothing in training.", {MODE: "if True:"}),
     _dropout(
         "of-whole-vectors",
-        "your Dropout drops whole vectors: every element of the last axis is drawn on its own.",
+        "your Dropout drops whole vectors: draw every element independently.",
         {
             DRAWS: DRAWS.replace("x.shape", "(*x.shape[:-1], 1)"),
             DROP: "return torch.where(kept, x / (1 - self.p), 0.0).reshape(x.shape)",
@@ -265,34 +267,34 @@ DROPOUTS = [
     ),
     _dropout(
         "shared-by-the-batch",
-        "your Dropout drops the same elements in every sequence of the batch: draw for each on its own.",
+        "your Dropout drops the same elements in every sequence of the batch: draw every element independently of the others.",
         {DRAWS: DRAWS.replace("x.shape", "x.shape[1:]")},
     ),
     _dropout(
         "same-in-every-call",
-        "your Dropout keeps the draws of the first call: every call draws anew.",
+        "your Dropout keeps the draws of the first call: draw again in every call.",
         {
             DRAWS: f"{DRAWS}\n        draws = self.__dict__.setdefault('_first', draws) if draws.numel() else draws\n        draws = draws if draws.shape == self.__dict__.get('_first', draws).shape else draws"
         },
     ),
     _dropout(
         "generator-ignored",
-        "your Dropout draws from torch's global generator: a generator was given.",
+        "your Dropout draws from torch's global generator although a generator was given.",
         {DRAWS: DRAWS.replace("self.generator", "None")},
     ),
     _dropout(
         "generator-or",
-        "without a generator your Dropout makes one of its own: None means torch's global one, which a checkpoint keeps.",
+        "if no generator is given, your Dropout makes its own: None means torch's global generator, which a checkpoint saves.",
         {"self.generator = generator\n": "self.generator = generator or torch.Generator().manual_seed(0)\n"},
     ),
     _dropout(
         "draws-in-evaluation",
-        "your Dropout draws in evaluation mode too: evaluating in between then changes what training drops.",
+        "your Dropout draws in evaluation mode too: an evaluation in between would change what training drops.",
         {f"        {SAME}": "", KEPT: f"{KEPT}\n        if not self.training or self.p == 0:\n            return x"},
     ),
     _dropout(
         "numpy",
-        "your Dropout draws by numpy: without a generator torch's global one is the source.",
+        "your Dropout draws with numpy: if no generator is given, draw from torch's global one.",
         {
             DRAWS: "import numpy\n        if self.generator is None and not x.is_meta:\n"
             "            draws = torch.from_numpy(numpy.random.random_sample(tuple(x.shape)))\n        else:\n            "
@@ -301,17 +303,17 @@ DROPOUTS = [
     ),
     _dropout(
         "mask-on-the-cpu",
-        "your mask is on the CPU: x may be elsewhere, and tensors of two devices give a RuntimeError.",
+        "your mask is on the CPU: x may be on another device, and mixing devices gives a RuntimeError.",
         {DRAWS: DRAWS.replace(", device=x.device", "")},
     ),
     _dropout(
         "flat-view",
-        "your x.view(-1) raises a RuntimeError for a transposed x: take reshape or draw in the shape of x.",
+        "your x.view(-1) raises a RuntimeError for a transposed x: use reshape, or draw in the shape of x.",
         {KEPT: "x.view(-1)\n        " + KEPT},
     ),
     _dropout(
         "scaled-by-the-share-that-stayed",
-        "you divide by the share that happened to stay: divide by the probability of staying, 1 - p.",
+        "you divide by the fraction that was kept by chance: divide by the probability of being kept, 1 - p.",
         {DROP: "return torch.where(kept, x / kept.double().mean().clamp(min=1e-3).to(x.dtype), 0.0)"},
     ),
     _dropout(
@@ -321,47 +323,55 @@ DROPOUTS = [
     ),
     _dropout(
         "p-unchecked",
-        "your Dropout takes a p that is no probability, or 1: raise a ValueError that says which p came.",
+        "your Dropout takes a p that is not a probability below 1: raise a ValueError that gives p.",
         {P_CHECK: "if False:"},
     ),
     _dropout(
         "float32",
-        "your mask is float32 and promotes x in half precision: the result must have the dtype of x.",
+        "your mask is float32 and promotes a half-precision x: the result must have the dtype of x.",
         {DROP: "return x * kept.float() / (1 - self.p)"},
     ),
     _dropout(
         "uses-torch",
-        "your Dropout calls torch.nn.functional.dropout, the very thing that you are to write.",
+        "your Dropout calls torch.nn.functional.dropout: write it yourself.",
         {DROP: "return torch.nn.functional.dropout(x, self.p, self.training)"},
     ),
 ]
 
 FEEDS = [
-    _feed("no-activation", "nothing bends the hidden numbers: your two projections are one.", {BENT: "bent = hidden"}),
+    _feed(
+        "no-activation",
+        "you apply no activation to the hidden numbers, so your two projections amount to one.",
+        {BENT: "bent = hidden"},
+    ),
     _feed(
         "activation-last",
-        "your activation comes after the second projection: it belongs between the two.",
+        "your activation comes after the second projection: apply it between the two.",
         {BENT: "bent = hidden", DOWN: f"return _activation(self.activation)({DOWN.removeprefix('return ')})"},
     ),
-    _feed("activation-ignored", "your activation is gelu, whatever `activation` says.", {BENT: "bent = gelu(hidden)"}),
+    _feed(
+        "activation-ignored",
+        "your activation is always gelu: use the one named by `activation`.",
+        {BENT: "bent = gelu(hidden)"},
+    ),
     _feed(
         "gelu-by-tanh",
-        'your "gelu" is the one by tanh: that is "gelu_tanh", and "gelu" is the exact one.',
+        'your "gelu" uses the tanh formula: that is "gelu_tanh", and "gelu" is the exact formula.',
         {'"gelu": gelu,': '"gelu": partial(gelu, approximate="tanh"),'},
     ),
     _feed(
         "unknown-activation",
-        "an unknown activation is refused at the first call only, or not at all: raise a ValueError in the constructor.",
+        "you refuse an unknown activation only at the first call, or not at all: raise a ValueError in the constructor.",
         {FIRST_STEP: "activation  # an unknown name"},
     ),
     _feed(
         "hidden-size-ignored",
-        "your hidden vectors are 4 * d_model long, whatever d_hidden is.",
+        "your hidden vectors always have size 4 * d_model: use d_hidden.",
         {FIRST_STEP: "d_hidden = 4 * d_model  # an unknown name"},
     ),
     _feed(
         "bias-after-activation",
-        "you add the bias of up_proj after the activation: it belongs to the first projection.",
+        "you add the bias of up_proj after the activation: add it before.",
         {
             HIDDEN: "hidden, bias = x @ self.up_proj.weight.mT, self.up_proj.bias",
             LEFT: "left = self.dropout(bent if bias is None else bent + bias)",
@@ -379,83 +389,83 @@ FEEDS = [
     ),
     _feed(
         "bias-of-up-missing",
-        "your up_proj has no bias although the layer was built with bias=True: both projections have one.",
+        "your up_proj has no bias although the layer was built with bias=True: both projections need one.",
         {MAKES_UP: MAKES_UP.replace("bias=bias", "bias=False")},
     ),
     _feed(
         "bias-of-down-not-passed-on",
-        "you hand `bias` to up_proj alone: without it Linear has a bias, so down_proj keeps one with bias=False.",
+        "you pass `bias` only to up_proj: Linear has a bias by default, so down_proj has one even with bias=False.",
         {MAKES_DOWN: MAKES_DOWN.replace("bias=bias, ", "")},
     ),
     _feed(
         "bias-unused",
-        "your biases are parameters that nothing is added from: you multiply by the weights alone.",
+        "your biases are parameters that you never add: you only multiply by the weights.",
         {
             HIDDEN: "hidden = x @ self.up_proj.weight.mT",
             DOWN: "return left @ self.down_proj.weight.mT",
         },
     ),
-    _feed("dropout-ignored", "your layer drops nothing while training: `dropout` is ignored.", {LEFT: "left = bent"}),
+    _feed("dropout-ignored", "your layer drops nothing in training: `dropout` is ignored.", {LEFT: "left = bent"}),
     _feed(
         "dropout-in-evaluation", "your layer drops in evaluation mode too.", {LEFT: "left = self.dropout.train()(bent)"}
     ),
     _feed(
         "dropout-on-output",
-        "you drop numbers of the output: dropout comes before the second projection.",
+        "you apply dropout to the output: apply it before the second projection.",
         {LEFT: "left = bent", DOWN: f"return self.dropout({DOWN.removeprefix('return ')})"},
     ),
     _feed(
         "dropout-from-the-generator",
-        "your dropout draws from the generator of the initial weights: it draws from torch's global one.",
+        "your dropout draws from the generator of the initial weights: draw from torch's global one.",
         {MAKES_DROPOUT: "self.dropout = Dropout(dropout, generator=generator)"},
     ),
     _feed(
         "down-scaled-by-d-model",
-        "down_proj starts with standard deviation d_model ** -0.5: its input has size d_hidden.",
+        "your initial down_proj.weight has standard deviation d_model ** -0.5: its input has size d_hidden.",
         {MAKES_DOWN: f"{MAKES_DOWN}\n        self.down_proj.weight.data.mul_((d_hidden / d_model) ** 0.5)"},
     ),
 ]
 
 SWIGLUS = [
-    _swiglu("no-silu", "nothing bends your gate: silu is missing.", {GATE: "gate = self.gate_proj(x)"}),
+    _swiglu("no-silu", "you do not apply silu to your gate.", {GATE: "gate = self.gate_proj(x)"}),
     _swiglu(
         "gate-and-up-exchanged",
-        "gate_proj and up_proj have changed places: silu bends what gate_proj makes.",
+        "you swapped gate_proj and up_proj: apply silu to gate_proj(x).",
         {GATE: "gate = silu(self.up_proj(x))", UP: "up = self.gate_proj(x)"},
     ),
     _swiglu(
         "by-sigmoid",
-        "your gate is a plain sigmoid: it is silu, x * sigmoid(x).",
+        "your gate is a plain sigmoid: use silu, x * sigmoid(x).",
         {GATE: "gate = torch.sigmoid(self.gate_proj(x))"},
     ),
     _swiglu(
         "adds",
-        "you add the gate to the other projection: they are multiplied.",
+        "you add the gate to the other projection: multiply them.",
         {PRODUCT: "return self.down_proj(gate + up)"},
     ),
     _swiglu(
         "both-bent",
-        "you bend both projections: silu bends the gate only.",
+        "you apply silu to both projections: apply it only to the gate.",
         {UP: "up = silu(self.up_proj(x))"},
     ),
     _swiglu(
         "one-weight-twice",
-        "gate_proj and up_proj start as copies: draw each of them on its own.",
+        "your gate_proj and up_proj have equal initial weights: draw each of them independently.",
         {MAKES_PLAIN_UP: f"{MAKES_PLAIN_UP}\n        self.up_proj.weight.data.copy_(self.gate_proj.weight.data)"},
     ),
     _swiglu(
         "one-layer-twice",
-        "gate_proj and up_proj are one and the same layer: each has a weight of its own.",
+        "gate_proj and up_proj are the same layer: each needs its own weight.",
         {MAKES_PLAIN_UP: "self.up_proj = self.gate_proj"},
     ),
     _swiglu(
         "with-biases",
-        "your projections have biases: Linear makes one unless it is told bias=False.",
+        "your projections have biases: pass bias=False to Linear.",
         {line: line.replace("bias=False, ", "") for line in (MAKES_GATE, MAKES_PLAIN_UP, MAKES_PLAIN_DOWN)},
     ),
     _swiglu(
         "generator-not-passed-on",
-        "you hand the generator to gate_proj alone: the others draw from torch's global one.",
+        "you pass the generator only to gate_proj: the other layers draw from torch's global one.",
         {line: line.replace(", generator=generator", "") for line in (MAKES_PLAIN_UP, MAKES_PLAIN_DOWN)},
     ),
 ]
@@ -463,22 +473,22 @@ SWIGLUS = [
 WEIGHTS = [
     *_initial(
         "initial-not-scaled",
-        "the initial weights of your {} have standard deviation 1: it is (input size) ** -0.5.",
+        "the initial weights of your {} have standard deviation 1: it should be (input size) ** -0.5.",
         after="for weight in self.parameters(): weight.data.mul_(weight.shape[-1] ** 0.5)",
     ),
     *_initial(
         "generator-ignored",
-        "your {} draws its weights from torch's global generator: a generator was given.",
+        "your {} draws its weights from torch's global generator although a generator was given.",
         before="generator = None",
     ),
     *_initial(
         "initial-uniform",
-        "the initial weights of your {} are uniform, as torch.nn.Linear draws them: embedding.Linear's are normal.",
+        "the initial weights of your {} are uniform, as in torch.nn.Linear: draw them from a normal distribution, as embedding.Linear does.",
         after="for p in self.parameters(): p.data.uniform_(-(p.shape[-1] ** -0.5), p.shape[-1] ** -0.5, generator=generator)",
     ),
     *_initial(
         "weights-transposed",
-        "the weights of your {} are (in, out): Linear takes the size that comes in first, and its weight is (out, in).",
+        "the weights of your {} are (in, out): Linear takes the input size first, and its weight is (out, in).",
         after="for weight in self.parameters(): weight.data = weight.data.T if weight.dim() == 2 else weight.data",
     ),
 ]
@@ -486,7 +496,7 @@ WEIGHTS = [
 BESIDES = [
     _feed(
         "weights-kept",
-        "you keep the transposed weight of the first call: later changes of the weights must show.",
+        "you keep the transposed weight of the first call: use the current weights in each call.",
         {
             HIDDEN: "self._turned = getattr(self, '_turned', self.up_proj.weight.mT.clone())\n"
             "        hidden = x @ self._turned + (0 if self.up_proj.bias is None else self.up_proj.bias)"
@@ -494,7 +504,7 @@ BESIDES = [
     ),
     _swiglu(
         "weights-kept",
-        "you keep both ways up, joined in the first call: later changes of the weights must show.",
+        "you keep the joined weights of gate_proj and up_proj from the first call: use the current weights in each call.",
         {
             GATE: "self._both = getattr(self, '_both', torch.cat([self.gate_proj.weight, self.up_proj.weight]))\n"
             "        gate, up = (x @ self._both.mT).chunk(2, dim=-1)",
@@ -508,37 +518,37 @@ BESIDES = [
     ),
     _feed(
         "dropout-draws-in-evaluation",
-        "your dropout draws in evaluation mode too: evaluating in between then changes what training drops.",
+        "your dropout draws in evaluation mode too: an evaluation in between would change what training drops.",
         {LEFT: "torch.rand(bent.shape, device=bent.device)\n        left = self.dropout(bent)"},
     ),
     _feed(
         "no-bend-in-evaluation",
-        "your activation works in training mode only.",
+        "you apply the activation only in training mode: apply it in both modes.",
         {BENT: f"{BENT}\n        bent = bent if self.training else hidden"},
     ),
     _feed(
         "silu-without-a-bias",
-        "with bias=False your activation is another one: `activation` says which, with or without biases.",
+        "with bias=False you use another activation: use the one named by `activation`, with or without biases.",
         {BENT: f"{BENT} if self.up_proj.bias is not None else silu(hidden)"},
     ),
     _swiglu(
         "no-gate-in-evaluation",
-        "your gate works in training mode only.",
+        "you apply the gate only in training mode: apply it in both modes.",
         {PRODUCT: "return self.down_proj(gate * up if self.training else up)"},
     ),
     *_initial(
         "generator-or",
-        "without a generator your {} makes one of its own: None means torch's global one, so every layer would start alike.",
+        "if no generator is given, your {} makes its own, so all layers would start with equal weights: None means torch's global generator.",
         before="generator = generator or torch.Generator().manual_seed(0)",
     ),
     *_initial(
         "generator-copied",
-        "your {} draws from a copy of the generator: it stays where it was, and the next layer gets the same numbers.",
+        "your {} draws from a copy of the generator, so its state does not advance: the next layer gets the same numbers.",
         before="generator = generator and torch.Generator().set_state(generator.get_state())",
     ),
     *_initial(
         "seeds-anew",
-        "your {} draws from a new generator with the seed of the one that was given: go on where that one is.",
+        "your {} draws from a new generator with the seed of the given one: use the given generator in its current state.",
         before="generator = generator and torch.Generator().manual_seed(generator.initial_seed())",
     ),
 ]
@@ -564,7 +574,7 @@ MISTAKES += [
     Mistake(
         "silu-takes-integers",
         "silu",
-        "you accept a tensor of integers, and the result is cut off to whole numbers: refuse it with a ValueError.",
+        "you accept a tensor of integers and truncate the result to integers: refuse it with a ValueError.",
         {
             '    if not x.is_floating_point():\n        raise ValueError(f"silu needs floating-point numbers, got {x.dtype}")\n': ""
         },
@@ -572,7 +582,7 @@ MISTAKES += [
     Mistake(
         "gelu-takes-integers",
         "gelu",
-        "you accept a tensor of integers, and the result is cut off to whole numbers: refuse it with a ValueError.",
+        "you accept a tensor of integers and truncate the result to integers: refuse it with a ValueError.",
         {
             '    if not x.is_floating_point():\n        raise ValueError(f"gelu needs floating-point numbers, got {x.dtype}")\n': ""
         },

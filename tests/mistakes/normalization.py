@@ -2,7 +2,7 @@
 
 from grader.checking import Mistake, always
 
-# The lines of the solution that the mistakes replace; each stands there once.
+# Lines of the solution that the mistakes replace; each occurs there once.
 MEAN = "mean = wide.mean(dim=-1, keepdim=True)"
 CENTRED = "centred = wide - mean"
 VARIANCE = "variance = centred.square().mean(dim=-1, keepdim=True)"
@@ -67,7 +67,7 @@ def _check(id: str, says: str, new: str) -> list[Mistake]:
 AXES = [
     *_axes(
         "no-keepdim",
-        "your statistics drop the last axis (no keepdim=True), so they broadcast along the wrong one.",
+        "your statistics lose the last axis, so they broadcast along the wrong one: use keepdim=True.",
         "dim=-1",
     ),
     *_axes(
@@ -78,7 +78,7 @@ AXES = [
     *_axes("first-axis", "your statistics run over the first axis (the batch), not over the last one.", "dim=0"),
     *_axes(
         "axis-one",
-        "your statistics always run over axis 1, which is the last axis only where x has two: say dim=-1.",
+        "your statistics always run over axis 1, which is the last axis only if x has two: use dim=-1.",
         "dim=1, keepdim=True",
     ),
     *_axes(
@@ -111,20 +111,22 @@ LAYER_STATISTICS = [
     ),
     _layer(
         "one-pass-variance",
-        "your variance is mean(x^2) - mean(x)^2, which loses its digits where the mean is large: first subtract the mean, then square.",
+        "your variance is mean(x^2) - mean(x)^2, which loses its digits if the mean is large: subtract the mean first, then square.",
         {VARIANCE: "variance = wide.square().mean(dim=-1, keepdim=True) - mean.square()"},
     ),
     _layer(
         "variance-about-zero",
-        "you subtract the mean from x, but the variance that you divide by is the mean of x^2, without the mean subtracted.",
+        "you subtract the mean from x, but your variance is the mean of x^2: subtract the mean there too.",
         {VARIANCE: "variance = wide.square().mean(dim=-1, keepdim=True)"},
     ),
     _layer(
         "mean-not-subtracted",
-        "you divide x itself by the standard deviation: the mean is not subtracted from it.",
+        "you divide x itself by the standard deviation: subtract the mean from it first.",
         {NORMALIZED: NORMALIZED.replace("centred", "wide")},
     ),
-    _layer("is-rms-norm", "your LayerNorm subtracts no mean anywhere: that is RMSNorm.", {CENTRED: "centred = wide"}),
+    _layer(
+        "is-rms-norm", "your LayerNorm does not subtract the mean at all: that is RMSNorm.", {CENTRED: "centred = wide"}
+    ),
     _layer(
         "variance-is-a-sum",
         "your variance is the sum of the squares: the division by d_model is missing.",
@@ -140,17 +142,17 @@ LAYER_STATISTICS = [
 RMS_STATISTICS = [
     _rms(
         "rms-subtracts-mean",
-        "you subtract the mean first: that is LayerNorm, RMSNorm leaves the mean in.",
+        "you subtract the mean first, as in LayerNorm: RMSNorm does not.",
         {RMS_WIDEN: f"{RMS_WIDEN}\n        wide_x = wide_x - wide_x.mean(dim=-1, keepdim=True)"},
     ),
     _rms(
         "rms-divides-by-deviation",
-        "you divide by the standard deviation (from torch.var, or with a mean subtracted): the root mean square leaves the mean in.",
+        "you divide by the standard deviation: divide by the root mean square, for which no mean is subtracted.",
         {MEAN_SQUARE: "mean_square = torch.var(wide_x, dim=-1, keepdim=True, correction=0)"},
     ),
     _rms(
         "rms-sum-for-mean",
-        "you take the sum of the squares, not their mean: your vectors have length 1 where sqrt(d_model) is asked.",
+        "you take the sum of the squares: take their mean, so that vectors get length sqrt(d_model) and not 1.",
         {MEAN_SQUARE: "mean_square = wide_x.square().sum(dim=-1, keepdim=True)"},
     ),
     _rms(
@@ -163,31 +165,31 @@ RMS_STATISTICS = [
 EPS = [
     *_both(
         "eps-outside-root",
-        "you add eps after the root: it belongs inside, under the root.",
+        "you add eps after the root: it belongs inside the root.",
         {NORMALIZED: "normalized = centred / (torch.sqrt(variance) + self.eps)"},
         {SCALED: "scaled = wide_x / (torch.sqrt(mean_square) + self.eps)"},
     ),
     *_both(
         "eps-missing",
-        "eps is missing: where it stands alone under the root, you divide 0 by 0.",
+        "you leave out eps, and then divide 0 by 0 for some vectors: add it inside the root.",
         {NORMALIZED: "normalized = centred / torch.sqrt(variance)"},
         {SCALED: "scaled = wide_x * torch.rsqrt(mean_square)"},
     ),
     *_both(
         "eps-ignored",
-        "you add the default eps whatever eps your {} was built with.",
+        "your {} always adds the default eps: use the eps that it was built with.",
         {NORMALIZED: NORMALIZED.replace("self.eps", "1e-5")},
         {SCALED: SCALED.replace("self.eps", "1e-6")},
     ),
     *_both(
         "eps-as-floor",
-        "you use eps as a lower bound under the root: it is added, always.",
+        "you use eps as a lower bound inside the root: always add it.",
         {NORMALIZED: NORMALIZED.replace("variance + self.eps", "variance.clamp_min(self.eps)")},
         {SCALED: SCALED.replace("mean_square + self.eps", "mean_square.clamp_min(self.eps)")},
     ),
     *_both(
         "eps-default",
-        "the default eps of your {} is that of the other norm: LayerNorm has 1e-5, RMSNorm 1e-6.",
+        "your {} has the default eps of the other norm: LayerNorm has 1e-5, RMSNorm 1e-6.",
         {"eps: float = 1e-5": "eps: float = 1e-6"},
         {"eps: float = 1e-6": "eps: float = 1e-5"},
     ),
@@ -196,13 +198,13 @@ EPS = [
 WEIGHT = [
     *_both(
         "weight-missing",
-        "your result is not multiplied by weight.",
+        "you do not multiply by weight.",
         {GAIN: "out = normalized"},
         {RMS_CAST: "return scaled.to(x.dtype)"},
     ),
     *_both(
         "weight-plus-one",
-        "you multiply by 1 + weight (as Gemma does): here weight itself is the gain, and starts as ones.",
+        "you multiply by 1 + weight, as Gemma does: here weight itself is the gain, and its initial values are ones.",
         {GAIN: GAIN.replace("self.weight", "(1 + self.weight)")},
         {RMS_CAST: RMS_CAST.replace("self.weight", "(1 + self.weight)")},
     ),
@@ -214,27 +216,27 @@ WEIGHT = [
     ),
     *_weight(
         "weight-starts-at-zero",
-        "your weight starts as zeros: at the start the gain is 1.",
+        "your initial weight is 0: it should be 1.",
         "self.weight = nn.Parameter(torch.zeros(d_model))",
     ),
     *_weight(
         "weight-starts-random",
-        "your weight starts as random numbers: at the start the gain is 1.",
+        "your initial weight is random: it should be 1.",
         "self.weight = nn.Parameter(torch.randn(d_model))",
     ),
     *_weight(
         "weight-is-one-number",
-        "your weight is one number for the whole vector: each of the d_model features has a gain of its own.",
+        "your weight is a single number: each of the d_model features needs its own gain.",
         "self.weight = nn.Parameter(torch.ones(1))",
     ),
     *_weight(
         "weight-is-no-parameter",
-        "your weight is a buffer and no nn.Parameter: no optimizer would find it.",
+        "your weight is a buffer, so no optimizer would find it: make it an nn.Parameter.",
         'self.register_buffer("weight", torch.ones(d_model))',
     ),
     *_weight(
         "weight-is-float64",
-        "your weight is float64: parameters have torch's default dtype, float32 unless somebody has set another.",
+        "your weight is float64: parameters should have torch's default dtype, which is float32 unless somebody changed it.",
         "self.weight = nn.Parameter(torch.ones(d_model, dtype=torch.float64))",
     ),
     *_weight(
@@ -245,20 +247,20 @@ WEIGHT = [
 ]
 
 OFFSETS = [
-    _layer("bias-missing", "bias is not added to your result.", {OFFSET: "pass"}),
+    _layer("bias-missing", "you do not add the bias.", {OFFSET: "pass"}),
     _layer(
         "bias-before-weight",
-        "you add bias before multiplying by weight: the gain comes first, the offset last.",
+        "you add bias before multiplying by weight: multiply first, then add.",
         {GAIN: "out = normalized", LAYER_CAST: "out = out * self.weight\n        return out.to(x.dtype)"},
     ),
     _layer(
         "bias-starts-at-one",
-        "your bias starts as ones: at the start the offset is 0.",
+        "your initial bias is 1: it should be 0.",
         {BIAS: BIAS.replace("zeros", "ones")},
     ),
     _layer(
         "bias-is-no-parameter",
-        "your bias is a buffer and no nn.Parameter: no optimizer would find it.",
+        "your bias is a buffer, so no optimizer would find it: make it an nn.Parameter.",
         {BIAS: 'self.register_buffer("bias", torch.zeros(d_model) if bias else None)'},
     ),
     _layer(
@@ -268,12 +270,12 @@ OFFSETS = [
     ),
     _layer(
         "bias-false-crashes",
-        "your forward adds bias without asking whether there is one: with bias=False it is None.",
+        "your forward always adds the bias, but with bias=False it is None.",
         {ASKED_OFFSET: OFFSET},
     ),
     _layer(
         "bias-default",
-        "your layer has no bias unless it is asked for: the default is bias=True.",
+        "your layer has no bias by default: the default is bias=True.",
         {"bias: bool = True": "bias: bool = False"},
     ),
     _layer(
@@ -301,37 +303,37 @@ def _result(id: str, says: str, line: str) -> list[Mistake]:
 RESULTS = [
     *_result(
         "detached-in-evaluation",
-        "after eval() no gradient flows through your {} (no_grad or detach): it does the same in training and in evaluation.",
+        "after eval() no gradient flows through your {} (no_grad or detach): it should do the same in training and in evaluation.",
         "return out if self.training else out.detach()",
     ),
     *_result(
         "result-is-kept",
-        "your {} keeps its result and hands the same tensor out again: whoever writes into it changes the next answer.",
+        "your {} keeps its result and returns the same tensor again: writing into it changes the next answer.",
         """if getattr(self, "last", None) is not x:
             self.last, self.kept = x, out
         return self.kept""",
     ),
     *_both(
         "running-statistics",
-        "after eval() your {} uses a running mean of earlier calls, as batch normalization does: each vector has its own statistics, always.",
+        "after eval() your {} uses a running mean of earlier calls, as batch normalization does: always use the statistics of each vector.",
         {VARIANCE: f"{VARIANCE}\n        {RUNNING.format('variance')}"},
         {MEAN_SQUARE: f"{MEAN_SQUARE}\n        {RUNNING.format('mean_square')}"},
     ),
     *_both(
         "nan-is-hidden",
-        "you replace NaN by 0 (nan_to_num): a vector with a NaN in it must stay NaN, or nobody finds the cause.",
+        "you replace NaN by 0: a vector with a NaN must stay NaN, or nobody finds the cause.",
         {GAIN: GAIN.replace("normalized", "normalized.nan_to_num()")},
         {RMS_CAST: RMS_CAST.replace("scaled", "scaled.nan_to_num()")},
     ),
     *_both(
         "values-are-clamped",
-        "you limit the normalized values: one large feature may be many times the root mean square.",
+        "you clamp the normalized values: one large feature may be many times the root mean square.",
         {GAIN: GAIN.replace("normalized", "normalized.clamp(-6, 6)")},
         {RMS_CAST: RMS_CAST.replace("scaled", "scaled.clamp(-6, 6)")},
     ),
     *_both(
         "constant-vector-by-where",
-        "you give a constant vector zeros by a condition of its own: no gradient flows there, and eps prevents 0 / 0 already.",
+        "you treat a constant vector as a special case: no gradient flows there, and eps already prevents 0 / 0.",
         {NORMALIZED: f"{NORMALIZED}\n        normalized = torch.where(variance == 0, 0.0, normalized)"},
         {SCALED: f"{SCALED}\n        scaled = torch.where(mean_square == 0, 0.0, scaled)"},
     ),
@@ -340,29 +342,29 @@ RESULTS = [
 DTYPES = [
     *_both(
         "dtype-of-the-weight",
-        "you compute in the dtype of the weight: a float64 x loses half of its digits where the weight is float32.",
+        "you compute in the dtype of the weight: a float64 x loses half of its digits if the weight is float32.",
         {LAYER_WIDEN: "        wide = x.to(torch.promote_types(self.weight.dtype, torch.float32))"},
         {RMS_WIDEN: "        wide_x = x.to(torch.promote_types(self.weight.dtype, torch.float32))"},
     ),
     _layer(
         "rounds-twice",
-        "you cast back to the dtype of x before weight and bias are applied: that rounds twice, cast at the very end.",
+        "you cast back to the dtype of x before you apply weight and bias, which rounds twice: cast at the very end.",
         {NORMALIZED: f"{NORMALIZED}\n        normalized = normalized.to(x.dtype)"},
     ),
     _layer(
         "bfloat16-not-widened",
-        "you widen float16 only: bfloat16 has 8 significant bits, too few for a sum of squares.",
+        "you widen only float16: widen bfloat16 too, since its 8 significant bits are too few for a sum of squares.",
         {LAYER_WIDEN: "        wide = x.float() if x.dtype == torch.float16 else x"},
     ),
     *_both(
         "no-upcast",
-        "your statistics stay in half precision, where squares beyond 65504 are inf (float16) or keep 8 bits (bfloat16): compute in float32.",
+        "you compute the statistics in half precision, where squares beyond 65504 are inf (float16) or keep 8 bits (bfloat16): compute in float32.",
         {LAYER_WIDEN: "        wide = x"},
         {RMS_WIDEN: "        wide_x = x"},
     ),
     *_both(
         "float64-through-float32",
-        "you compute in float32 whatever comes in: float64 loses half of its digits. Widen half precision only.",
+        "you always compute in float32: float64 loses half of its digits. Widen only half precision.",
         {LAYER_WIDEN: "        wide = x.float()"},
         {RMS_WIDEN: "        wide_x = x.float()"},
     ),
@@ -374,13 +376,13 @@ DTYPES = [
     ),
     *_both(
         "cast-before-weight",
-        "you cast back to the dtype of x before the weight is applied: a float32 weight promotes the result to float32 again.",
+        "you cast back to the dtype of x before you apply the weight: a float32 weight promotes the result to float32 again.",
         {NORMALIZED: f"{NORMALIZED}\n        normalized = normalized.to(x.dtype)", LAYER_CAST: "return out"},
         {RMS_CAST: "return scaled.to(x.dtype) * self.weight"},
     ),
     *_both(
         "always-float32",
-        "your result is float32 whatever the dtype of x is.",
+        "your result is always float32: return the dtype of x.",
         {LAYER_CAST: "return out.to(torch.float32)"},
         {RMS_CAST: RMS_CAST.replace("x.dtype", "torch.float32")},
     ),
@@ -392,34 +394,34 @@ CALLS = [
     ),
     *_check(
         "size-check-asserts",
-        "a wrong size of the last axis raises AssertionError in your {}: raise a ValueError that says what was expected and what came.",
+        "your {} raises AssertionError for a wrong last axis: raise a ValueError with the expected size and the actual shape.",
         "assert x.shape[-1:] == (self.d_model,)",
     ),
     *_check(
         "size-check-is-silent",
-        "your ValueError does not say which size was expected and which shape came.",
+        "your ValueError does not give the expected size and the actual shape.",
         'if x.shape[-1:] != (self.d_model,):\n            raise ValueError("wrong shape")',
     ),
     *_before_widening(
         "nothing-in-eval",
-        "your {} returns x unchanged after eval(): it does the same in training and in evaluation.",
+        "your {} returns x unchanged after eval(): it should do the same in training and in evaluation.",
         "if not self.training: return x.clone()",
     ),
     *_both(
         "works-in-place",
-        "your {} changes x itself by an operation in place (-=, *=, or a name that ends in _).",
+        "your {} changes x with an in-place operation (-=, *=, or a name that ends in _).",
         {CENTRED: "centred = wide.sub_(mean)"},
         {SCALED: "scaled = wide_x.mul_(torch.rsqrt(mean_square + self.eps))"},
     ),
     *_both(
         "statistics-detached",
-        "your statistics are cut off from the graph (no_grad or detach): the gradient of x misses what flows through them.",
+        "your statistics are cut off from the graph (no_grad or detach): the gradient of x must also flow through them.",
         {CENTRED: f"{CENTRED}.detach()", NORMALIZED: NORMALIZED.replace("variance", "variance.detach()")},
         {SCALED: SCALED.replace("mean_square", "mean_square.detach()")},
     ),
     _layer(
         "variance-detached",
-        "the variance is cut off from the graph (no_grad or detach): the gradient of x misses what flows through it.",
+        "your variance is cut off from the graph (no_grad or detach): the gradient of x must also flow through it.",
         {NORMALIZED: NORMALIZED.replace("variance", "variance.detach()")},
     ),
 ]
@@ -428,7 +430,7 @@ SHORTCUTS = [
     Mistake(
         "uses-torch-layer-norm",
         "LayerNorm",
-        "your LayerNorm calls torch.nn.functional.layer_norm, the very thing that you are to write.",
+        "your LayerNorm calls torch.nn.functional.layer_norm: write it yourself.",
         append="""
 def _forward(self, x):
     _check_last_axis(x, self.d_model, "LayerNorm")
@@ -442,7 +444,7 @@ LayerNorm.forward = _forward
     Mistake(
         "uses-torch-rms-norm",
         "RMSNorm",
-        "your RMSNorm calls torch.nn.functional.rms_norm, the very thing that you are to write.",
+        "your RMSNorm calls torch.nn.functional.rms_norm: write it yourself.",
         append="""
 def _forward(self, x):
     _check_last_axis(x, self.d_model, "RMSNorm")

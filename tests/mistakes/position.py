@@ -2,7 +2,7 @@
 
 from grader.checking import Mistake, always
 
-# The lines of the solution that the mistakes replace; each stands there once.
+# Lines of the solution that the mistakes replace; each occurs there once.
 POSITIONS = "positions = torch.arange(length, dtype=torch.float64)"
 EXPONENTS = "exponents = torch.arange(0, d_model, 2, dtype=torch.float64) / d_model"
 ANGLES = "angles = positions[:, None] * base**-exponents"
@@ -70,7 +70,7 @@ import functools as _functools
 
 {exercise} = _functools.lru_cache({exercise})
 """
-    says = f"your {exercise} gives the same tensor again: who writes into the first result changes the next one."
+    says = f"your {exercise} returns the same tensor again: writing into the first result changes the next one."
     return Mistake(f"{exercise}-handed-out", exercise, says, append=append, stateful=True)
 
 
@@ -89,52 +89,52 @@ def {exercise}(*args, **kwargs):
 SINUSOIDAL = [
     _sinusoidal(
         "concatenated",
-        "you put all sines first and all cosines after them: they alternate, column 2i and column 2i + 1.",
+        "you put all sines first and all cosines after them: they should alternate, in columns 2i and 2i + 1.",
         {ENCODING: "return torch.cat([encoding[:, 0::2], encoding[:, 1::2]], dim=-1)"},
     ),
     _sinusoidal(
         "cosine-first",
-        "your even columns are cosines and your odd ones sines: it is the other way round.",
+        "your even columns are cosines and your odd columns sines: it should be the other way round.",
         {SINES: "encoding[:, 0::2] = angles.cos()", COSINES: COSINES.replace("cos()", "sin()")},
     ),
     _sinusoidal(
         "half-exponent",
-        "your exponent is i / d_model for clock i: it is 2i / d_model.",
+        "your exponent is i / d_model for clock i: it should be 2i / d_model.",
         {EXPONENTS: f"{EXPONENTS} / 2"},
     ),
     _sinusoidal(
         "double-exponent",
-        "your exponent has the factor 2 twice: torch.arange(0, d_model, 2) gives the 2i already.",
+        "your exponent has the factor 2 twice: torch.arange(0, d_model, 2) already gives 2i.",
         {EXPONENTS: f"{EXPONENTS} * 2"},
     ),
     _sinusoidal(
         "own-exponent",
-        "each of your cosines has an exponent of its own, (2i + 1) / d_model: it shares the angle of the sine before it.",
+        "your cosines have their own exponent, (2i + 1) / d_model: each should share the angle of the sine before it.",
         {COSINES: "encoding[:, 1::2] = (angles * base ** (-1 / d_model))[:, : d_model // 2].cos()"},
     ),
     _sinusoidal(
         "slowest-is-base",
-        "your exponents go from 0 to 1: 2i / d_model ends before 1.",
+        "your exponents go from 0 to 1: 2i / d_model ends below 1.",
         {EXPONENTS: "exponents = torch.linspace(0, 1, (d_model + 1) // 2, dtype=torch.float64)"},
     ),
     _sinusoidal(
         "base-ignored",
-        "you ignore `base`: your clocks are always those of 10000.",
+        "you ignore `base` and always use 10000 for your clocks.",
         {ANGLES: ANGLES.replace("base", "10000.0")},
     ),
     _sinusoidal(
         "one-indexed",
-        "your first row is that of position 1: positions begin at 0.",
+        "your first row is for position 1: positions start at 0.",
         {POSITIONS: "positions = torch.arange(1, length + 1, dtype=torch.float64)"},
     ),
     _sinusoidal(
         "odd-crashes",
-        "you assign as many cosines as there are sines: where d_model is odd, there is one cosine less.",
+        "you assign as many cosines as sines: if d_model is odd, there is one cosine fewer.",
         {COSINES: "encoding[:, 1::2] = angles.cos()"},
     ),
     _sinusoidal(
         "is-a-parameter",
-        "your table is an nn.Parameter, or asks for a gradient: nothing in it is learned.",
+        "your table is an nn.Parameter or has requires_grad=True: it is not learned, so return a plain tensor.",
         {ENCODING: "return nn.Parameter(encoding)"},
     ),
     _sinusoidal(
@@ -144,34 +144,34 @@ SINUSOIDAL = [
     ),
     _sinusoidal(
         "ends-at-5000",
-        "your table ends at 5000 rows: there is a row for each of `length` positions, however many.",
+        "your table ends after 5000 rows: make one row for each of the `length` positions.",
         {POSITIONS: "positions = torch.arange(min(length, 5000), dtype=torch.float64)\n    length = len(positions)"},
     ),
     _sinusoidal(
         "goes-round-at-5000",
-        "your rows begin anew after 5000 positions: there is a row for each of `length` positions, however many.",
+        "your rows repeat after 5000 positions: make a different row for each of the `length` positions.",
         {POSITIONS: f"{POSITIONS} % 5000"},
     ),
     _sinusoidal(
         "half-precision-angles",
-        "your angles are in half precision, which has no 257: compute them in float32 or wider.",
+        "your angles are in half precision, which is too coarse for large positions: compute them in float32 or wider.",
         {ANGLES: "angles = (positions[:, None] * base**-exponents).bfloat16().double()"},
     ),
     _sinusoidal(
         "odd-sizes-rounded-up",
-        "for an odd d_model you put d_model + 1 into the exponent: it is d_model itself.",
+        "for an odd d_model you put d_model + 1 into the exponent: use d_model itself.",
         {EXPONENTS: EXPONENTS.replace("/ d_model", "/ (d_model + d_model % 2)")},
     ),
     _sinusoidal(
         "scaled",
-        "your table is divided by sqrt(d_model): sines and cosines stay as they are.",
+        "you divide your table by sqrt(d_model): leave the sines and cosines unscaled.",
         {ENCODING: "return encoding / d_model**0.5"},
     ),
     _handed_out("sinusoidal_encoding"),
     _cached(
         "sinusoidal_encoding",
         "args[:2]",
-        "you keep the tables of earlier calls and find them again by length and d_model alone: `base` counts too.",
+        "you cache tables by length and d_model only: they depend on `base` too.",
     ),
     *always("sinusoidal_encoding", without=NO_TENSORS),
 ]
@@ -179,12 +179,12 @@ SINUSOIDAL = [
 LEARNED = [
     _learned(
         "zeros",
-        "your table starts as zeros: draw it with a standard deviation of 0.02, or all positions look the same at first.",
+        "your initial table is zeros, so all positions look the same at first: draw it with a standard deviation of 0.02.",
         {"0.02 * torch.randn(max_length, d_model, generator=generator)": "torch.zeros(max_length, d_model)"},
     ),
     _learned(
         "checked-in-training-only",
-        "you do not check the length in evaluation mode: refuse what does not fit in either mode.",
+        "you do not check the length in evaluation mode: refuse texts that do not fit in both modes.",
         {
             NEGATIVE: "if self.training and offset < 0:",
             TOO_LONG: "if self.training and end > max_length:",
@@ -193,17 +193,17 @@ LEARNED = [
     ),
     _learned(
         "added-in-training-only",
-        "you add the rows in training mode only: they belong to every text.",
+        "you add the rows only in training mode: add them in both modes.",
         {ADDED: f"if not self.training:\n            return x.clone()\n        {ADDED}"},
     ),
     _learned(
         "added-in-evaluation-only",
-        "you add the rows in evaluation mode only: they belong to every text.",
+        "you add the rows only in evaluation mode: add them in both modes.",
         {ADDED: f"if self.training:\n            return x.clone()\n        {ADDED}"},
     ),
     _learned(
         "rows-kept",
-        "you keep the rows of the first call: later changes of weight must show.",
+        "you keep the rows of the first call: use the current weight in each call.",
         {
             ADDED: "self._rows = getattr(self, '_rows', self.weight.clone())\n        "
             + ADDED.replace("self.weight[", "self._rows[")
@@ -211,7 +211,7 @@ LEARNED = [
     ),
     _learned(
         "generator-or",
-        "without a generator you make one of your own: None means torch's global one, or all tables would be the same.",
+        "if no generator is given, you make your own, so all tables would be the same: None means torch's global generator.",
         {WEIGHT: WEIGHT.replace("=generator", "=generator or torch.Generator().manual_seed(0)")},
     ),
     _learned(
@@ -224,32 +224,32 @@ LEARNED = [
     ),
     _learned(
         "starts-uniform",
-        "your weight starts uniform: it should be normal.",
+        "your initial weight is uniform: it should be normal.",
         {WEIGHT: WEIGHT.replace("0.02 * torch.randn", "0.02 * 12**0.5 * (-0.5 + torch.rand") + ")"},
     ),
     _learned(
         "starts-without-the-last-refused",
-        "you refuse an offset of max_length even where no token follows: nothing goes past the end.",
+        "you refuse an offset of max_length even if x has no tokens: such an x fits.",
         {TOO_LONG: "if end > max_length or offset >= max_length:"},
     ),
     _learned(
         "indexed-by-batch",
-        "your rows go along the batch: each sequence gets one row, where each position should get its own.",
+        "you add the rows along the batch axis, one per sequence: each position should get its own row.",
         {ADDED: "return (x + self.weight[offset : offset + x.shape[0], None]).to(x.dtype)"},
     ),
     _learned(
         "offset-ignored",
-        "you ignore `offset`: the rows always begin at position 0.",
+        "you ignore `offset` and always start at position 0.",
         {ADDED: ADDED.replace("offset:end", ": end - offset")},
     ),
     _learned(
         "one-indexed",
-        "your first token gets the row of position 1: positions begin at 0.",
+        "your first token gets the row of position 1: positions start at 0.",
         {ADDED: "return (x + self.weight.roll(-1, 0)[offset:end]).to(x.dtype)"},
     ),
     _learned(
         "rows-only",
-        "you return the rows alone: they are to be added to x.",
+        "you return the rows alone: add them to x.",
         {ADDED: "return self.weight[offset:end].expand_as(x).to(x.dtype)"},
     ),
     _learned(
@@ -259,7 +259,7 @@ LEARNED = [
     ),
     _learned(
         "too-long-clamped",
-        "past the end you go on with the last row: raise a ValueError.",
+        "past the end you repeat the last row: raise a ValueError.",
         {
             TOO_LONG: "if False:",
             ADDED: ADDED.replace("offset:end", "torch.arange(offset, end).clamp(max=max_length - 1)"),
@@ -267,7 +267,7 @@ LEARNED = [
     ),
     _learned(
         "only-length-checked",
-        "you compare the number of tokens alone with max_length: the offset counts too.",
+        "you compare only the number of tokens with max_length: include the offset.",
         {TOO_LONG: "if x.shape[1] > max_length:"},
     ),
     _learned(
@@ -292,7 +292,7 @@ LEARNED = [
     ),
     _learned(
         "starts-loud",
-        "your weight starts with standard deviation 1: it should be 0.02.",
+        "your initial weight has standard deviation 1: it should be 0.02.",
         {WEIGHT: WEIGHT.replace("0.02 * ", "")},
     ),
     _learned(
@@ -302,7 +302,7 @@ LEARNED = [
     ),
     _learned(
         "not-cast-back",
-        "half precision plus a float32 weight is float32: cast the sum to the dtype of x.",
+        "your result is float32, because half precision plus a float32 weight is float32: cast the sum to the dtype of x.",
         {ADDED: "return x + self.weight[offset:end]"},
     ),
     _learned(
@@ -313,7 +313,7 @@ LEARNED = [
     Mistake(
         "uses-torch-embedding",
         "LearnedPositionalEmbedding",
-        "your LearnedPositionalEmbedding calls torch.nn.functional.embedding, the very thing that you are to write.",
+        "your LearnedPositionalEmbedding calls torch.nn.functional.embedding: write it yourself.",
         {ADDED: "return (x + torch.nn.functional.embedding(torch.arange(offset, end), self.weight)).to(x.dtype)"},
     ),
     *always("LearnedPositionalEmbedding", "LearnedPositionalEmbedding.forward"),
@@ -322,49 +322,49 @@ LEARNED = [
 ROPE_FREQUENCIES_MISTAKES = [
     _frequencies(
         "half-exponent",
-        "your exponent is i / d_head for pair i: it is 2i / d_head.",
+        "your exponent is i / d_head for pair i: it should be 2i / d_head.",
         {HEAD_EXPONENTS: f"{HEAD_EXPONENTS} / 2"},
     ),
     _frequencies(
         "double-exponent",
-        "your exponent has the factor 2 twice: torch.arange(0, d_head, 2) gives the 2i already.",
+        "your exponent has the factor 2 twice: torch.arange(0, d_head, 2) already gives 2i.",
         {HEAD_EXPONENTS: f"{HEAD_EXPONENTS} * 2"},
     ),
     _frequencies(
         "base-ignored",
-        "you ignore `base`: your frequencies are always those of 10000.",
+        "you ignore `base` and always use 10000 for your frequencies.",
         {FREQUENCIES: FREQUENCIES.replace("base", "10000.0")},
     ),
     _frequencies(
         "one-a-feature",
-        "you return one frequency a feature: there is one a pair, d_head / 2 of them.",
+        "you return one frequency per feature: return one per pair, which are d_head / 2.",
         {FREQUENCIES: "return (base**-exponents).to(dtype).repeat(2)"},
     ),
     _frequencies(
         "dtype-ignored",
-        "your frequencies are float32 whatever dtype is asked for.",
+        "your frequencies are always float32: return the requested dtype.",
         {FREQUENCIES: "return (base**-exponents).float()"},
     ),
     _frequencies(
         "odd-accepted",
-        "you accept an odd d_head: raise a ValueError, since a feature would have no partner.",
+        "you accept an odd d_head: raise a ValueError, since one feature would have no partner.",
         {ODD: "if False:"},
     ),
     _frequencies(
         "always-float64",
-        "your frequencies are float64 whatever dtype is asked for.",
+        "your frequencies are always float64: return the requested dtype.",
         {FREQUENCIES: "return base**-exponents"},
     ),
     _frequencies(
         "from-pair-1",
-        "your pairs are counted from 1: the first one turns by 1 radian a position.",
+        "you count the pairs from 1: count from 0, so that the first pair rotates by 1 radian per position.",
         {HEAD_EXPONENTS: HEAD_EXPONENTS.replace("(0, d_head, 2", "(2, d_head + 1, 2")},
     ),
     _handed_out("rope_frequencies"),
     _cached(
         "rope_frequencies",
         "args[:1]",
-        "you keep the frequencies of earlier calls and find them again by d_head alone: `base` counts too.",
+        "you cache frequencies by d_head only: they depend on `base` too.",
     ),
     *always("rope_frequencies", without=NO_TENSORS),
 ]
@@ -372,7 +372,7 @@ ROPE_FREQUENCIES_MISTAKES = [
 APPLY_ROPE = [
     _rope(
         "one-row-for-the-batch",
-        "you accept (1, seq) positions for a batch of several sequences: each needs its own row, or all share (seq,).",
+        "you accept positions of shape (1, seq) for a batch of several sequences: each sequence needs its own row, or all share (seq,).",
         {
             CHECKED: "    if positions.dim() == 2 and x.dim() > 2 and positions.shape[0] == 1:\n"
             "        positions = positions.expand(x.shape[0], -1)\n" + CHECKED
@@ -380,32 +380,32 @@ APPLY_ROPE = [
     ),
     _rope(
         "tables-on-the-cpu",
-        "your frequencies stay on the CPU: x may be elsewhere, and tensors of two devices give a RuntimeError.",
+        "your frequencies stay on the CPU: x may be on another device, and mixing devices gives a RuntimeError.",
         {ROPE_FREQUENCIES: ROPE_FREQUENCIES.removesuffix(".to(x.device)")},
     ),
     _rope(
         "table-of-2048",
-        "your table of angles ends at position 2047: positions may be any whole numbers.",
+        "your table of angles ends at position 2047: positions may be any integers.",
         {ROPE_ANGLES: "angles = positions.long().clamp(max=2047).to(wide.dtype)[..., None] * frequencies"},
     ),
     _rope(
         "negative-positions-cut",
-        "you take negative positions for 0: they turn backwards.",
+        "you take negative positions as 0: they rotate backwards.",
         {ROPE_ANGLES: "angles = positions.long().clamp(min=0).to(wide.dtype)[..., None] * frequencies"},
     ),
     _rope(
         "largest-of-none",
-        "you ask for the largest position, which a text without tokens does not have: torch raises an IndexError or RuntimeError.",
+        "you compute the largest position, which does not exist if there are no tokens: torch raises an IndexError or RuntimeError.",
         {CHECKED: f"    assert positions.max() < 1e9\n{CHECKED}"},
     ),
     _rope(
         "from-the-first-position",
-        "you count positions from the first that came: they are absolute, so that a cached key and a new query fit.",
+        "you count positions relative to the first one: they are absolute, so that a cached key and a new query match.",
         {ROPE_ANGLES: ROPE_ANGLES.replace("positions.to", "(positions - positions[..., :1]).to")},
     ),
     _rope(
         "interleaved",
-        "you pair neighbours, features 2i and 2i + 1, as the paper does: here i and i + d_head / 2 are a pair.",
+        "you pair neighbours, features 2i and 2i + 1, as the paper does: here i and i + d_head / 2 form a pair.",
         {
             HALVES: "first, second = _widen(x)[..., 0::2], _widen(x)[..., 1::2]",
             TURNED: TURNED.replace("torch.cat", "torch.stack").replace("dim=-1)", "dim=-1).flatten(-2)"),
@@ -413,49 +413,49 @@ APPLY_ROPE = [
     ),
     _rope(
         "neighbours-moved-apart",
-        "you pair neighbours, features 2i and 2i + 1, and put the results in halves: here i and i + d_head / 2 are a pair.",
+        "you pair neighbours, features 2i and 2i + 1, and put the results in halves: here i and i + d_head / 2 form a pair.",
         {HALVES: "first, second = _widen(x)[..., 0::2], _widen(x)[..., 1::2]"},
     ),
     _rope(
         "positions-ignored",
-        "you ignore `positions`: your angles are those of 0, 1, 2 ... along the sequence.",
+        "you ignore `positions` and always count 0, 1, 2 ... along the sequence.",
         {ROPE_ANGLES: "angles = torch.arange(x.shape[-2]).expand_as(positions).float()[..., None] * frequencies"},
     ),
     _rope(
         "one-indexed",
-        "your positions are one too large: position 0 turns nothing.",
+        "your positions are one too large: position 0 rotates nothing.",
         {ROPE_ANGLES: ROPE_ANGLES.replace("positions", "(positions + 1)")},
     ),
     _rope(
         "wrong-sign",
-        "you turn the other way: the new first half is first * cos - second * sin, the new second half has the plus.",
+        "you rotate the other way: the new first half is first * cos - second * sin, and the new second half has the plus.",
         {TURNED: "turned = torch.cat([first * cos + second * sin, second * cos - first * sin], dim=-1)"},
     ),
     _rope(
         "base-ignored",
-        "you ignore `base`: your angles are always those of 10000.",
+        "you ignore `base` and always use 10000 for your angles.",
         {ROPE_FREQUENCIES: ROPE_FREQUENCIES.replace(", base", "")},
     ),
     _rope(
         "first-overwritten",
-        "you make the new second half from the new first half: both are made from the old ones.",
+        "you compute the new second half from the new first half: compute both from the old halves.",
         {
             TURNED: f"{TURNED}\n    turned = torch.cat([turned.chunk(2, -1)[0], turned.chunk(2, -1)[0] * sin + second * cos], dim=-1)"
         },
     ),
     _rope(
         "half-precision-positions",
-        "your positions or angles are in the dtype of x: bfloat16 has no 257. Compute them in float32.",
+        "your positions or angles are in the dtype of x: bfloat16 cannot hold 257. Compute them in float32.",
         {ROPE_ANGLES: "angles = (positions.to(x.dtype)[..., None] * frequencies.to(x.dtype))"},
     ),
     _rope(
         "first-sequence-for-all",
-        "you turn every sequence by the positions of the first: with (batch, seq) each has its own.",
+        "you rotate every sequence by the positions of the first: with (batch, seq), each sequence has its own.",
         {AXES: f"{AXES}[:1]"},
     ),
     _rope(
         "batch-along-heads",
-        "your (batch, seq) positions broadcast along the heads, or not at all: they need axes of size 1 between batch and seq.",
+        "your angles for (batch, seq) positions broadcast along the heads, or not at all: they need axes of size 1 between batch and seq.",
         {AXES: "pass"},
     ),
     _rope(
@@ -465,12 +465,12 @@ APPLY_ROPE = [
     ),
     _rope(
         "not-cast-back",
-        "your result is float32 where x is in half precision: cast it back to the dtype of x.",
+        "your result is float32 if x is in half precision: cast it back to the dtype of x.",
         {ROPE_CAST: "return turned"},
     ),
     _rope(
         "odd-accepted",
-        "an odd d_head gets no ValueError in your apply_rope.",
+        "your apply_rope raises no ValueError for an odd d_head.",
         {ROPE_FREQUENCIES: ROPE_FREQUENCIES.replace("x.shape[-1]", "x.shape[-1] // 2 * 2")},
     ),
     _rope(
@@ -484,22 +484,22 @@ APPLY_ROPE = [
 ALIBI = [
     _alibi(
         "rewards-distance",
-        "your bias is positive: the further a key is, the more its score should lose.",
+        "your bias is positive: the further away a key is, the lower its score should be.",
         {BIAS: BIAS.replace("-distances", "distances")},
     ),
     _alibi(
         "later-keys-gain",
-        "the bias of your later keys is positive: they lose as much as keys equally far before the query.",
+        "your bias of later keys is positive: it should equal that of keys equally far before the query.",
         {DISTANCES: DISTANCES.removesuffix(".abs()")},
     ),
     _alibi(
         "later-keys-free",
-        "the bias of your later keys is 0: they lose as much as keys equally far before the query.",
+        "your bias of later keys is 0: it should equal that of keys equally far before the query.",
         {DISTANCES: DISTANCES.replace("abs()", "clamp(min=0)")},
     ),
     _alibi(
         "later-keys-hidden",
-        "you hide later keys with -inf: that is the causal mask's work, here they lose as much as earlier ones.",
+        "you hide later keys with -inf, which is the job of the causal mask: give them the bias of keys equally far before the query.",
         {
             BIAS: f"{BIAS}.masked_fill(key_positions > query_positions[:, None], torch.inf)".replace(
                 "return ", "return -("
@@ -509,44 +509,44 @@ ALIBI = [
     ),
     _alibi(
         "slopes-from-one",
-        "your first slope is 1: the slopes are 2^(-8 h / n) for h = 1 .. n.",
+        "your first slope is 1: the slopes should be 2^(-8 h / n) for h = 1 .. n.",
         {HEADS: "heads = torch.arange(num_heads)"},
     ),
     _alibi(
         "formula-for-any-number",
-        "you use 2^(-8 h / n) for an n that is no power of two: the slopes of the next smaller power come first.",
+        "you use 2^(-8 h / n) although n is not a power of two: start with the slopes for the next smaller power of two.",
         {SLOPES: "return _slopes_of_power(num_heads)"},
     ),
     _alibi(
         "even-slopes-between",
-        "you take the 2nd, 4th, 6th of the slopes for 2m heads, which are there already: take the 1st, 3rd, 5th.",
+        "you take the 2nd, 4th, 6th ... slopes for 2m heads, which are already used: take the 1st, 3rd, 5th ...",
         {BETWEEN: BETWEEN.replace("0::2", "1::2")},
     ),
     _alibi(
         "row-shifted",
-        "your queries stand one row too far on: the last query stands at the last key.",
+        "your queries are one position too late: the last query should be at the position of the last key.",
         {
             "query_positions = key_positions[key_length - query_length :]": "query_positions = key_positions[key_length - query_length :] + 1"
         },
     ),
     _alibi(
         "slopes-sorted",
-        "you sort the slopes: first come those of the next smaller power of two, then those that are taken besides.",
+        "you sort the slopes: those for the next smaller power of two come first, then the additional ones.",
         {SLOPES: f"{SLOPES}.sort(descending=True).values"},
     ),
     _alibi(
         "top-left-aligned",
-        "you count the queries from the first key: they are the last positions of the keys.",
+        "you align the queries with the first keys: they are the last positions of the keys.",
         {QUERY_POSITIONS: "query_positions = key_positions[:query_length]"},
     ),
     _alibi(
         "zero-keys-for-none",
-        "you take 0 keys for None (`key_length or ...`): ask `key_length is None`, and refuse more queries than keys.",
+        "you take 0 keys as None (`key_length or ...`): test `key_length is None`, and refuse more queries than keys.",
         {KEY_LENGTH: "key_length = key_length or query_length"},
     ),
     _alibi(
         "counts-from-the-first-key",
-        "your rows are shifted, each by another number: softmax would not notice, but a query loses 0 at its own position.",
+        "your rows are shifted, each by a different number: softmax would not notice, but the bias should be 0 at the query's own position.",
         {DISTANCES: "distances = -key_positions.expand(query_length, key_length)"},
     ),
     _alibi(
@@ -556,7 +556,7 @@ ALIBI = [
     ),
     _alibi(
         "no-queries-is-all",
-        "you take the last query_length positions by [-query_length:], which is all of them where there are no queries.",
+        "you take the last query_length positions by [-query_length:], which is all of them if there are no queries.",
         {QUERY_POSITIONS: "query_positions = key_positions[-query_length:]"},
     ),
     _handed_out("alibi_bias"),
@@ -567,7 +567,7 @@ ALIBI = [
     ),
     _alibi(
         "one-row-for-all",
-        "every query of yours has the same row, the distances from the last one: each counts from its own position.",
+        "all your queries have the same row, the distances from the last query: count from the position of each query.",
         {DISTANCES: DISTANCES.replace("[:, None]", "[-1:, None].expand(query_length, 1)")},
     ),
     _alibi(
@@ -578,7 +578,7 @@ ALIBI = [
     _cached(
         "alibi_bias",
         "args[:2]",
-        "you keep the biases of earlier calls and find them again by heads and queries alone: key_length counts too.",
+        "you cache biases by num_heads and query_length only: they depend on key_length too.",
     ),
     *always("alibi_bias", without=NO_TENSORS),
 ]
@@ -589,7 +589,7 @@ MISTAKES += [
     Mistake(
         "apply-rope-takes-integers",
         "apply_rope",
-        "you accept a tensor of integers, and the result is cut off to whole numbers: refuse it with a ValueError.",
+        "you accept a tensor of integers and truncate the result to integers: refuse it with a ValueError.",
         {
             '    if not x.is_floating_point():\n        raise ValueError(f"apply_rope needs floating-point vectors, got {x.dtype}")\n': ""
         },

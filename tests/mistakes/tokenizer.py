@@ -1,4 +1,4 @@
-"""Known mistakes of the unit `tokenizer`: each must fail, and the message must name it."""
+"""Known mistakes in the unit `tokenizer`: each must fail, and the message must name it."""
 
 from textwrap import indent
 
@@ -53,7 +53,7 @@ CHAR_TOKENIZER = [
     Mistake(
         "char-white-space-lost",
         "CharTokenizer",
-        "your vocabulary has no white space: spaces and line ends are characters like any other.",
+        "your vocabulary has no white space: spaces and line breaks are characters like any other.",
         {_CHARACTERS: 'sorted(set("".join(text.split())))'},
     ),
     Mistake(
@@ -71,7 +71,7 @@ CHAR_TOKENIZER = [
     Mistake(
         "char-decode-negative-id",
         "CharTokenizer",
-        "your decode takes -1 for the last character of a list; an id below 0 is unknown and must raise ValueError.",
+        "your decode takes -1 as the index of the last character; an id below 0 is unknown and must raise ValueError.",
         {
             _CHAR_DECODE_CHECK: _CHAR_DECODE_CHECK.replace(
                 "token_id not in self._characters", "token_id >= len(self._ids)"
@@ -91,13 +91,13 @@ CHAR_TOKENIZER = [
     Mistake(
         "char-vocab-size-is-a-method",
         "CharTokenizer",
-        "your vocab_size is a method: mark it with @property, so that it is read without brackets.",
+        "your vocab_size is a method: mark it with @property, so that it works without parentheses.",
         append="CharTokenizer.vocab_size = CharTokenizer.vocab_size.fget\n",
     ),
     Mistake(
         "char-vocabulary-shared",
         "CharTokenizer",
-        "your tokenizers share one vocabulary: making a second one changes what the first one does. Store it on self, not on the class.",
+        "your tokenizers share one vocabulary: a second tokenizer changes the first. Store the vocabulary on self, not on the class.",
         append="""
 def _wrong(self, text):
     CharTokenizer._characters = dict(enumerate(sorted(set(text))))
@@ -110,7 +110,7 @@ CharTokenizer.__init__ = _wrong
     Mistake(
         "char-decode-reads-twice",
         "CharTokenizer",
-        "your decode goes over the ids twice, and an iterator has none left the second time: go over them once.",
+        "your decode goes over the ids twice, but an iterator is empty the second time: go over them once.",
         append=_method(
             "CharTokenizer",
             "decode",
@@ -120,13 +120,13 @@ CharTokenizer.__init__ = _wrong
     Mistake(
         "char-decode-takes-len",
         "CharTokenizer",
-        "your decode asks for the number of ids, which an iterator cannot tell: go over them once.",
+        "your decode asks for the number of ids, which an iterator does not know: just go over them once.",
         append=_method("CharTokenizer", "decode", "len(args[0])\nreturn _right(self, *args)"),
     ),
     Mistake(
         "char-lower-case",
         "CharTokenizer",
-        "you turn the text into lower case: A and a are two characters.",
+        "you convert the text to lower case: A and a are different characters.",
         {_CHARACTERS: "sorted(set(text.lower()))"},
     ),
     Mistake(
@@ -151,62 +151,62 @@ PRETOKENIZE = [
     Mistake(
         "pretokenize-white-space-lost",
         "pretokenize",
-        "you split at white space and lose it: a piece keeps the space before it.",
+        "you split at white space and lose it: a piece must keep the space before it.",
         {_FINDALL: "return text.split()"},
     ),
     Mistake(
         "pretokenize-lines",
         "pretokenize",
-        "you cut the text into lines first: several line ends in a row, or a line end and spaces, are one piece.",
+        "you cut the text into lines first: a run of line breaks and spaces must stay together.",
         {_FINDALL: "return [p for line in text.splitlines(keepends=True) for p in regex.findall(GPT2_PATTERN, line)]"},
     ),
     Mistake(
         "pretokenize-empty-piece",
         "pretokenize",
-        "your result holds an empty piece: `split` leaves one wherever two matches touch.",
+        "your result contains an empty piece: `split` leaves one wherever two matches touch.",
         {_FINDALL: 'return regex.split(f"({GPT2_PATTERN})", text)'},
     ),
     _pattern(
         "pretokenize-space-apart",
-        "you make the space before a word a piece of its own: the pattern's ' ?' keeps it with the word.",
+        "you make the space before a word a separate piece: the pattern's ' ?' keeps it with the word.",
         'GPT2_PATTERN.replace(" ?", "")',
     ),
     _pattern(
         "pretokenize-no-lookahead",
-        "a run of white space swallows the space of the word after it: (?!\\S) is missing.",
+        "a run of white space swallows the space that belongs to the next word: (?!\\S) is missing.",
         'GPT2_PATTERN.replace(r"\\s+(?!\\S)|", "")',
     ),
     _pattern(
         "pretokenize-ascii-letters",
-        "only a to z are letters to you: \\p{L} is any letter of any script.",
+        "you only treat a to z as letters: \\p{L} is any letter of any script.",
         'GPT2_PATTERN.replace(r"\\p{L}", "A-Za-z", 2).replace("A-Za-z", "[A-Za-z]", 1)',
     ),
     _pattern(
         "pretokenize-words",
-        "you take letters, digits and _ for one kind (\\w): they are three.",
+        "you take letters, digits and _ as one kind of character (\\w): they are three kinds.",
         'r"\'(?:[sdmt]|ll|ve|re)| ?\\w+| ?[^\\s\\w]+|\\s+(?!\\S)|\\s+"',
     ),
     Mistake(
         "pretokenize-normalizes",
         "pretokenize",
-        "you normalize the text: an accent of its own is a character like any other, and stays.",
+        "you normalize the text: a separate accent is a character like any other and must stay.",
         {_FINDALL: 'import unicodedata\n\n    return regex.findall(GPT2_PATTERN, unicodedata.normalize("NFC", text))'},
     ),
     Mistake(
         "pretokenize-strips",
         "pretokenize",
-        "you lose the white space at both ends of the text: it is a piece like any other.",
+        "you lose the white space at both ends of the text: keep it.",
         {_FINDALL: "return regex.findall(GPT2_PATTERN, text.strip())"},
     ),
     Mistake(
         "pretokenize-line-ends-unified",
         "pretokenize",
-        "you turn \\r\\n into \\n: nothing of the text may change.",
+        "you turn \\r\\n into \\n: the text must not change.",
         {_FINDALL: 'return regex.findall(GPT2_PATTERN, text.replace("\\r\\n", "\\n"))'},
     ),
     _pattern(
         "pretokenize-any-case",
-        "you take 'LL and 'S for short forms too: the pattern knows them in lower case only.",
+        "you take 'LL and 'S as contractions too: the pattern knows them only in lower case.",
         '"(?i)" + GPT2_PATTERN',
     ),
     _returns_none("pretokenize"),
@@ -224,13 +224,13 @@ SPLIT_SPECIAL_TOKENS = [
     Mistake(
         "split-not-escaped",
         "split_special_tokens",
-        "you use the special tokens as patterns: escape them, as | in <|end|> means 'or'.",
+        "you use the special tokens as patterns: escape them, since the | in <|end|> means 'or'.",
         {"regex.escape(token) for": "token for"},
     ),
     Mistake(
         "split-sorts-the-callers-list",
         "split_special_tokens",
-        "you sort the list that you were given: sorted() makes a list of its own.",
+        "you sort the list that you were given: use sorted(), which makes a new list.",
         {
             _LONGEST: "longest_first = special_tokens if isinstance(special_tokens, list) else list(special_tokens)\n"
             "    longest_first.sort(key=len, reverse=True)"
@@ -239,25 +239,25 @@ SPLIT_SPECIAL_TOKENS = [
     Mistake(
         "split-order-given",
         "split_special_tokens",
-        "where several special tokens begin at the same place you take the one that was given first, not the longest.",
+        "where several special tokens start at the same position, you take the one that was given first, not the longest.",
         {_LONGEST: "longest_first = list(special_tokens)"},
     ),
     Mistake(
         "split-drops-special-tokens",
         "split_special_tokens",
-        "you lose the special tokens themselves: split keeps them only if the pattern is a group.",
+        "you lose the special tokens: split keeps them only if the pattern is a group.",
         {_SPLIT: "pieces = regex.split(any_special, text)"},
     ),
     Mistake(
         "split-empty-pieces",
         "split_special_tokens",
-        "your result holds empty pieces: split leaves one before a special token at the start, between two, and after the last.",
+        "your result contains empty pieces: split leaves one before a leading special token, between two adjacent ones, and after a trailing one.",
         {"return [piece for piece in pieces if piece]": "return pieces"},
     ),
     Mistake(
         "split-longest-anywhere",
         "split_special_tokens",
-        "you look for the longest special token in the whole text before any shorter one. Go from left to right: of two that overlap, the one that begins first counts.",
+        "you look for the longest special token in the whole text before any shorter one. Search from left to right: of two that overlap, the one that starts first counts.",
         append=_wrong(
             "split_special_tokens",
             """
@@ -272,13 +272,13 @@ return [piece for piece in pieces if piece]
     Mistake(
         "split-none-given",
         "split_special_tokens",
-        "without special tokens you cut the text into single characters: an empty pattern fits everywhere.",
+        "without special tokens you cut the text into single characters: an empty pattern matches everywhere.",
         {_NO_SPECIAL: "    if not special_tokens:\n        return list(text)\n"},
     ),
     Mistake(
         "split-empty-text",
         "split_special_tokens",
-        "an empty text gives you one empty piece; it has none.",
+        "you return one empty piece for an empty text: return no pieces.",
         {
             _NO_SPECIAL: _NO_SPECIAL.replace("[text] if text else []", "[text]"),
             "return [piece for piece in pieces if piece]": "return [piece for piece in pieces if piece] or [text]",
@@ -287,25 +287,25 @@ return [piece for piece in pieces if piece]
     Mistake(
         "split-alphabetical",
         "split_special_tokens",
-        "where several special tokens begin at the same place you take the first in the alphabet, not the longest.",
+        "where several special tokens start at the same position, you take the first in the alphabet, not the longest.",
         {_LONGEST: "longest_first = sorted(special_tokens)"},
     ),
     Mistake(
         "split-any-case",
         "split_special_tokens",
-        "you look for special tokens in upper and lower case alike: <S> is not <s>.",
+        "you ignore the case of special tokens: <S> is not <s>.",
         {_SPLIT: 'pieces = regex.split(f"({any_special})", text, flags=regex.IGNORECASE)'},
     ),
     Mistake(
         "split-empties-the-callers-list",
         "split_special_tokens",
-        "you take the special tokens out of the list that you were given: leave it as it is.",
+        "you take the special tokens out of the list that you were given: leave the list unchanged.",
         {_LONGEST: f"{_LONGEST}\n    if isinstance(special_tokens, list):\n        special_tokens.clear()"},
     ),
     Mistake(
         "split-strips-pieces",
         "split_special_tokens",
-        "you lose the white space around special tokens: it belongs to the text between them.",
+        "you lose the white space around special tokens: it is part of the text between them.",
         {"return [piece for piece in pieces if piece]": "return [piece.strip() for piece in pieces if piece.strip()]"},
     ),
     _returns_none("split_special_tokens"),
@@ -332,24 +332,24 @@ COUNT_PAIRS = [
     Mistake(
         "count-overwritten",
         "count_pairs",
-        "a pair's count is that of the last place where you met it: add to the count, don't replace it.",
+        "you replace the count of a pair whenever you meet it again: add to the count.",
         {_ADD: "            counts[pair] = frequency\n"},
     ),
     Mistake(
         "count-no-overlap",
         "count_pairs",
-        "you count a pair of equal ids only where it does not overlap with the one before: (7, 7, 7) holds (7, 7) twice.",
+        "you skip a pair of equal ids that overlaps with the one before: (7, 7, 7) contains (7, 7) twice.",
         {
             _ADD: "            if pair == previous:\n                previous = None\n                continue\n            previous = pair\n"
             + _ADD,
             "    for word, frequency in words.items():\n": "    for word, frequency in words.items():\n        previous = None\n",
         },
     ),
-    _pairs("count-once-a-word", "a pair that stands in a word twice counts only once with you.", "set(pairwise(word))"),
+    _pairs("count-once-a-word", "you count a pair only once per word: count every occurrence.", "set(pairwise(word))"),
     Mistake(
         "count-across-words",
         "count_pairs",
-        "you count the last id of a word and the first of the next as neighbours: words don't touch.",
+        "you count the last id of a word and the first id of the next as a pair: count pairs only within words.",
         append=_wrong(
             "count_pairs",
             "counts = dict(_right(*args, **kwargs))\nwords = [w for w in (args[0] if args else kwargs['words']) if w]\nfor left, right in pairwise(words):\n    counts[left[-1], right[0]] = counts.get((left[-1], right[0]), 0) + 1\nreturn counts",
@@ -363,7 +363,7 @@ COUNT_PAIRS = [
     Mistake(
         "count-keeps-state",
         "count_pairs",
-        "your counts still hold those of earlier calls: start each call with an empty dict.",
+        "your counts still include those of earlier calls: start each call with an empty dict.",
         append=_wrong(
             "count_pairs",
             "for pair, count in _right(*args, **kwargs).items():\n    _seen[pair] = _seen.get(pair, 0) + count\nreturn dict(_seen)",
@@ -373,13 +373,13 @@ COUNT_PAIRS = [
     Mistake(
         "count-short-words-crash",
         "count_pairs",
-        "you crash on a word of no ids: it has no pair.",
+        "you crash on a word without ids: it has no pairs.",
         {_NEIGHBOURS: "        word[0]\n" + _NEIGHBOURS},
     ),
     Mistake(
         "count-writes-into-words",
         "count_pairs",
-        "you take words out of the dict that you were given: leave it as it is.",
+        "you take words out of the dict that you were given: leave the dict unchanged.",
         append=_wrong(
             "count_pairs",
             "words = args[0] if args else kwargs['words']\ncounts = _right(words)\nfor word in [word for word in words if len(word) < 2]:\n    del words[word]\nreturn counts",
@@ -408,26 +408,26 @@ MERGE_PAIR = [
     Mistake(
         "merge-id-used-twice",
         "merge_pair",
-        "an id that one merge has used up is used again by the next: after a merge go on behind both ids.",
+        "you use an id in two merges: after a merge, continue after both ids.",
         {
             _USED_UP: "            position += 1\n            if tuple(ids[position : position + 2]) != pair:\n                position += 1\n"
         },
     ),
     _merging(
         "merge-right-to-left",
-        "you go from right to left: of three equal ids in a row the first two are merged.",
+        "you go from right to left: of three equal ids in a row, merge the first two.",
         "return _right(ids[::-1], pair[::-1], new_id)[::-1]",
     ),
     Mistake(
         "merge-first-only",
         "merge_pair",
-        "you merge only the first place where the pair stands.",
+        "you merge only the first occurrence of the pair: merge every occurrence.",
         {_USED_UP: "            return [*merged, *ids[position + 2 :]]\n"},
     ),
     Mistake(
         "merge-last-id-lost",
         "merge_pair",
-        "you lose the last id when it is not merged: it has no right neighbour, but it is still there.",
+        "you lose the last id if it is not merged: copy it.",
         {_SCAN: _SCAN.replace("len(ids)", "len(ids) - 1")},
     ),
     Mistake(
@@ -439,30 +439,30 @@ MERGE_PAIR = [
     Mistake(
         "merge-list-against-tuple",
         "merge_pair",
-        "you compare a slice of a list with a tuple, and they are never equal: nothing is merged.",
+        "you compare a slice of a list with a tuple. They are never equal, so nothing is merged.",
         {_MATCH: "if ids[position : position + 2] == pair:"},
     ),
     Mistake(
         "merge-repeated",
         "merge_pair",
-        "you merge again what a merge has made: look over the ids once.",
+        "you merge the result of a merge again: go over the ids once.",
         {
             "    return merged\n\n\ndef train_bpe": "    return merge_pair(merged, pair, new_id) if len(merged) < len(ids) else merged\n\n\ndef train_bpe"
         },
     ),
     _merging(
         "merge-in-place",
-        "your merge_pair changes the ids that it is given, which a tuple does not even allow: make a new list.",
+        "your merge_pair changes the given ids in place, which a tuple does not even allow: make a new list.",
         "position = 0\nwhile position < len(ids) - 1:\n    if (ids[position], ids[position + 1]) == pair:\n        ids[position : position + 2] = [new_id]\n    position += 1\nreturn ids",
     ),
     _merging(
         "merge-returns-the-ids",
-        "you return the ids themselves where there is nothing to merge: the result is a new list, always.",
+        "you return the given ids if there is nothing to merge: always return a new list.",
         "return _right(ids, pair, new_id) if pair in pairwise(ids) else ids",
     ),
     _merging(
         "merge-keeps-the-type",
-        "you return a tuple for a tuple: the result is a list, always.",
+        "you return a tuple for a tuple: always return a list.",
         "return type(ids)(_right(ids, pair, new_id))",
     ),
     _returns_none("merge_pair"),
@@ -542,49 +542,49 @@ TRAIN_BPE = [
     Mistake(
         "train-recounts-everything",
         "train_bpe",
-        "your result is right, but each merge looks at all words again: remember for each pair which words hold it.",
+        "your result is right, but each merge looks at all words again: remember for each pair which words contain it.",
         append=_naive(),
     ),
     Mistake(
         "train-tie-greater-ids",
         "train_bpe",
-        "of equally frequent pairs you take the one with the greatest ids, not the smallest.",
+        "of equally frequent pairs, you take the one with the greatest ids: take the smallest.",
         append=_naive(choose="max(counts, key=lambda p: (counts[p], p))"),
     ),
     Mistake(
         "train-tie-greater-bytes",
         "train_bpe",
-        "of equally frequent pairs you take the greatest by their bytes; the smallest by their ids is asked for.",
+        "of equally frequent pairs, you take the greatest by bytes: take the smallest by ids.",
         append=_naive(choose="max(counts, key=lambda p: (counts[p], vocab[p[0]], vocab[p[1]]))"),
     ),
     Mistake(
         "train-tie-smaller-bytes",
         "train_bpe",
-        "of equally frequent pairs you take the smallest by their bytes, not by their ids: a merged token is younger than any byte.",
+        "of equally frequent pairs, you take the smallest by bytes: take the smallest by ids. The id of a merged token is above that of any byte.",
         append=_naive(choose="min(counts, key=lambda p: (-counts[p], vocab[p[0]], vocab[p[1]]))"),
     ),
     Mistake(
         "train-tie-first-seen",
         "train_bpe",
-        "of equally frequent pairs you take the one that comes first in the text or dict, not the one with the smallest ids.",
+        "of equally frequent pairs, you take the one that comes first in the text or dict: take the one with the smallest ids.",
         append=_naive(choose="max(counts, key=counts.get)"),
     ),
     Mistake(
         "train-special-not-split-off",
         "train_bpe",
-        "you learn from the special tokens as if they were text: split them off before pretokenizing.",
+        "you learn from the special tokens as if they were text: split the text at them before pretokenizing.",
         {_SKIP: "        " + _WORDS, _PIECES: "for piece in [text]:"},
     ),
     Mistake(
         "train-special-counted",
         "train_bpe",
-        "you split the special tokens off, but then learn from them too: leave those pieces out.",
+        "you split the text at special tokens, but then learn from them too: leave those pieces out.",
         {_SKIP: "        " + _WORDS},
     ),
     Mistake(
         "train-special-removed-first",
         "train_bpe",
-        "you delete the special tokens from the text, so that what stood before and after them now touches: split there.",
+        "you delete the special tokens, so that the text before and after them is joined: split the text there.",
         {
             _PIECES: 'for piece in ["".join(p for p in split_special_tokens(text, special_tokens) if p not in special_tokens)]:'
         },
@@ -592,7 +592,7 @@ TRAIN_BPE = [
     Mistake(
         "train-special-shortest-first",
         "train_bpe",
-        "where special tokens overlap you split at the shortest, and learn from the rest of the longest.",
+        "where special tokens overlap, you split at the shortest and learn from the rest of the longest: split at the longest.",
         {
             _PIECES: 'for piece in regex.split("(" + "|".join(map(regex.escape, sorted(special_tokens, key=len))) + ")", text) if special_tokens else [text]:'
         },
@@ -606,13 +606,13 @@ TRAIN_BPE = [
     Mistake(
         "train-words-once",
         "train_bpe",
-        "each distinct word counts once with you, however often it occurs.",
+        "you count each distinct word once: count it as often as it occurs.",
         {_BYTE_IDS: _BYTE_IDS.replace(": frequency for", ": 1 for")},
     ),
     Mistake(
         "train-old-pairs-kept",
         "train_bpe",
-        "your counts are stale: after a merge you add the new pairs of a word, but don't subtract its old ones, so pairs that are gone are still counted.",
+        "your counts are outdated: after a merge you add the new pairs of a word, but don't subtract its old ones.",
         append=_naive(
             start="counts = _recount(words)",
             count="",
@@ -622,7 +622,7 @@ TRAIN_BPE = [
     Mistake(
         "train-new-pairs-missing",
         "train_bpe",
-        "after a merge you don't count the pairs that the new token makes: no token ever becomes longer than two bytes.",
+        "after a merge you don't count the pairs of the new token: no token ever gets longer than two bytes.",
         append=_naive(
             start="counts = _recount(words)",
             count="",
@@ -632,7 +632,7 @@ TRAIN_BPE = [
     Mistake(
         "train-counts-stale-overlap",
         "train_bpe",
-        "your counts are stale where a pair overlaps with itself, as in aaaa: subtract all old pairs of the word, then add all new ones.",
+        "your counts are wrong where a pair overlaps with itself, as in aaaa: subtract all old pairs of the word, then add all new ones.",
         append=_naive(
             start="counts = _recount(words)",
             count="counts = {p: c for p, c in counts.items() if c > 0}",
@@ -660,17 +660,17 @@ TRAIN_BPE = [
     Mistake(
         "train-small-size-accepted",
         "train_bpe",
-        "you accept a vocab_size that has no room for the bytes and the special tokens; it must raise ValueError.",
+        "you accept a vocab_size that is too small for the bytes and the special tokens; it must raise ValueError.",
         {_CHECK: ""},
     ),
     _training(
         "train-special-first",
-        "your special tokens have the first ids, before the bytes; they come last.",
+        "your special tokens have the first ids, before the bytes: they should come last.",
         "vocab, merges = _right(text, vocab_size, special_tokens)\ntokens = list(vocab.values())\nmiddle = len(tokens) - len(special_tokens)\nreturn dict(enumerate(tokens[middle:] + tokens[:middle])), merges",
     ),
     _training(
         "train-special-after-bytes",
-        "your special tokens have the ids after the bytes; they come last, after the merged tokens.",
+        "your special tokens come right after the bytes: they should come last, after the merged tokens.",
         "vocab, merges = _right(text, vocab_size, special_tokens)\ntokens = list(vocab.values())\nmiddle = len(tokens) - len(special_tokens)\nreturn dict(enumerate(tokens[:256] + tokens[middle:] + tokens[256:middle])), merges",
     ),
     Mistake(
@@ -682,7 +682,7 @@ TRAIN_BPE = [
     Mistake(
         "train-special-gap",
         "train_bpe",
-        "where the pairs run out you leave a gap in the ids before the special tokens; they follow the last merge.",
+        "if the pairs run out, you leave a gap in the ids before the special tokens: they should follow the last merge.",
         {
             _SPECIALS: '    for i, token in enumerate(special_tokens):\n        vocab[vocab_size - len(special_tokens) + i] = token.encode("utf-8")\n    return vocab, merges'
         },
@@ -690,13 +690,13 @@ TRAIN_BPE = [
     Mistake(
         "train-single-pairs-ignored",
         "train_bpe",
-        "you stop at pairs that occur only once; they are merged too, until the vocabulary is full.",
+        "you stop at pairs that occur only once: merge them too, until the vocabulary is full.",
         {"        if pair is None:  #": "        if pair is None or index.counts[pair] < 2:  #"},
     ),
     Mistake(
         "train-no-pair-crashes",
         "train_bpe",
-        "you crash where no pair is left: an empty text has none, and a short one runs out of them.",
+        "you crash when no pair is left: an empty text has none, and a short text runs out of them.",
         append=_naive().replace("        if not counts:\n            break\n", ""),
     ),
     Mistake(
@@ -708,7 +708,7 @@ TRAIN_BPE = [
     Mistake(
         "train-merges-as-ids",
         "train_bpe",
-        "your merges are pairs of ids; pairs of bytes are asked for.",
+        "your merges are pairs of ids: they should be pairs of bytes.",
         {_MERGED_PAIR: "        merges.append(pair)\n"},
     ),
     Mistake(
@@ -722,13 +722,13 @@ TRAIN_BPE = [
     Mistake(
         "train-texts-once",
         "train_bpe",
-        "equal texts between special tokens count once with you: they count as often as they occur.",
+        "you count equal texts between special tokens once: count them as often as they occur.",
         {_PIECES: "for piece in dict.fromkeys(split_special_tokens(text, special_tokens)):"},
     ),
     Mistake(
         "train-sorts-the-callers-list",
         "train_bpe",
-        "you sort the list of special tokens that you were given: leave it as it is.",
+        "you sort the list of special tokens that you were given: leave it unchanged.",
         {
             "    least = 256 + len(special_tokens)\n": "    least, given = 256 + len(special_tokens), tuple(special_tokens)\n    if isinstance(special_tokens, list):\n        special_tokens.sort(key=len, reverse=True)\n        given = given\n",
             _SPECIALS: _SPECIALS.replace("for token in special_tokens:", "for token in given:"),
@@ -737,13 +737,13 @@ TRAIN_BPE = [
     Mistake(
         "train-special-sorted",
         "train_bpe",
-        "you number the special tokens in another order than the given one.",
+        "you do not number the special tokens in the given order.",
         {_SPECIALS: _SPECIALS.replace("for token in special_tokens:", "for token in sorted(special_tokens):")},
     ),
     Mistake(
         "train-last-text-only",
         "train_bpe",
-        "you learn from the text behind the last special token only: every text between them counts.",
+        "you learn only from the text after the last special token: learn from all the text between special tokens.",
         {
             "        if piece not in special_tokens:\n            frequencies": "        if piece not in special_tokens:\n            frequencies.clear()\n            frequencies"
         },
@@ -751,7 +751,7 @@ TRAIN_BPE = [
     Mistake(
         "train-lower-case",
         "train_bpe",
-        "you turn the text into lower case: A and a are two bytes.",
+        "you convert the text to lower case: A and a are different bytes.",
         {_WORDS: "frequencies.update(pretokenize(piece.lower()))"},
     ),
     _returns_none("train_bpe"),
@@ -805,58 +805,58 @@ return tokens
 APPLY_MERGES = [
     _applying(
         "apply-quadratic",
-        "you look through the whole word for each merge, which takes n^2 steps for n bytes: use a heap of the pairs.",
+        "you go through the whole word for each merge, which takes n^2 steps for n bytes: use a heap of the pairs.",
         _ROUNDS,
     ),
     _applying(
         "apply-longest-match",
-        "you take the longest token that fits from the left; the merge that training made first comes first.",
+        "you take the longest token that fits from the left: apply the merge that training made first.",
         _LONGEST_MATCH,
     ),
     _applying(
         "apply-whole-word-first",
-        "you take a word that is itself a token as it is; its merges may lead to other tokens.",
+        "you take a word that is in the vocabulary as one token: its merges may lead to other tokens.",
         "return [word] if word in {a + b for a, b in ranks} else _right(word, ranks)",
     ),
     _applying(
         "apply-leftmost-first",
-        "you merge the first neighbours from the left that can be merged, whatever their rank.",
+        "you merge the leftmost pair that can be merged, whatever its rank: merge the pair with the lowest rank.",
         _ROUNDS.replace(_CHOOSE, "first, second = neighbours[0]"),
     ),
     _applying(
         "apply-highest-rank",
-        "you merge the pair with the highest rank first, which training made last.",
+        "you start with the highest rank, the merge that training made last: start with the lowest.",
         _ROUNDS.replace(_CHOOSE, "first, second = max(neighbours, key=ranks.__getitem__)"),
     ),
     _applying(
         "apply-once",
-        "you stop after one merge: repeat until no neighbours can be merged.",
+        "you stop after one merge: repeat until no pair can be merged.",
         _ROUNDS.replace(_REPEAT, "    return merged\n"),
     ),
     _applying(
         "apply-one-place",
-        "you merge each pair at the first place only: it is merged wherever it stands.",
+        "you merge each pair only at its first occurrence: merge it wherever it occurs.",
         "tokens, ranks = [word[i : i + 1] for i in range(len(word))], dict(ranks)\nwhile known := [p for p in pairwise(tokens) if p in ranks]:\n    pair = min(known, key=ranks.get)\n    i = list(pairwise(tokens)).index(pair)\n    tokens[i : i + 2] = [pair[0] + pair[1]]\n    ranks.pop(pair)\nreturn tokens",
     ),
     _applying(
         "apply-used-twice",
-        "a token that one merge has used up is used again by the next: aaa with (a, a) is aa, a.",
+        "you use a token in two merges: aaa with (a, a) gives aa, a.",
         _ROUNDS.replace(_USED_UP, "            open_first = token == first\n"),
     ),
     _applying(
         "apply-int-tokens",
-        "your tokens are ints: word[i] of bytes is an int, word[i : i + 1] is a byte.",
+        "your tokens are ints: for bytes, word[i] is an int, and word[i : i + 1] is one byte as bytes.",
         _ROUNDS.replace(_SINGLE, "tokens = list(word)"),
     ),
-    _applying("apply-empty-crashes", 'b"" makes you crash; it has no tokens.', "word[0]\nreturn _right(word, ranks)"),
+    _applying("apply-empty-crashes", 'you crash on b"", which has no tokens.', "word[0]\nreturn _right(word, ranks)"),
     _applying(
         "apply-keeps-state",
-        "you answer with the tokens that you found for this word with other merges: a cache must know the merges too.",
+        "you return the tokens that you found for this word with other merges: a cache must depend on the merges too.",
         "return list(_seen.setdefault(word, _right(word, ranks)))",
     ),
     _applying(
         "apply-removes-ranks",
-        "you take merges out of the dict that you were given: leave it as it is.",
+        "you take merges out of the dict that you were given: leave the dict unchanged.",
         "tokens = _right(word, dict(ranks))\nfor pair in list(ranks)[:1]:\n    del ranks[pair]\nreturn tokens",
     ),
     _returns_none("apply_merges"),
@@ -894,65 +894,65 @@ _REST = """    for piece in split_special_tokens(buffer, special_tokens):
 STREAM_PRETOKENS = [
     _streaming(
         "stream-reads-everything",
-        "you read all chunks before you hand out the first piece: hand out what is certain after each chunk.",
+        "you read all chunks before you yield the first piece: yield the certain pieces after each chunk.",
         "buffer += chunk",
     ),
     _streaming(
         "stream-chunk-by-chunk",
-        "you cut each chunk by itself: a piece that reaches over the end of a chunk is torn apart.",
+        "you cut each chunk separately: a piece that crosses the end of a chunk is torn apart.",
         "yield from _cut(chunk, special_tokens)",
     ),
     Mistake(
         "stream-keeps-one",
         "stream_pretokens",
-        'you keep back only the last pretoken: "\'" and "l" can still become "\'ll", so the last two are open.',
+        'you keep back only the last pretoken: "\'" and "l" can still become "\'ll", so keep back the last two.',
         {_KEEP_TWO: "pretokens = pretokenize(buffer[start:limit])[:-1]"},
     ),
     Mistake(
         "stream-special-cut",
         "stream_pretokens",
-        "a special token that reaches over the end of a chunk is taken for text: keep back what may be the beginning of one.",
+        "a special token that crosses the end of a chunk is taken as text: keep back text that may be the start of one.",
         {_UNDECIDED: "undecided = min(1, len(special_tokens))"},
     ),
     Mistake(
         "stream-special-one-short",
         "stream_pretokens",
-        "you keep back one character too few: of a special token of L characters, L - 1 may have been read.",
+        "you keep back one character too few: L - 1 characters of a special token of L characters may have been read.",
         {_UNDECIDED: "undecided = max((len(token) - 2 for token in special_tokens), default=0)"},
     ),
     Mistake(
         "stream-limit-below-zero",
         "stream_pretokens",
-        "while fewer than L - 1 characters have been read, your slice has an end below 0, which counts from the end.",
+        "if fewer than L - 1 characters have been read, the end of your slice is negative and counts from the end of the text.",
         {_LIMIT: "limit = len(buffer) - undecided"},
     ),
     Mistake(
         "stream-longer-special",
         "stream_pretokens",
-        "you hand out a special token as soon as it is complete, though it may be the beginning of a longer one.",
+        "you yield a special token as soon as it is complete, although it may be the start of a longer one.",
         {_LONGER: ""},
     ),
     _streaming(
         "stream-cuts-at-space",
-        "you cut what has been read at its last space: in a run of white space that end is open.",
+        "you cut the text read so far at its last space: a run of white space may still continue.",
         "buffer += chunk\nend = max(buffer.rfind(' '), 0)\nyield from _cut(buffer[:end], special_tokens)\nbuffer = buffer[end:]",
     ),
     Mistake(
         "stream-rest-lost",
         "stream_pretokens",
-        "you lose the last pieces: what is kept back must be handed out when the chunks are over.",
+        "you lose the last pieces: yield the rest of the buffer when the chunks run out.",
         {_REST: ""},
     ),
     Mistake(
         "stream-returns-list",
         "stream_pretokens",
-        "you return a list, for which everything must be read first: write a generator, with `yield`.",
+        "you return a list, which requires reading everything first: write a generator, with `yield`.",
         append=_wrong("stream_pretokens", "return list(_right(*args, **kwargs))"),
     ),
     Mistake(
         "stream-keeps-state",
         "stream_pretokens",
-        "what one stream has kept back appears in the next: the buffer must belong to the call.",
+        "text kept back by one stream appears in the next: make a new buffer in each call.",
         {
             '    buffer = ""\n    for chunk in chunks:\n': "    for chunk in chunks:\n",
             "        certain, buffer = _split_certain(buffer + chunk, special_tokens)\n": "        certain, _LEFT[0] = _split_certain(_LEFT[0] + chunk, special_tokens)\n",
@@ -963,7 +963,7 @@ STREAM_PRETOKENS = [
     Mistake(
         "stream-never-trims",
         "stream_pretokens",
-        "you keep the whole text and cut it anew with each chunk: keep only what is still open.",
+        "you keep the whole text and cut it again with each chunk: keep only text that is still undecided.",
         append="""
 def stream_pretokens(chunks, special_tokens=()):
     text, handed_out = "", 0
@@ -979,7 +979,7 @@ def stream_pretokens(chunks, special_tokens=()):
     Mistake(
         "stream-sorts-the-callers-list",
         "stream_pretokens",
-        "you sort the list of special tokens that you were given: leave it as it is.",
+        "you sort the list of special tokens that you were given: leave it unchanged.",
         {
             '    buffer = ""\n    for chunk in chunks:\n': '    if isinstance(special_tokens, list):\n        special_tokens.sort(key=len, reverse=True)\n    buffer = ""\n    for chunk in chunks:\n'
         },
@@ -987,7 +987,7 @@ def stream_pretokens(chunks, special_tokens=()):
     Mistake(
         "stream-reads-a-chunk-ahead",
         "stream_pretokens",
-        "you read a chunk before you are asked for a piece: write a generator, which begins when it is asked.",
+        "you read a chunk before anyone asks for a piece: write a generator, which starts when it is asked.",
         append=_wrong(
             "stream_pretokens",
             "chunks = iter(args[0])\nfirst = next(chunks, '')\nreturn _right((c for part in ([first], chunks) for c in part), *args[1:], **kwargs)",
@@ -1027,19 +1027,19 @@ def _known_as(tokens: str) -> dict[str, str]:
 BPE_TOKENIZER = [
     _bpe(
         "bpe-quadratic",
-        "you look through the whole word again for each merge; `apply_merges` must not.",
+        "you go through the whole word again for each merge: `apply_merges` must not do that.",
         _known_as("_in_rounds(word, self._ranks)"),
         "def _in_rounds(word, ranks):\n" + indent(_ROUNDS.strip(), "    ") + "\n",
     ),
     _bpe(
         "bpe-longest-match",
-        "you take the longest token that fits from the left; the merges by rank decide.",
+        "you take the longest token that fits from the left: apply the merges by rank.",
         _known_as("_longest_match(word, self._ids)"),
         "def _longest_match(word, known):\n    tokens = []\n    while word:\n        end = max(e for e in range(1, len(word) + 1) if word[:e] in known)\n        tokens.append(word[:end])\n        word = word[end:]\n    return tokens\n",
     ),
     _bpe(
         "bpe-replaces-surrogates",
-        "you turn half a character into something else; it must raise ValueError, as str.encode does.",
+        "you replace half a character by something else; it must raise ValueError, as str.encode does.",
         {
             'word = piece.encode("utf-8")\n        # text': 'word = piece.encode("utf-8", errors="replace")\n        # text'
         },
@@ -1053,12 +1053,12 @@ BPE_TOKENIZER = [
     ),
     _bpe(
         "bpe-special-as-text",
-        "you encode special tokens as if they were text.",
+        "you encode special tokens as if they were text: give each its own id.",
         {_STREAMED: "for piece in stream_pretokens(chunks):", _IS_SPECIAL: ""},
     ),
     _bpe(
         "bpe-special-shortest-first",
-        "where special tokens overlap you take the shortest, not the longest.",
+        "where special tokens overlap, you take the shortest: take the longest.",
         append=_method(
             "BPETokenizer",
             "encode",
@@ -1081,50 +1081,50 @@ BPE_TOKENIZER = [
     ),
     _bpe(
         "bpe-ids-in-order",
-        "you take a byte's value for its id; the vocabulary says which id a token has, and GPT-2's bytes are in another order.",
+        "you take the value of a byte as its id: look up the id in the vocabulary, since GPT-2's bytes are in another order.",
         {
             "self._ids = {token: token_id for token_id, token in vocab.items()}": "self._ids = {token: token_id for token_id, token in vocab.items()} | {bytes([i]): i for i in range(256)}"
         },
     ),
     _bpe(
         "bpe-cache-shared",
-        "your tokenizers share one cache: a second tokenizer answers with the ids of the first. Keep it on self.",
+        "your tokenizers share one cache: a second tokenizer returns the ids of the first. Store the cache on self.",
         {"self._cache: dict[str, list[int]] = {}": "self._cache = _CACHE"},
         "_CACHE = {}\n",
     ),
     _bpe(
         "bpe-empty-text-crashes",
-        "an empty text makes you crash; it has no ids.",
+        "you crash on an empty text, which has no ids.",
         append=_method("BPETokenizer", "encode", "args[0][0]\nreturn _right(self, *args)"),
     ),
     _encode_iterable(
         "bpe-iterable-reads-everything",
-        "your encode_iterable reads all chunks before it hands out the first id.",
+        "your encode_iterable reads all chunks before it yields the first id: yield ids as soon as they are certain.",
         "yield from _right(self, [''.join(args[0])])",
     ),
     _encode_iterable(
         "bpe-iterable-chunk-by-chunk",
-        "your encode_iterable encodes each chunk by itself: a word or special token that reaches over the end of a chunk is torn apart.",
+        "your encode_iterable encodes each chunk separately: a word or special token that crosses the end of a chunk is torn apart.",
         "for chunk in args[0]:\n    yield from _right(self, [chunk])",
     ),
     _encode_iterable(
         "bpe-iterable-returns-list",
-        "your encode_iterable returns a list, for which everything must be read first: write a generator, with `yield`.",
+        "your encode_iterable returns a list, which requires reading everything first: write a generator, with `yield`.",
         "return list(_right(self, *args))",
     ),
     _bpe(
         "bpe-decode-token-by-token",
-        "your decode turns each token into text by itself: a character whose bytes are spread over several tokens is lost. Join all bytes first.",
+        "your decode turns each token into text separately: a character whose bytes span several tokens is lost. Join all bytes first.",
         {_JOINED: 'return "".join(part.decode("utf-8", errors="replace") for part in parts)'},
     ),
     _bpe(
         "bpe-decode-strict",
-        'your decode raises on bytes that are no UTF-8; errors="replace" puts U+FFFD there.',
+        'your decode raises on bytes that are not valid UTF-8: use errors="replace", which puts U+FFFD there.',
         {_JOINED: 'return b"".join(parts).decode("utf-8")'},
     ),
     _bpe(
         "bpe-decode-special-dropped",
-        "your decode leaves out special tokens; they appear as they are written.",
+        "your decode leaves out special tokens: return them as they are written.",
         {
             "            parts.append(self._tokens[token_id])\n": '            if self._tokens[token_id] not in [t.encode("utf-8") for t in self._special_tokens]:\n                parts.append(self._tokens[token_id])\n'
         },
@@ -1141,47 +1141,47 @@ BPE_TOKENIZER = [
     ),
     _bpe(
         "bpe-cache-without-bound",
-        "you remember the ids of every word for ever: a stream that never ends fills the memory. Limit the number.",
+        "you remember the ids of every word forever: an endless stream fills the memory. Limit the number of words.",
         {"if len(self._cache) >= 2000:": "if False:"},
     ),
     _bpe(
         "bpe-known-word-at-once",
-        "you take a pretoken that is in the vocabulary as one token; it may be a special token that is not recognised, so the merges decide.",
+        "you take a pretoken that is in the vocabulary as one token. Apply the merges: it may be a special token that this tokenizer was not given.",
         {
             _IDS_OF: "self._cache[piece] = [self._ids[word]] if word in self._ids else [self._ids[token] for token in apply_merges(word, self._ranks)]"
         },
     ),
     _bpe(
         "bpe-special-by-vocabulary",
-        "you take every token of the vocabulary that no merge makes for a special token: only those that were given are.",
+        "you take every token that no merge makes as a special token: only the given ones are special.",
         {
             "self._special_tokens = tuple(special_tokens)": "made = {a + b for a, b in merges}\n        self._special_tokens = (*special_tokens, *(t.decode() for t in vocab.values() if len(t) > 1 and t not in made and t.decode() not in special_tokens))"
         },
     ),
     _bpe(
         "bpe-sorts-the-callers-list",
-        "you sort the list of special tokens that you were given: leave it as it is.",
+        "you sort the list of special tokens that you were given: leave it unchanged.",
         {
             "self._special_tokens = tuple(special_tokens)": "if isinstance(special_tokens, list):\n            special_tokens.sort(key=len, reverse=True)\n        self._special_tokens = tuple(special_tokens)"
         },
     ),
     _bpe(
         "bpe-adds-to-the-callers-vocabulary",
-        "you write into the vocabulary that you were given: leave it as it is.",
+        "you write into the vocabulary that you were given: leave it unchanged.",
         {
             "self._tokens = dict(vocab)  #": "vocab[-1] = b'<unk>'\n        self._tokens = {i: t for i, t in vocab.items() if i >= 0}  #"
         },
     ),
     _bpe(
         "bpe-empties-the-merges",
-        "you take the merges out of the list that you were given: leave it as it is.",
+        "you take the merges out of the list that you were given: leave the list unchanged.",
         {
             "self._ranks = {pair: rank for rank, pair in enumerate(merges)}": "self._ranks = {pair: rank for rank, pair in enumerate(merges)}\n        merges.clear()"
         },
     ),
     _bpe(
         "bpe-decode-reads-twice",
-        "your decode goes over the ids twice, and an iterator has none left the second time: go over them once.",
+        "your decode goes over the ids twice, but an iterator is empty the second time: go over them once.",
         append=_method(
             "BPETokenizer",
             "decode",
@@ -1190,7 +1190,7 @@ BPE_TOKENIZER = [
     ),
     _bpe(
         "bpe-decode-ignores-errors",
-        'your decode drops bytes that are no UTF-8; errors="replace" puts U+FFFD there.',
+        'your decode drops bytes that are not valid UTF-8: use errors="replace", which puts U+FFFD there.',
         {_JOINED: 'return b"".join(parts).decode("utf-8", errors="ignore")'},
     ),
     _returns_none("BPETokenizer", "BPETokenizer.encode"),
