@@ -88,7 +88,7 @@ def fresh(learner: LoadedSubmission, text: str) -> Attention:
     with torch.no_grad():
         weights = _weights(attention(vectors), len(tokens), HEADS)
     heads = tuple(Head(f"head {number}", head.numpy()) for number, head in enumerate(weights))
-    return Attention(tokens, heads, "Your MultiHeadAttention, fresh weights", columns=2)
+    return Attention(tokens, heads, "Your MultiHeadAttention, untrained", columns=2)
 
 
 def of_run(learner: LoadedSubmission, run: str, text: str) -> Attention:
@@ -170,7 +170,7 @@ def draw(attention: Attention) -> Figure:
 def _panel(axes: Axes, head: Head, tokens: Sequence[str]) -> None:
     # Bent: in a long text all weights are small, and should still differ to the eye.
     figures.heat(axes, np.where(head.weights == 0, np.nan, head.weights), low=0.0, high=1.0, power=0.5)
-    figures.label(axes, head.name, "at whom (key)", "who looks (query)")
+    figures.label(axes, head.name, "key position", "query position")
     axes.set_aspect("equal")
     axes.spines[:].set_visible(False)
     places = range(len(tokens))

@@ -143,7 +143,7 @@ def test_ctrl_c_stops_and_says_how_to_go_on(class_, tmp_path):
         assert process.poll() is None
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)
-    said, _ = process.communicate(timeout=20)
+    said, _ = process.communicate(timeout=120)
     assert process.returncode == 1
     assert "Rerun the same command to resume" in " ".join(said.split())
     assert (out / "seed").exists()
