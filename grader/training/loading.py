@@ -33,7 +33,7 @@ class Unsuitable(ValueError):
 
 
 class LoadedSubmission:
-    """The units of a submission, by name, as `grader.training.recipe` asks for them.
+    """The units of a submission, by name, as `grader.training.recipes` asks for them.
 
     Args:
         submission: Whose files.

@@ -71,7 +71,7 @@ class Settings:
 
     @property
     def recipe(self) -> Recipe:
-        """The same for `grader.training.recipe`."""
+        """The same for `grader.training.recipes`."""
         from grader.training.recipes import Recipe
 
         facts = dataclasses.asdict(self)

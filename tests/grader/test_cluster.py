@@ -156,7 +156,7 @@ def test_interrupt_ends_the_run_and_leaves_the_cluster_usable(two_workers):
 def other_kit(tmp_path):
     """Options with which a scheduler or worker says that it has a different kit."""
     file = Path(tmp_path) / "other_kit.py"
-    file.write_text("from grader.course import fitness\nfitness.kit_digest = lambda: 'f' * 64\n")
+    file.write_text("from grader.course import handshake\nhandshake.kit_digest = lambda: 'f' * 64\n")
     return ("--preload", str(file))
 
 

@@ -221,6 +221,6 @@ def test_pictures_use_no_global_state(solutions, tmp_path):
     figures.save(schedule.draw(schedule.collect(solutions)), file)
     assert file.read_bytes().startswith(b"\x89PNG")
     # In a process of its own: another library of this one may have asked for it.
-    modules = "attention, comparison, loss, paper, positions, schedule, tokenizer"
+    modules = "attention, comparison, figures, loss, positions, schedule, tokenizer"
     code = f"import sys\nfrom grader.plots import {modules}\nsys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=KIT, check=False).returncode == 0
