@@ -191,7 +191,7 @@ def test_it_waits_for_what_is_still_a_stub_and_says_how_far_the_stack_carries():
     stubs = {name: make(load()[name], text) for name, text in SOLUTIONS.items() if name != "__init__"}
     outcome = said(submission(**stubs | {"embedding": SOLUTIONS["embedding"]}), BY_HEART)
     assert outcome.status == "todo"
-    assert "capstone.overfit waits for position.LearnedPositionalEmbedding: 2 of the 14" in outcome.message
+    assert "capstone.overfit needs position.LearnedPositionalEmbedding first: 2 of the 14" in outcome.message
 
 
 def test_a_shortcut_anywhere_in_the_stack_is_none_of_the_learners_own():

@@ -100,7 +100,7 @@ def test_the_name_of_an_exercise_means_that_exercise_in_every_folder_of_the_kit(
         ("atention", "Did you mean attention?"),
         ("softmax and stabilty", "Did you mean stability?"),
         ("atention.softmax", "Did you mean attention.softmax?"),
-        ("zzz", "It takes a unit, an exercise, or part of a test's name"),
+        ("zzz", "Give a unit, an exercise, or part of a test's name"),
     ],
 )
 def test_a_name_that_selects_nothing_is_told_what_it_could_mean(keyword, said):
