@@ -53,7 +53,7 @@ ATTACKS = [
         "def stream_pretokens(*args, **kwargs):\n    while True: yield 'a'",
         "base",
         base="def stream_pretokens(*args, **kwargs):\n    yield 'a'",
-        says="did not answer within|never ends|used up its time",
+        says="did not answer within|never ends|ran out of time",
         unit="tokenizer",
         exercise="stream_pretokens",
         seconds=0.2,

@@ -2,7 +2,7 @@
 
 from tests.grader.attacks import FRAME, Attack, first, instead, refused
 
-NO_ANSWER = "your code sent what is no answer"
+NO_ANSWER = "your code sent an invalid reply"
 
 ATTACKS = [
     Attack("tensor-of-30-gb", instead("return torch.zeros(30 << 27, dtype=torch.float64)"), says="allocate"),
@@ -81,7 +81,7 @@ ATTACKS = [
     Attack(
         "keys-of-one-hash",
         instead("return {k * ((1 << 61) - 1): 0 for k in range(1 << 4, 8_000)}", "count_pairs"),
-        says="count_pairs|no answer|did not answer",
+        says="count_pairs|invalid reply|did not answer",
         unit="tokenizer",
         exercise="count_pairs",
         seconds=4.0,

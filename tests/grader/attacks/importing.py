@@ -87,7 +87,7 @@ ATTACKS = [
     by(
         "watch-patched",
         "return scores.softmax(dim)",
-        before="import sys\nvars(sys)['mod' + 'ules']['gra' + 'der.isolation.watch']._note = lambda *a: None\n",
+        before="import sys\nvars(sys)['mod' + 'ules']['gra' + 'der.sandbox.worker.audit']._note = lambda *a: None\n",
     ),
     by(
         "watch-emptied-through-frames",
@@ -175,12 +175,12 @@ ATTACKS = [
     by(
         "the-watch-patched-at-import",
         "return scores.softmax(dim)",
-        before="import sys\nW = [m for n, m in vars(sys)['mod' + 'ules'].items() if n.endswith('.watch')][0]\nW._Sight.look = lambda *a: None\n",
+        before="import sys\nW = [m for n, m in vars(sys)['mod' + 'ules'].items() if n.endswith('.audit')][0]\nW._Sight.look = lambda *a: None\n",
     ),
     by(
         "the-watch-patched-where-nobody-reads",
         "return scores.softmax(dim)",
-        before="def _patch():\n    import warnings\n    W = [m for n, m in getattr(warnings, 's' + 'ys').__getattribute__('mod' + 'ules').items() if n.endswith('.watch')][0]\n    W._Sight.look = lambda *a: None\n_patch()\n",
+        before="def _patch():\n    import warnings\n    W = [m for n, m in getattr(warnings, 's' + 'ys').__getattribute__('mod' + 'ules').items() if n.endswith('.audit')][0]\n    W._Sight.look = lambda *a: None\n_patch()\n",
     ),
     by(
         "modes-taken-off",

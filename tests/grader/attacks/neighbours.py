@@ -12,9 +12,9 @@ ATTACKS = [
     ),
     Attack(
         "patched-worker",
-        "import sys\nfor name in [n for n in sys.modules if 'isolation' in n]: vars(sys.modules[name]).clear()",
+        "import sys\nfor name in [n for n in sys.modules if 'sandbox' in n]: vars(sys.modules[name]).clear()",
         "nothing",
-        says="ended|no answer|causal_mask",
+        says="ended|invalid reply|causal_mask",
     ),
     Attack(
         "environment-of-later-runs",
