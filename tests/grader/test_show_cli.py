@@ -57,7 +57,7 @@ def make(tmp_path):
 @pytest.mark.parametrize(
     ("picture", "more", "said"),
     [
-        ("attention", ["--text", "one two"], "head 0: percent of the attention of each row"),
+        ("attention", ["--text", "one two"], "head 0: attention weights of each row, in percent"),
         ("positions", [], "rope_frequencies, radians per position: 1, 0.316"),
         ("schedule", [], "warmup_stable_decay"),
         ("loss", ["--steps", 3], "lowest possible 1.368"),
