@@ -11,7 +11,7 @@ from grader.sandbox.worker import importer
 def dependency(unit: Any, name: str) -> Any:
     """The unit `name` of the same submission, oracle or mistake as `unit`, on either side of the boundary.
 
-    A check says `lower(unit, "model").TransformerLM` and not `unit.TransformerLM`: how a learner imports is free.
+    A check says `dependency(unit, "model").TransformerLM` and not `unit.TransformerLM`: how a learner imports is free.
 
     Args:
         unit: What a check's question is called with.

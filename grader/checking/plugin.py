@@ -61,6 +61,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker, load a unit alone if -k names it or its exercise, and set hypothesis up before the tests."""
+    from grader.checking import hypothesis_profile  # noqa: F401
+
     gc.disable()  # until all is imported: torch makes many objects and drops none
     config.addinivalue_line("markers", "check(exercise, kind, criterion): a check of an exercise")
     if _takes_all_tests(config):

@@ -37,7 +37,7 @@ def train(
     with terminal.usage_errors():
         changes = known.read([*(settings or ()), *([f"steps={steps}"] if steps else ())])
         from grader.cli import training_run
-        from grader.training.loading import Fault
+        from grader.training.loading import Fault  # imports torch: wrong usage is reported first
 
         try:
             done = training_run.train(target, text, name, changes, device, bf16, compiled, console)
