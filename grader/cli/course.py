@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from grader.cli import terminal
-from grader.cli.terminal import console
+from grader.cli.terminal import Units, console
 from grader.curriculum import load
 
 if TYPE_CHECKING:  # what reads submissions is loaded when it is needed
@@ -23,7 +23,6 @@ COURSE_FILE = Path("course.toml")
 
 app = typer.Typer(cls=terminal.Commands, help="Grade a class, and compare its submissions.")
 Submissions = Annotated[Path, typer.Argument(help="A folder with one entry per learner, or a platform's export.")]
-Units = Annotated[list[str] | None, typer.Option("--unit", help="Only this unit; may be given several times.")]
 
 
 @app.command()

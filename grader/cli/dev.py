@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
 from grader.cli import terminal
 from grader.cli.terminal import console
+from grader.dev import Depth
 
 if TYPE_CHECKING:
     from grader.dev.selfcheck import Finding
-
-Depth = Literal["failures", "names", "costs"]
-
 
 app = typer.Typer(cls=terminal.Commands, help="Work on the kit: stubs, selfcheck.", no_args_is_help=True)
 

@@ -9,10 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from grader.cli import terminal
-from grader.cli.terminal import console
+from grader.cli.terminal import Units, console
 from grader.curriculum import load
 
-Units = Annotated[list[str] | None, typer.Option("--unit", help="Only this unit; may be given several times.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of an earlier grading, to repeat it.")]
 
 

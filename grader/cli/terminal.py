@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -16,6 +16,8 @@ from typer.core import TyperGroup
 
 from grader.curriculum import load
 from grader.curriculum.suggest import did_you_mean, exercises_and_units, nearest
+
+Units = Annotated[list[str] | None, typer.Option("--unit", help="Only this unit; may be given several times.")]
 
 _PIPED_WIDTH = 100
 

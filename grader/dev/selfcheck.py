@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from grader.checking import mistakes, suite
 from grader.checking.oracle import load_solution, solution_sources
@@ -20,9 +19,8 @@ from grader.checking.variants import Alternative, Mistake
 from grader.curriculum import Exercise, Unit, load, stubs
 from grader.curriculum.outcome import Outcome, Status
 from grader.curriculum.submission import File, Submission, from_bytes
-from grader.dev import costs
+from grader.dev import Depth, costs
 
-Depth = Literal["failures", "names", "costs"]
 SECTIONS = ("Args:", "Returns:", "Pitfalls:", "Source:")
 
 
